@@ -1,0 +1,79 @@
+"""A trained run, opened to be looked at: its model at the best checkpoint, and its store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nsi_cli.cli.state import State
+from nsi_cli.data.loader import LoaderOptions
+from nsi_cli.data.store import Store, open_store
+from nsi_cli.evaluation.find import find
+from nsi_cli.evaluation.findings import Findings
+from nsi_cli.models.backbone import Backbone, build_backbone
+from nsi_cli.models.features import prepare_cache
+from nsi_cli.models.nsi import NSI, build_nsi
+from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.plugins.contract import Task
+from nsi_cli.training.checkpoint import load_weights
+from nsi_cli.training.run import Run, open_run
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run with everything that eval and interpret need of it."""
+
+    run: Run
+    task: Task
+    store: Store
+    backbone: Backbone
+    model: NSI
+
+    def findings(self, state: State, split: str, batch_size: int) -> Iterator[Findings]:
+        """What the model makes of each batch of a split, in the store's order."""
+        config, store = self.run.config, self.store
+        total = store.count(split)
+        cache = prepare_cache(self.backbone, store, [split], config.feature_cache, state.progress)
+        options = LoaderOptions(
+            batch_size=batch_size, workers=config.workers, masks=store.has_masks, features=cache
+        )
+        with state.progress.stage("evaluate", total) as advance:
+            for batch in self.task.load_dataloader()(store, split, options):
+                noise = slot_noise(
+                    config, seed=config.seed, step=None, positions=batch.index.tolist()
+                )
+                yield find(self.model, self.backbone, batch, noise=noise)
+                advance(len(batch))
+
+
+def load_run(state: State, path: Path, data: Path | None = None) -> LoadedRun:
+    """Open a run at its best checkpoint, with its store or the one at ``data``.
+
+    Raises `DataError` where the run, its checkpoint or the store is missing, or where the store
+    has another schema.
+    """
+    run = open_run(path)
+    task = state.catalogue.task(run.config.task)
+    weights = load_weights(run.best)
+    store = open_store(data or Path(run.config.data))
+    run.check_schema(store.schema, store.path)
+    backbone = build_backbone(run.config)
+    model = build_nsi(
+        run.config,
+        run.schema,
+        task.load_schema_encoder(),
+        num_tokens=backbone.num_tokens,
+        channels=backbone.channels,
+    )
+    model.load_state_dict(weights)
+    device = _device(run.config.accelerator)
+    return LoadedRun(run, task, store, backbone.to(device), model.to(device).eval())
+
+
+def _device(accelerator: str) -> str:
+    import torch
+
+    if accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return accelerator

@@ -1,0 +1,30 @@
+"""``nsi new-task NAME``: a plugin that installs and runs, to be edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def new_task(
+    name: Annotated[str, typer.Argument(help="Name of the task, in lower case.")],
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where the plugin's folder is made.", metavar="DIR")
+    ] = Path(),
+) -> None:
+    """Make a plugin for a dataset of your own: a working example, ready to be edited."""
+    from nsi_cli.scaffold import render_plugin
+
+    files = render_plugin(name, directory)
+    root = files[0].parent
+    for file in files[1:]:
+        while not file.is_relative_to(root):
+            root = root.parent
+    typer.echo(f"{root}/")
+    for file in sorted(files):
+        typer.echo(f"    {file.relative_to(root)}")
+    typer.echo("\nTry it as it is, then make it yours:")
+    typer.echo(f"    nsi --plugin-dir {root} build-data {name} --synthetic 40 --image-size 96")
+    typer.echo(f"    pip install -e '{root}[dev]' && pytest {root}")

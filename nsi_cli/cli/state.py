@@ -1,0 +1,47 @@
+"""What the global options say, and what follows from them for every subcommand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsi_cli.plugins.catalogue import Catalogue
+    from nsi_cli.progress import Progress
+
+
+@dataclass(frozen=True)
+class State:
+    """The global options; plugins are looked for when they are first asked for."""
+
+    plugin_dirs: tuple[Path, ...] = ()
+    debug: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The tasks that there are, and those that are broken."""
+        from nsi_cli.plugins.discovery import discover, plugin_dirs_from_environment
+
+        return discover((*self.plugin_dirs, *plugin_dirs_from_environment()))
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Progress on stderr: bars on a terminal, lines elsewhere, nothing when quiet."""
+        from nsi_cli.cli.progress import make_progress
+
+        return make_progress(quiet=self.quiet)
+
+    @property
+    def global_flags(self) -> list[str]:
+        """The global options that a command to type next must repeat."""
+        return [word for path in self.plugin_dirs for word in ("--plugin-dir", str(path))]
+
+
+def state_of(ctx: Any) -> State:
+    """The state of a command's context."""
+    state = ctx.find_root().obj
+    return state if isinstance(state, State) else State()

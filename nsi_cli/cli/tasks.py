@@ -1,0 +1,33 @@
+"""``nsi tasks``: the tasks there are, and why one of them does not work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from nsi_cli.cli.output import print_json
+from nsi_cli.cli.state import state_of
+
+_COLORS = {"ok": "green", "disabled": "yellow"}
+
+
+def tasks(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """List the tasks that plugins bring, broken ones too."""
+    rows = state_of(ctx).catalogue.rows
+    if as_json:
+        print_json([{**asdict(row), "path": str(row.path or "")} for row in rows])
+        return
+    if not rows:
+        typer.echo("no tasks; make one with nsi new-task NAME")
+    for row in rows:
+        status = typer.style(row.status, fg=_COLORS.get(row.status, "red"))
+        version = f" {row.version}" if row.version else ""
+        typer.echo(f"{typer.style(row.name, bold=True)}  {status}  {row.summary}".rstrip())
+        typer.echo(f"    {row.source}{version}  {row.path or ''}".rstrip())
+        if row.reason:
+            typer.echo(f"    {row.reason}")

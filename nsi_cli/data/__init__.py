@@ -1,0 +1,1 @@
+"""From raw scenes to batches: the scene, the store, the loader and the feature cache."""

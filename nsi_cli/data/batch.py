@@ -1,0 +1,33 @@
+"""A batch: scenes side by side, padded to the schema's most objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+TensorMap = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B scenes as tensors. The image may be left out where its features stand in for it."""
+
+    index: Tensor  # (B,) int64, the place of each scene in its split
+    primitives: Tensor  # (B, T, W) float32
+    present: Tensor  # (B, T) bool
+    images: Tensor | None = None  # (B, 3, S, S) uint8
+    masks: Tensor | None = None  # (B, S, S) uint8
+    features: Tensor | None = None  # (B, N, C) float16 or float32
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def map(self, move: TensorMap) -> Batch:
+        """The batch with ``move`` applied to each of its tensors."""
+        moved = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = None if value is None else move(value)
+        return Batch(**moved)

@@ -1,0 +1,91 @@
+"""A scene: one image with its primitives and, where the dataset has it, its instance mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image of a dataset with the objects in it.
+
+    ``image`` is RGB at any size; ``primitives`` come from `Schema.encode`; in ``mask`` 0 is the
+    background and i the object of row i − 1, told apart by value, never by colour. ``dropped``
+    counts objects left out since no pixel of theirs is in the image (after a crop, say).
+    """
+
+    id: str
+    image: npt.NDArray[np.uint8]  # (H, W, 3)
+    primitives: npt.NDArray[np.float32]  # (n, schema.width)
+    mask: npt.NDArray[np.uint8] | None = None  # (H, W)
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            raise DataError(
+                f"scene {self.id}: an image must be uint8 (H, W, 3), "
+                f"not {self.image.dtype} {self.image.shape}",
+                "convert it to RGB",
+            )
+        if self.primitives.ndim != 2 or self.primitives.dtype != np.float32:
+            raise DataError(
+                f"scene {self.id}: primitives must be float32 (n, width)", "use Schema.encode"
+            )
+        if self.mask is not None:
+            self._check_mask(self.mask)
+
+    def _check_mask(self, mask: npt.NDArray[np.uint8]) -> None:
+        if mask.dtype != np.uint8 or mask.shape != self.image.shape[:2]:
+            raise DataError(
+                f"scene {self.id}: a mask must be uint8 of the image's height and width, "
+                f"not {mask.dtype} {mask.shape}",
+                "read it by value: 0 is the background, i is object i",
+            )
+        found = set(np.unique(mask).tolist()) - {0}
+        wanted = set(range(1, len(self.primitives) + 1))
+        if found != wanted:
+            extra, gone = sorted(found - wanted), sorted(wanted - found)
+            told = [f"object {gone[0]} has no pixel in the mask"] if gone else []
+            told += [f"the mask has a value {extra[0]} that is no object's"] if extra else []
+            raise DataError(
+                f"scene {self.id}: " + " and ".join(told), "mask and primitives must agree"
+            )
+
+
+def keep_visible(scene_id: str, image: npt.NDArray[np.uint8], primitives: npt.NDArray[np.float32],
+                 mask: npt.NDArray[np.uint8], dropped: int = 0) -> Scene:  # fmt: skip
+    """A scene without the objects that have no pixel in ``mask``; those are counted as dropped.
+
+    The objects left keep their order and are numbered 1, 2, … anew, in the mask too.
+    """
+    visible = np.bincount(mask.ravel(), minlength=len(primitives) + 1)[1:] > 0
+    if visible.all():
+        return Scene(scene_id, image, primitives, mask, dropped)
+    numbers = np.zeros(256, dtype=np.uint8)
+    numbers[1:][: len(visible)][visible] = np.arange(1, visible.sum() + 1)
+    dropped += int((~visible).sum())
+    return Scene(scene_id, image, primitives[visible], numbers[mask], dropped)
+
+
+def resized(scene: Scene, size: int) -> Scene:
+    """The scene at size × size pixels: the image bicubic, the mask by nearest neighbour.
+
+    Objects whose mask vanishes are dropped and counted.
+    """
+    from PIL import Image
+
+    shape = (size, size)
+    image = scene.image
+    if image.shape[:2] != shape:
+        image = np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.BICUBIC))
+    if scene.mask is None:
+        return replace(scene, image=image)
+    mask = scene.mask
+    if mask.shape != shape:
+        mask = np.asarray(Image.fromarray(mask).resize(shape, Image.Resampling.NEAREST))
+    return keep_visible(scene.id, image, scene.primitives, mask, scene.dropped)

@@ -1,0 +1,76 @@
+"""The embeddings of a whole split, and the scores between its images and its schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nsi_cli.errors import NsiError
+from nsi_cli.evaluation.findings import Findings
+from nsi_cli.models.alignment import score_matrix
+
+Places = slice | Sequence[int]
+
+
+class SplitEmbeddings:
+    """Gathers what retrieval needs: (n, K, E) of slots and (n, T, E) of primitives, float32.
+
+    This is all that grows with a split; masks and images are let go batch by batch.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+        self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def add(self, findings: Findings) -> None:
+        """Keep the embeddings of a batch. Raises `NsiError` where one is not finite."""
+        primitives = np.where(findings.present[..., None], findings.primitive_embeddings, 0)
+        if not (np.isfinite(findings.slot_embeddings).all() and np.isfinite(primitives).all()):
+            raise NsiError(
+                "the model gives embeddings that are not finite numbers",
+                "its training diverged: train again with a lower learning rate",
+            )
+        arrays = findings.index, findings.slot_embeddings, primitives, findings.present
+        index, slots, primitives_, present = (
+            torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in arrays
+        )
+        self._parts.append((index, slots, primitives_, present))
+
+    def __len__(self) -> int:
+        return sum(len(part[0]) for part in self._parts)
+
+    @property
+    def index(self) -> npt.NDArray[np.int64]:
+        """The place of each scene in its split, (n,)."""
+        return self._joined()[0].cpu().numpy()
+
+    @property
+    def slots(self) -> Tensor:
+        """Slot embeddings (n, K, E)."""
+        return self._joined()[1]
+
+    @property
+    def primitives(self) -> Tensor:
+        """Primitive embeddings (n, T, E), zero where absent."""
+        return self._joined()[2]
+
+    @property
+    def present(self) -> Tensor:
+        """Which primitives are there, (n, T) bool."""
+        return self._joined()[3]
+
+    def scores(self, images: Places, schemas: Places) -> Tensor:
+        """S_ij of some of the images with some of the schemas, by their rows here."""
+        return score_matrix(self.slots[images], self.primitives[schemas], self.present[schemas])
+
+    def _joined(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if len(self._parts) > 1:
+            index, slots, primitives, present = (
+                torch.cat(parts) for parts in zip(*self._parts, strict=True)
+            )
+            self._parts = [(index, slots, primitives, present)]
+        return self._parts[0]

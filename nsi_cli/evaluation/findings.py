@@ -1,0 +1,86 @@
+"""Findings: what a model makes of a batch of scenes, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.evaluation.segments import contingency, segments
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A model's view of B scenes, beside what is true of them.
+
+    ``aligned_slot`` and ``aligned_score`` mean something only where ``present`` is true.
+    """
+
+    index: Ints  # (B,), the place of each scene in its split
+    primitives: Floats  # (B, T, W)
+    present: Bools  # (B, T)
+    attention_masks: Floats  # (B, K, h, w), on the grid of tokens
+    slot_embeddings: Floats  # (B, K, E)
+    primitive_embeddings: Floats  # (B, T, E)
+    aligned_slot: Ints  # (B, T)
+    aligned_score: Floats  # (B, T)
+    slot_masks: Floats | None = None  # (B, K, h, w); None where there is no decoder
+    true_masks: Bytes | None = None  # (B, S, S), 0 the background, i the object of row i − 1
+    tokens: Floats | None = None  # (B, h, w, C'), appearance features without position
+    images: Bytes | None = None  # (B, S, S, 3)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: Sequence[int]) -> Findings:
+        """The findings of some of the scenes, by their rows in this batch."""
+        picked: dict[str, Any] = {
+            field.name: value[list(rows)]
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+        return replace(self, **picked)
+
+    @property
+    def masks_name(self) -> str:
+        """Which masks show best what a slot holds: the decoder's, or else the attention's."""
+        return "attention_masks" if self.slot_masks is None else "slot_masks"
+
+    @property
+    def masks(self) -> Floats:
+        """The masks that `masks_name` names, (B, K, h, w)."""
+        return self.attention_masks if self.slot_masks is None else self.slot_masks
+
+    def overlap(self, masks_name: str) -> Ints | None:
+        """Pixels shared by true and predicted segments, (B, M, K), background in row 0.
+
+        None where these masks, or the true ones, are not there. Worked out once for each kind.
+        """
+        return self.slot_overlap if masks_name == "slot_masks" else self.attention_overlap
+
+    @cached_property
+    def slot_overlap(self) -> Ints | None:
+        """The overlap of the slot masks' segments with the true ones."""
+        return self._overlap(self.slot_masks)
+
+    @cached_property
+    def attention_overlap(self) -> Ints | None:
+        """The overlap of the attention masks' segments with the true ones."""
+        return self._overlap(self.attention_masks)
+
+    def _overlap(self, masks: Floats | None) -> Ints | None:
+        if masks is None or self.true_masks is None:
+            return None
+        predicted = segments(masks, self.true_masks.shape[-1])
+        return contingency(
+            self.true_masks, predicted, objects=self.present.shape[1], slots=masks.shape[1]
+        )

@@ -1,0 +1,58 @@
+"""A value with its 95% bootstrap interval, scenes resampled (Efron 1979, percentile method)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES = 1000
+_MOST_DRAWN = 2_000_000
+
+Numbers = npt.NDArray[Any]
+Measured = dict[str, Any]
+"""``{"value": v, "ci95": [low, high]}``."""
+
+
+def mean_with_interval(
+    sums: Numbers, counts: Numbers | None = None, *, seed: int = 0
+) -> Measured | None:
+    """The mean over items that come in scenes: Σ sums / Σ counts, both (n,), a number a scene.
+
+    Without ``counts`` each scene is one item, and a NaN stands for none. Whole scenes are
+    resampled, since objects of one scene are not independent. None where there is no item.
+    """
+    if counts is None:
+        counts = (~np.isnan(sums)).astype(np.int64)
+        sums = np.nan_to_num(sums)
+    if not counts.sum():
+        return None
+    means = [
+        np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)
+        for index in _resampled(len(sums), seed)
+        for over, under in [(sums[index].sum(1).astype(float), counts[index].sum(1))]
+    ]
+    return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
+
+
+def median_with_interval(values: Numbers, *, seed: int = 0) -> Measured | None:
+    """The median of values (n,), one a scene; None where there are none."""
+    if not len(values):
+        return None
+    medians = [np.median(values[index], axis=1) for index in _resampled(len(values), seed)]
+    return _measured(float(np.median(values)), np.concatenate(medians))
+
+
+def _resampled(count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """`RESAMPLES` rows of ``count`` scenes drawn with replacement, a few rows at a time."""
+    generator = np.random.default_rng(seed)
+    step = max(1, _MOST_DRAWN // count)
+    for start in range(0, RESAMPLES, step):
+        yield generator.integers(count, size=(min(step, RESAMPLES - start), count))
+
+
+def _measured(value: float, resampled: Numbers) -> Measured:
+    low, high = np.nanpercentile(resampled, (2.5, 97.5))
+    return {"value": value, "ci95": [float(low), float(high)]}

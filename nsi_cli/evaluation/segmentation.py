@@ -1,0 +1,113 @@
+"""Segmentation metrics as CLEVRTex's authors define them (Karazija et al., NeurIPS 2021)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.intervals import mean_with_interval
+from nsi_cli.evaluation.segments import overlap_ratios
+
+Overlap = npt.NDArray[np.int64]
+PerImage = npt.NDArray[np.float64]
+
+
+class Segmentation:
+    """ARI, FG-ARI, mBO and mIoU of the slot masks and of the attention masks."""
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._scores = {name: SegmentScores(seed) for name in ("slot_masks", "attention_masks")}
+
+    def update(self, findings: Findings) -> None:
+        """Add a batch; masks that are not there, on either side, add nothing."""
+        for name, scores in self._scores.items():
+            scores.add(findings.overlap(name))
+
+    def compute(self) -> dict[str, Any]:
+        """The metrics of both kinds of masks; null for a kind that was never there."""
+        return {"segmentation": {name: scores.means() for name, scores in self._scores.items()}}
+
+
+class SegmentScores:
+    """Gathers the four metrics of each image, and averages them over images."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._images: list[PerImage] = []
+
+    def add(self, overlap: Overlap | None) -> None:
+        """Add the images of an overlap table (B, M, K); None adds nothing."""
+        if overlap is not None:
+            of_images = (
+                adjusted_rand_index(overlap),
+                adjusted_rand_index(overlap[:, 1:]),
+                mean_best_overlap(overlap),
+                mean_iou(overlap),
+            )
+            self._images.append(np.stack(of_images, axis=1))
+
+    def means(self) -> dict[str, Any] | None:
+        """``{"ari", "fg_ari", "mbo", "miou"}``, or None without images."""
+        if not self._images:
+            return None
+        columns = np.concatenate(self._images).T
+        return {
+            name: mean_with_interval(column, seed=self._seed)
+            for name, column in zip(("ari", "fg_ari", "mbo", "miou"), columns, strict=True)
+        }
+
+
+def adjusted_rand_index(overlap: Overlap) -> PerImage:
+    """The ARI of each overlap table (B, M, K) (Hubert & Arabie 1985), (B,).
+
+    1 where its denominator is 0, as with a single segment on both sides; NaN for a table without
+    a pixel. Without the background's row it is the FG-ARI.
+    """
+    pixels = overlap.sum((1, 2))
+    together = _pairs(overlap).sum((1, 2))
+    true, predicted = _pairs(overlap.sum(2)).sum(1), _pairs(overlap.sum(1)).sum(1)
+    by_chance = np.divide(
+        true * predicted, _pairs(pixels), out=np.zeros(len(overlap)), where=pixels > 1
+    )
+    span = (true + predicted) / 2 - by_chance
+    index = np.divide(together - by_chance, span, out=np.ones(len(overlap)), where=span > 0)
+    return np.where(pixels > 0, index, np.nan)
+
+
+def mean_best_overlap(overlap: Overlap) -> PerImage:
+    """For each true object its best IoU with any predicted segment; mean over objects, (B,).
+
+    The background is no object, nor is one without a pixel; NaN where there is none.
+    """
+    best = overlap_ratios(overlap).max(2)[:, 1:]
+    visible = overlap.sum(2)[:, 1:] > 0
+    count = visible.sum(1)
+    means: PerImage = np.divide(
+        (best * visible).sum(1), count, out=np.full(len(overlap), np.nan), where=count > 0
+    )
+    return means
+
+
+def mean_iou(overlap: Overlap) -> PerImage:
+    """IoU under the matching of true to predicted segments that makes it largest, (B,).
+
+    The background is a segment like any other. The sum is divided by the pairs in which at least
+    one side has a pixel: segments left over on one side each pair with nothing.
+    """
+    return np.array([_matched_iou(table) for table in overlap])
+
+
+def _matched_iou(table: Overlap) -> float:
+    there = table[table.sum(1) > 0][:, table.sum(0) > 0]
+    ratios = overlap_ratios(there)
+    rows, columns = linear_sum_assignment(ratios, maximize=True)
+    return float(ratios[rows, columns].sum() / max(there.shape)) if there.size else float("nan")
+
+
+def _pairs(count: npt.NDArray[np.int64]) -> PerImage:
+    """How many pairs can be drawn from so many pixels."""
+    return np.asarray(count * (count - 1.0) / 2)

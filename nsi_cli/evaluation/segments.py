@@ -1,0 +1,56 @@
+"""From soft masks to segments at image resolution, and what these share with the true ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def segments(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.uint8]:
+    """Masks (B, K, h, w), enlarged bilinearly, then for each pixel the largest: (B, size, size).
+
+    One image at a time, since K enlarged masks of an image are many times the image.
+    """
+    found = np.empty((len(masks), size, size), np.uint8)
+    for place, mask in enumerate(masks):
+        found[place] = enlarged(mask, size).argmax(0)
+    return found
+
+
+def enlarged(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+    """Masks (…, h, w) enlarged bilinearly to (…, size, size), pixel centres aligned."""
+    down, across = (_enlarging(side, size) for side in masks.shape[-2:])
+    return np.asarray(down @ masks @ across.T, np.float32)
+
+
+def _enlarging(side: int, size: int) -> npt.NDArray[np.float32]:
+    """The matrix (size, side) that interpolates ``side`` cells linearly to ``size`` pixels."""
+    centre = (np.arange(size) + 0.5) * side / size - 0.5
+    weights = 1 - np.abs(np.clip(centre, 0, side - 1)[:, None] - np.arange(side))
+    return np.asarray(np.maximum(weights, 0), np.float32)
+
+
+def contingency(
+    true: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], *, objects: int, slots: int
+) -> npt.NDArray[np.int64]:
+    """How many pixels each true and each predicted segment share, (B, M, ``slots``).
+
+    ``true`` and ``predicted`` are (B, S, S) of segment numbers. Row 0 is the background; there
+    are M = 1 + ``objects`` rows, or more where a true mask holds a larger number. All the
+    segmentation metrics follow from this table.
+    """
+    rows = max(objects, int(true.max(initial=0))) + 1
+    scene = np.arange(len(true), dtype=np.int64)[:, None, None]
+    cell = (scene * rows + true) * slots + predicted
+    counts = np.bincount(cell.ravel(), minlength=len(true) * rows * slots)
+    return counts.reshape(len(true), rows, slots)
+
+
+def overlap_ratios(overlap: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Intersection over union of every pair of segments, (…, M, K); 0 where both are empty."""
+    true, predicted = overlap.sum(-1, keepdims=True), overlap.sum(-2, keepdims=True)
+    union = true + predicted - overlap
+    ratios: npt.NDArray[np.float64] = np.divide(
+        overlap, union, out=np.zeros(overlap.shape), where=union > 0
+    )
+    return ratios

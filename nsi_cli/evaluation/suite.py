@@ -1,0 +1,150 @@
+"""The suite: every metric over one pass through a split, and the result as JSON and as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nsi_cli.errors import ConfigError, DataError
+from nsi_cli.evaluation.find import EncodePrimitives
+from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.grounding import Grounding
+from nsi_cli.evaluation.properties import Properties
+from nsi_cli.evaluation.retrieval import Retrieval
+from nsi_cli.evaluation.segmentation import Segmentation
+from nsi_cli.evaluation.segmentation_baseline import KMeansSegmentation
+from nsi_cli.files import write_json
+from nsi_cli.options import did_you_mean
+from nsi_cli.schema import Schema
+
+
+class Metric(Protocol):
+    """Sees findings batch by batch, then gives its part of the result."""
+
+    def update(self, findings: Findings) -> None:
+        """Take in a batch."""
+
+    def compute(self) -> dict[str, Any]:
+        """A nested mapping, ready for JSON; parts of one name from two metrics are merged."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a metric may need besides the findings."""
+
+    schema: Schema
+    encode_primitives: EncodePrimitives | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+
+METRICS: dict[str, Callable[[Setting], Metric]] = {
+    "retrieval": lambda setting: Retrieval(seed=setting.seed, device=setting.device),
+    "grounding": lambda setting: Grounding(seed=setting.seed),
+    "segmentation": lambda setting: Segmentation(seed=setting.seed),
+    "kmeans": lambda setting: KMeansSegmentation(seed=setting.seed),
+    "properties": lambda setting: Properties(
+        setting.schema, setting.encode_primitives, seed=setting.seed
+    ),
+}
+
+
+def evaluate(
+    findings: Iterable[Findings],
+    schema: Schema,
+    *,
+    task: str,
+    split: str,
+    metrics: Sequence[str] | None = None,
+    encode_primitives: EncodePrimitives | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Run the metrics, all of `METRICS` if none are named, over the findings of a split.
+
+    ``encode_primitives`` is what the properties metric swaps values with
+    (`nsi_cli.evaluation.find.primitives_encoder`); without it ``properties`` stays empty.
+    ``seed`` draws the bootstrap and the samples; ``device`` is where retrieval is scored. Raises
+    `ConfigError` for an unknown metric and `DataError` for findings without a scene.
+    """
+    setting = Setting(schema, encode_primitives, seed, device)
+    chosen = [_known(name)(setting) for name in (METRICS if metrics is None else metrics)]
+    scenes = 0
+    for batch in findings:
+        scenes += len(batch)
+        for metric in chosen:
+            metric.update(batch)
+    if not scenes:
+        raise DataError(f"split '{split}' has no scene to evaluate", "choose another --split")
+    result: dict[str, Any] = {"task": task, "split": split, "scenes": scenes}
+    for metric in chosen:
+        _merge(result, metric.compute())
+    return result
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write ``eval/<split>.json``, whole or not at all."""
+    write_json(path, result)
+
+
+COLUMNS = ("", "metric", "value", "95 % interval")
+"""The headings of `rows`."""
+
+_TITLES = {
+    "image_to_schema": "image → schema",
+    "schema_to_image": "schema → image",
+    "slot_masks": "slot masks",
+    "attention_masks": "attention masks",
+    "kmeans": "k-means",
+    "pointing": "pointing",
+    "iou": "IoU",
+    "ari": "ARI",
+    "fg_ari": "FG-ARI",
+    "mbo": "mBO",
+    "miou": "mIoU",
+    "median_rank": "median rank",
+}
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """A result as table rows: group, metric, value, interval; the headings are `COLUMNS`."""
+    found: list[tuple[str, str, str, str]] = []
+    for section in ("retrieval", "grounding", "segmentation", "properties"):
+        for path, measured in _measures(result.get(section) or {}):
+            group = ", ".join([section, *(_TITLES.get(name, name) for name in path[:-1])])
+            name = _TITLES.get(path[-1], path[-1])
+            if "measure" in measured:
+                name += f" ({measured['measure']}, chance {measured['chance']:.3f})"
+            low, high = measured["ci95"]
+            digits = 1 if path[-1] == "median_rank" else 3
+            interval = f"{low:.{digits}f} to {high:.{digits}f}"
+            found.append((group, name, f"{measured['value']:.{digits}f}", interval))
+    return found
+
+
+def _measures(
+    part: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every ``{"value", "ci95"}`` below, with the names that lead to it."""
+    for name, value in part.items():
+        if isinstance(value, dict) and "value" in value:
+            yield (*path, name), value
+        elif isinstance(value, dict):
+            yield from _measures(value, (*path, name))
+
+
+def _known(name: str) -> Callable[[Setting], Metric]:
+    if name not in METRICS:
+        near = did_you_mean(name, METRICS)
+        raise ConfigError(f"unknown metric '{name}'", near or f"known: {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
+    for name, value in part.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value

@@ -1,0 +1,234 @@
+"""A scene as the page shows it: pictures, objects with their slots, and what was retrieved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.grounding import peak_places, peaks_inside, visible_objects
+from nsi_cli.evaluation.segments import overlap_ratios, segments
+from nsi_cli.interpretation.collect import Collected
+from nsi_cli.interpretation.colours import slot_colour
+from nsi_cli.interpretation.neighbours import (
+    Ranking,
+    images_for_schema,
+    nearest_primitives,
+    schemas_for_image,
+)
+from nsi_cli.interpretation.pictures import mask_uri, photo_uri, segments_uri, truth_uri
+from nsi_cli.interpretation.wording import Told, tell
+from nsi_cli.schema import Schema
+
+Image = npt.NDArray[np.uint8]
+Percent = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MaskPictures:
+    """One kind of masks of a scene."""
+
+    name: str  # slot_masks or attention_masks
+    painted: str
+    slots: list[str]  # a mask's picture for each slot
+    peaks: list[Percent]  # where each mask is largest, from the left and from the top
+    shares: list[float]  # of the image's pixels that each slot wins
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """A primitive of the scene and the slot it is aligned with."""
+
+    told: Told
+    slot: int
+    score: float
+    bar: float  # the score as a percentage of the scene's best
+    crop: tuple[float, float, float]  # zoom, left and top in percent, of the slot's region
+    shared: bool  # another primitive picked the same slot
+    visible: bool
+    inside: bool | None  # the peak lies on the object; None where nobody knows
+    iou: float | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One retrieved scene."""
+
+    rank: int
+    row: int
+    scene: str
+    score: float
+    hit: bool
+    told: list[tuple[Told, bool]]  # its objects, and whether the query's scene has one alike
+
+
+@dataclass(frozen=True)
+class SceneCard:
+    """Everything that the page shows of one image."""
+
+    anchor: str
+    title: str
+    photo: str
+    masks: list[MaskPictures]
+    truth: str | None
+    objects: list[ObjectRow]
+    slots: list[Told]  # for each slot the nearest primitive of the split
+    schemas: list[Candidate]
+    images: list[Candidate]
+    schema_rank: int | None
+    image_rank: int | None
+
+    @property
+    def grounded(self) -> tuple[int, int] | None:
+        """How many of the visible objects are pointed at; None where nobody knows."""
+        seen = [row.inside for row in self.objects if row.visible and row.inside is not None]
+        return (sum(seen), len(seen)) if seen else None
+
+
+@dataclass(frozen=True)
+class CardMaker:
+    """Draws cards; knows the split, its names, and how many candidates to show."""
+
+    collected: Collected
+    schema: Schema
+    ids: list[str]  # by place in the split
+    top: int
+
+    def of_scene(self, findings: Findings, image: Image) -> SceneCard:
+        """The card of a scene of the split; ``findings`` hold one scene."""
+        row = self.collected.row(findings)
+        schemas = schemas_for_image(
+            self.collected, findings.slot_embeddings[0], self.top, own=row
+        )
+        images = images_for_schema(self.collected, row, self.top)
+        return self._card(f"scene-{row}", self._name(row), findings, image, schemas, images)
+
+    def of_upload(self, number: int, name: str, findings: Findings, image: Image) -> SceneCard:
+        """The card of an image without annotation; ``findings`` hold one image."""
+        schemas = schemas_for_image(self.collected, findings.slot_embeddings[0], self.top)
+        return self._card(f"image-{number}", name, findings, image, schemas, None)
+
+    def _card(
+        self, anchor: str, title: str, findings: Findings, image: Image, schemas: Ranking,
+        images: Ranking | None,
+    ) -> SceneCard:  # fmt: skip
+        near = nearest_primitives(self.collected, findings.slot_embeddings[0])
+        own = _words(findings.primitives[0][findings.present[0]], self.schema)
+        return SceneCard(
+            anchor=anchor,
+            title=title,
+            photo=photo_uri(image),
+            masks=_mask_pictures(findings),
+            truth=_truth(findings),
+            objects=_objects(findings, self.schema, image.shape[0]),
+            slots=[tell(self.schema, primitive) for primitive in near],
+            schemas=self._candidates(schemas, own),
+            images=[] if images is None else self._candidates(images, own),
+            schema_rank=schemas.own_rank,
+            image_rank=None if images is None else images.own_rank,
+        )
+
+    def _candidates(self, ranking: Ranking, own: Counter[tuple[str, ...]]) -> list[Candidate]:
+        return [
+            Candidate(
+                rank=rank,
+                row=row,
+                scene=self._name(row),
+                score=score,
+                hit=row == ranking.own,
+                told=self._objects_of(row, own),
+            )
+            for rank, (row, score) in enumerate(
+                zip(ranking.rows, ranking.scores, strict=True), start=1
+            )
+        ]
+
+    def _objects_of(self, row: int, own: Counter[tuple[str, ...]]) -> list[tuple[Told, bool]]:
+        """The objects of a scene, each marked where the query has one of the same words."""
+        left, told = own.copy(), []
+        for primitive in self.collected.primitives[row][self.collected.present[row]]:
+            object_ = tell(self.schema, primitive)
+            alike = left[object_.words] > 0
+            left[object_.words] -= alike
+            told.append((object_, alike))
+        return told
+
+    def _name(self, row: int) -> str:
+        return self.ids[int(self.collected.index[row])]
+
+
+def _words(primitives: npt.NDArray[np.float32], schema: Schema) -> Counter[tuple[str, ...]]:
+    return Counter(tell(schema, primitive).words for primitive in primitives)
+
+
+def _mask_pictures(findings: Findings) -> list[MaskPictures]:
+    kinds = {"slot_masks": findings.slot_masks, "attention_masks": findings.attention_masks}
+    return [_pictures_of(name, masks[0]) for name, masks in kinds.items() if masks is not None]
+
+
+def _pictures_of(name: str, masks: npt.NDArray[np.float32]) -> MaskPictures:
+    side = 200
+    won = np.bincount(segments(masks[None], side).ravel(), minlength=len(masks)) / side**2
+    peaks = peak_places(masks, 1000) / 10
+    return MaskPictures(
+        name=name,
+        painted=segments_uri(masks, [slot_colour(slot) for slot in range(len(masks))]),
+        slots=[mask_uri(mask) for mask in masks],
+        peaks=[(float(left), float(top)) for top, left in peaks],
+        shares=won.tolist(),
+    )
+
+
+def _truth(findings: Findings) -> str | None:
+    if findings.true_masks is None:
+        return None
+    slots = findings.aligned_slot[0].tolist()
+    there = findings.present[0].tolist()
+    return truth_uri(
+        findings.true_masks[0],
+        [slot if seen else None for slot, seen in zip(slots, there, strict=True)],
+    )
+
+
+def _objects(findings: Findings, schema: Schema, size: int) -> list[ObjectRow]:
+    places = np.flatnonzero(findings.present[0])
+    slots, scores = findings.aligned_slot[0], findings.aligned_score[0]
+    known = findings.true_masks is not None
+    visible, inside = visible_objects(findings)[0], peaks_inside(findings)[0]
+    overlap = findings.overlap(findings.masks_name)
+    ious = None if overlap is None else overlap_ratios(overlap[0])
+    picked = Counter(slots[places].tolist())
+    best = max(float(scores[places].max(initial=0)), 1e-9)
+    won = segments(findings.masks, size)[0]
+    return [
+        ObjectRow(
+            told=tell(schema, findings.primitives[0, place]),
+            slot=int(slots[place]),
+            score=float(scores[place]),
+            bar=max(0.0, 100 * float(scores[place]) / best),
+            crop=_crop(won == slots[place]),
+            shared=picked[int(slots[place])] > 1,
+            visible=bool(visible[place]) or not known,
+            inside=bool(inside[place]) if known else None,
+            iou=None if ious is None else float(ious[place + 1, slots[place]]),
+        )
+        for place in places
+    ]
+
+
+def _crop(region: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """The square around a region, as CSS takes a crop: zoom, left and top in percent."""
+    if not region.any():
+        return 100.0, 0.0, 0.0
+    size = len(region)
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    wide = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    side = min(size, max(round(wide * 1.1), size // 6))
+    corners = []
+    for cells in (columns, rows):
+        start = min(max(0, (cells[0] + cells[-1] + 1 - side) // 2), size - side)
+        corners.append(100 * float(start) / (size - side) if size > side else 0.0)
+    return 100 * size / side, corners[0], corners[1]

@@ -1,0 +1,76 @@
+"""The few numbers at the top of a report, out of an evaluation's result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number with its interval, on a scale from 0 to 1, and what to hold it against."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    note: str
+    reference: float | None = None
+    reference_name: str = ""
+
+
+def tiles(result: dict[str, Any]) -> list[Tile]:
+    """Retrieval, grounding and segmentation, as far as the result has them."""
+    return [*_retrieval(result), *_grounding(result), *_segmentation(result)]
+
+
+def property_tiles(result: dict[str, Any]) -> list[Tile]:
+    """How well each property is read off."""
+    told = {
+        "accuracy": "true value fits best, of the vocabulary",
+        "percentile": "share of drawn values that fit worse",
+    }
+    return [
+        _tile(name, found, told[found["measure"]], found["chance"], "chance")
+        for name, found in (result.get("properties") or {}).items()
+        if found
+    ]
+
+
+def _retrieval(result: dict[str, Any]) -> Iterator[Tile]:
+    names = {"image_to_schema": "image → schema", "schema_to_image": "schema → image"}
+    for direction, name in names.items():
+        found = (result.get("retrieval") or {}).get(direction)
+        if found and found["R@1"]:
+            rank = found["median_rank"]["value"]
+            note = f"median rank {rank:g} of {result['scenes']:,}"
+            yield _tile(f"R@1, {name}", found["R@1"], note, 1 / result["scenes"], "chance")
+
+
+def _grounding(result: dict[str, Any]) -> Iterator[Tile]:
+    found = result.get("grounding") or {}
+    masks = str(found.get("masks", "")).replace("_", " ")
+    if found.get("pointing"):
+        yield _tile("Pointing", found["pointing"], f"peak of the aligned {masks} on the object")
+    if found.get("iou"):
+        yield _tile("Grounding IoU", found["iou"], "aligned segment with the object")
+
+
+def _segmentation(result: dict[str, Any]) -> Iterator[Tile]:
+    found = result.get("segmentation") or {}
+    name = "slot_masks" if found.get("slot_masks") else "attention_masks"
+    plain = found.get("kmeans") or {}
+    for metric, label in (("fg_ari", "FG-ARI"), ("mbo", "mBO")):
+        measured = (found.get(name) or {}).get(metric)
+        if measured:
+            reference = (plain.get(metric) or {}).get("value")
+            yield _tile(label, measured, name.replace("_", " "), reference, "k-means")
+
+
+def _tile(
+    label: str, measured: dict[str, Any], note: str, reference: float | None = None,
+    reference_name: str = "",
+) -> Tile:  # fmt: skip
+    low, high = measured["ci95"]
+    return Tile(label, measured["value"], low, high, note, reference, reference_name)

@@ -1,0 +1,123 @@
+"""The report: one page that needs nothing beside it, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from nsi_cli import __version__
+from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.suite import rows
+from nsi_cli.files import replacing
+from nsi_cli.interpretation.cards import CardMaker, SceneCard
+from nsi_cli.interpretation.collect import Collected
+from nsi_cli.interpretation.colours import SLOT_COLOURS, ink_on, slot_colour
+from nsi_cli.interpretation.headline import property_tiles, tiles
+from nsi_cli.interpretation.pictures import photo_uri
+from nsi_cli.schema import Schema
+
+_THUMBNAIL_SIDE = 112
+
+Images = Callable[[Sequence[int]], npt.NDArray[np.uint8]]
+"""The images (n, S, S, 3) at some places of the split, for example from a store."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the page is about."""
+
+    task: str
+    run: str
+    split: str
+
+
+def write_report(
+    out: Path,
+    collected: Collected,
+    *,
+    heading: Heading,
+    schema: Schema,
+    ids: list[str],
+    images: Images,
+    result: dict[str, Any] | None = None,
+    uploads: Sequence[tuple[str, Findings]] = (),
+    top: int = 5,
+) -> Path:
+    """Write ``out/index.html`` and return its path.
+
+    ``ids`` names every scene of the split by its place. ``result`` is an evaluation's; without
+    it the page has no metrics. ``uploads`` are images without annotation: a name and the
+    findings of `nsi_cli.evaluation.find.find_images`, one image each. ``top`` is how many
+    retrieved images and schemas each card shows. Raises `DataError` where it cannot be written.
+    """
+    maker = CardMaker(collected, schema, ids, top)
+    cards = [
+        maker.of_scene(scene, images([int(scene.index[0])])[0]) for scene in collected.scenes
+    ]
+    bare = [
+        maker.of_upload(number, name, findings, _image_of(findings))
+        for number, (name, findings) in enumerate(uploads, start=1)
+    ]
+    page = _environment().get_template("report.html.j2").render(
+        heading=heading,
+        version=__version__,
+        scenes=len(collected.index),
+        slots=_slot_count(collected),
+        cards=cards,
+        bare=bare,
+        mask_kinds=[pictures.name for pictures in (cards + bare)[0].masks] if cards + bare else [],
+        thumbnails=_thumbnails(cards + bare, collected, images),
+        tiles=tiles(result) if result else [],
+        properties=property_tiles(result) if result else [],
+        metric_rows=rows(result) if result else [],
+        colours=SLOT_COLOURS,
+    )
+    path = out / "index.html"
+    with replacing(path) as beside:
+        beside.write_text(page, encoding="utf-8")
+    return path
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("nsi_cli.interpretation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["slot_colour"] = slot_colour
+    environment.globals["ink_on"] = ink_on
+    environment.filters["uri"] = _checked_uri
+    return environment
+
+
+def _checked_uri(uri: str) -> Markup:
+    """A data URI of ours, safe inside a style sheet."""
+    if not uri.startswith("data:image/") or set(uri) & set("\"'()<>\\ "):
+        raise ValueError("not a data URI of an image")
+    return Markup(f"url({uri})")
+
+
+def _thumbnails(cards: list[SceneCard], collected: Collected, images: Images) -> dict[int, str]:
+    """A small picture of every scene that was retrieved for any card, by its row."""
+    wanted = sorted({found.row for card in cards for found in (*card.schemas, *card.images)})
+    return {
+        row: photo_uri(images([int(collected.index[row])])[0], _THUMBNAIL_SIDE) for row in wanted
+    }
+
+
+def _slot_count(collected: Collected) -> int:
+    return int(collected.embeddings.slots.shape[1])
+
+
+def _image_of(findings: Findings) -> npt.NDArray[np.uint8]:
+    assert findings.images is not None, "findings of uploads carry their images"
+    return findings.images[0]

@@ -1,0 +1,26 @@
+"""Images that nobody annotated, read from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from nsi_cli.errors import DataError
+
+
+def read_image(path: Path, size: int) -> npt.NDArray[np.uint8]:
+    """An image file as RGB (size, size, 3), squashed to a square like the images of a store.
+
+    Turned upright as its camera noted. Raises `DataError` for a file that is no image.
+    """
+    try:
+        with Image.open(path) as file:
+            upright = ImageOps.exif_transpose(file).convert("RGB")
+    except FileNotFoundError:
+        raise DataError(f"no image at {path}", "check the path given with --image") from None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}", "give a PNG or JPEG") from None
+    return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC))

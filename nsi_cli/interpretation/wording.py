@@ -1,0 +1,42 @@
+"""An object in words, short enough for a line of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.schema import Categorical, Schema
+from nsi_cli.schema.schema import said
+
+
+@dataclass(frozen=True)
+class Told:
+    """A primitive as text: its words, then its numbers under their names."""
+
+    words: tuple[str, ...]
+    numbers: tuple[tuple[str, str], ...]
+
+    @property
+    def line(self) -> str:
+        """The words in one line; the numbers, where there are no words."""
+        return " ".join(self.words) or self.numbers_line
+
+    @property
+    def numbers_line(self) -> str:
+        """The numbers in one line, each after its name."""
+        return ", ".join(f"{name} {text}" for name, text in self.numbers)
+
+
+def tell(schema: Schema, primitive: npt.NDArray[np.float32]) -> Told:
+    """A primitive (W,) as text."""
+    values = schema.decode(primitive[None])[0]
+    words, numbers = [], []
+    for item in schema.properties:
+        value = values[item.name]
+        if not isinstance(item, Categorical):
+            numbers.append((item.name, said(value)))
+        else:
+            words.append(f"unknown {item.name}" if value is None else said(value))
+    return Told(tuple(words), tuple(numbers))

@@ -1,0 +1,90 @@
+"""The backbone: frozen, it turns an image into tokens, and is never trained."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nsi_cli.errors import NsiError
+from nsi_cli.models.config import ModelConfig
+from nsi_cli.models.layers import check_shape
+
+TEXTURE = "texture"
+"""The name that asks for the training-free backbone."""
+
+
+class Backbone(nn.Module, ABC):
+    """Images (B, 3, S, S) uint8 → features (B, N, C) float32, without gradient, always in eval.
+
+    ``grid`` (h, w) is how tokens lie on the image, row by row, N = h·w; ``appearance`` are the
+    channels that hold no position; ``image_size`` is the side S that it sees.
+    """
+
+    def __init__(
+        self, *, grid: tuple[int, int], channels: int, appearance: slice, image_size: int
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        self.channels = channels
+        self.appearance = appearance
+        self.image_size = image_size
+
+    @property
+    def num_tokens(self) -> int:
+        """N, the tokens of an image."""
+        return self.grid[0] * self.grid[1]
+
+    @abstractmethod
+    def extract(self, images: Tensor) -> Tensor:
+        """Checked images (B, 3, S, S) uint8 → features (B, N, C)."""
+
+    @abstractmethod
+    def identity(self) -> bytes:
+        """All that the features depend on besides the image: name, settings, weights."""
+
+    def fingerprint(self) -> str:
+        """A short hash; backbones of one fingerprint give the same features."""
+        return hashlib.sha256(self.identity()).hexdigest()[:16]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) uint8 → features (B, N, C) float32.
+
+        Images of another size are resized. Raises `NsiError` for anything but uint8 RGB.
+        """
+        hint = "the backbone takes uint8 RGB images and normalises them itself"
+        check_shape("images", images, hint, B=None, RGB=3, height=None, width=None)
+        if images.dtype != torch.uint8:
+            raise NsiError(f"images must be uint8, not {images.dtype}", hint)
+        with torch.no_grad():
+            return self.extract(_resized(images, self.image_size)).float()
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Stay in evaluation mode, whatever the model around it does."""
+        super().train(False)
+        return self
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    """Images (B, 3, H, W) uint8 at side × side pixels, bicubic."""
+    if images.shape[2:] == (side, side):
+        return images
+    resized = F.interpolate(images.float(), (side, side), mode="bicubic", antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def build_backbone(config: ModelConfig) -> Backbone:
+    """The frozen backbone that ``config.backbone`` names.
+
+    Raises `NsiError` for a name that nothing bears, or weights that cannot be had.
+    """
+    if config.backbone == TEXTURE:
+        from nsi_cli.models.texture_backbone import TextureBackbone
+
+        return TextureBackbone(config.image_size, config.texture_grid)
+    from nsi_cli.models.timm_backbone import TimmBackbone
+
+    return TimmBackbone(config.backbone, config.backbone_weights, config.image_size)

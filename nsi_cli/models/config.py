@@ -1,0 +1,70 @@
+"""The sizes and choices of a model; everything else about it follows from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nsi_cli.options import option
+
+_IMAGE = "Image encoder"
+_SCHEMA = "Schema encoder"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What fixes a model's architecture. The defaults are the published ones."""
+
+    backbone: str = option(
+        "vit_base_patch8_224.dino",
+        help="Frozen backbone: the name of a timm vision transformer, or 'texture' for "
+        "training-free texture statistics.",
+        group=_IMAGE,
+    )
+    backbone_weights: str = option(
+        "", help="Local weights file for the backbone, instead of the model hub.", group=_IMAGE
+    )
+    image_size: int = option(224, ge=16, help="Side of the square image, in pixels.", group=_IMAGE)
+    texture_grid: int = option(
+        14, ge=2, help="Tokens along each side, for the texture backbone.", group=_IMAGE
+    )
+    num_slots: int = option(15, ge=1, help="Slots of an image.", group=_IMAGE)
+    slot_dim: int = option(192, ge=1, help="Width of a slot.", group=_IMAGE)
+    slot_heads: int = option(1, ge=1, help="Heads of slot attention.", group=_IMAGE)
+    num_iterations: int = option(5, ge=1, help="Rounds of slot attention.", group=_IMAGE)
+    mlp_hidden_size: int = option(
+        192, ge=1, help="Hidden width of the MLP on the slots.", group=_IMAGE
+    )
+    slot_init: str = option(
+        "gaussian",
+        choices=("gaussian", "learned", "tokens"),
+        help="Where slots start: drawn from one learned Gaussian, learned one by one, or at "
+        "tokens far apart from each other.",
+        group=_IMAGE,
+    )
+    reconstruct: str = option(
+        "decoder",
+        choices=("decoder", "attention"),
+        help="What redraws the tokens: the broadcast decoder, or the attention weights.",
+        group=_IMAGE,
+    )
+    decoder_hidden_size: int = option(
+        1024, ge=1, help="Hidden width of the decoder.", group=_IMAGE
+    )
+    d_model: int = option(192, ge=1, help="Width of the schema encoder.", group=_SCHEMA)
+    num_blocks: int = option(8, ge=0, help="Transformer blocks over the primitives.", group=_SCHEMA)
+    num_heads: int = option(8, ge=1, help="Heads of a transformer block.", group=_SCHEMA)
+    embed_dim: int = option(64, ge=1, help="Width of the common space.", group="Alignment")
+    dropout: float = option(
+        0.1, ge=0.0, lt=1.0, help="Dropout in both projection heads.", group="Alignment"
+    )
+
+    def faults(self) -> list[str]:
+        """What does not fit together, one line each."""
+        found = []
+        if self.d_model % self.num_heads:
+            found.append(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
+        if self.slot_dim % self.slot_heads:
+            found.append(
+                f"slot_dim {self.slot_dim} is not a multiple of slot_heads {self.slot_heads}"
+            )
+        return found

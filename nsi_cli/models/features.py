@@ -1,0 +1,63 @@
+"""Features of a store's images: from the cache where there is one, else from the backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nsi_cli.data.batch import Batch
+from nsi_cli.data.features import FeatureCache, cache_for, fill, room_for
+from nsi_cli.data.store import Store
+from nsi_cli.errors import DataError
+from nsi_cli.models.backbone import Backbone
+from nsi_cli.progress import SILENT, Progress
+
+
+def prepare_cache(
+    backbone: Backbone,
+    store: Store,
+    splits: list[str],
+    where: str,
+    progress: Progress = SILENT,
+) -> FeatureCache | None:
+    """The cache of the backbone's features of these splits, filled; None where it is off.
+
+    ``where`` is auto (within the store, or none with a note where the disk lacks room), off, or
+    a folder. Raises `DataError` where a named folder has no room.
+    """
+    if where == "off":
+        return None
+    root = None if where == "auto" else Path(where)
+    fingerprint = backbone.fingerprint()
+    cache = cache_for(store, fingerprint, backbone.num_tokens, backbone.channels, root)
+    try:
+        room_for(cache, store, splits)
+    except DataError as error:
+        if where != "auto":
+            raise
+        progress.note(f"{error.message}; the backbone runs at every step instead")
+        return None
+    device = next((buffer.device for buffer in backbone.buffers()), torch.device("cpu"))
+
+    def encode(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        features = backbone(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
+        return features.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+
+    fill(cache, store, splits, encode, backbone=fingerprint, progress=progress)
+    return cache
+
+
+def features_of(batch: Batch, backbone: Backbone | None) -> Tensor:
+    """The features (B, N, C) float32 of a batch, as the cache would keep them.
+
+    Without a cache they are rounded through float16 too, so that it never changes a result.
+    """
+    if batch.features is not None:
+        return batch.features.float()
+    if backbone is None or batch.images is None:
+        raise DataError("a batch has neither features nor images", "give the loader one of them")
+    return backbone(batch.images).to(torch.float16).float()

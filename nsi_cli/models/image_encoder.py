@@ -1,0 +1,74 @@
+"""The image encoder: from a backbone's tokens to slots, masks and embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from nsi_cli.models.config import ModelConfig
+from nsi_cli.models.decoder import AttentionDecoder, SlotDecoder
+from nsi_cli.models.layers import LayerNorm, check_shape, linear, linear_before_relu
+from nsi_cli.models.projection import ProjectionHead
+from nsi_cli.models.slot_attention import SlotAttention
+from nsi_cli.models.slot_init import build_slot_init
+
+
+@dataclass(frozen=True)
+class ImageEncoding:
+    """What the image encoder makes of B images."""
+
+    slots: Tensor  # (B, K, D)
+    attention_masks: Tensor  # (B, K, N), each token's weights sum to one over slots
+    slot_masks: Tensor | None  # (B, K, N), likewise; None where there is no broadcast decoder
+    reconstruction: Tensor  # (B, N, C)
+    embeddings: Tensor  # (B, K, E)
+
+
+class ImageEncoder(nn.Module):
+    """Adapter, slot attention, decoder and projection head over frozen features.
+
+    ``num_tokens`` N and ``channels`` C are those of the backbone.
+    """
+
+    def __init__(self, config: ModelConfig, num_tokens: int, channels: int) -> None:
+        super().__init__()
+        self.num_tokens, self.channels = num_tokens, channels
+        self.noise_shape = (config.num_slots, config.slot_dim)
+        self.adapter = nn.Sequential(
+            LayerNorm(channels),
+            linear_before_relu(channels, channels),
+            nn.ReLU(),
+            linear(channels, channels),
+        )
+        self.slot_init = build_slot_init(config, channels)
+        self.slot_attention = SlotAttention(config, channels)
+        self.decoder: SlotDecoder | AttentionDecoder
+        if config.reconstruct == "attention":
+            self.decoder = AttentionDecoder(config, channels)
+        else:
+            self.decoder = SlotDecoder(config, num_tokens, channels)
+        self.head = ProjectionHead(config.slot_dim, config)
+
+    def forward(self, features: Tensor, noise: Tensor | None = None) -> ImageEncoding:
+        """Features (B, N, C) of any float type, and slot noise (B, K, D) → `ImageEncoding`.
+
+        Raises `NsiError` where the shapes are not those the encoder was built for.
+        """
+        self._check(features, noise)
+        tokens = self.adapter(features)  # (B, N, C)
+        slots, attention_masks = self.slot_attention(tokens, self.slot_init(tokens, noise))
+        slot_masks: Tensor | None = None
+        if isinstance(self.decoder, SlotDecoder):
+            reconstruction, slot_masks = self.decoder(slots)
+        else:
+            reconstruction = self.decoder(slots, attention_masks)
+        return ImageEncoding(slots, attention_masks, slot_masks, reconstruction, self.head(slots))
+
+    def _check(self, features: Tensor, noise: Tensor | None) -> None:
+        hint = "they come from another backbone, grid or image size than the model was built for"
+        check_shape("features", features, hint, B=None, N=self.num_tokens, C=self.channels)
+        if noise is not None:
+            slots, width = self.noise_shape
+            hint = "draw it with slot_noise, one position for each image"
+            check_shape("slot noise", noise, hint, B=len(features), K=slots, D=width)

@@ -1,0 +1,92 @@
+"""The layers that the encoders share, with the published initialisation.
+
+Xavier uniform and zero bias, Kaiming uniform before a ReLU; a GRU's input weights Xavier, its
+recurrent ones orthogonal (DESIGN follows the release of Dedhia & Jha, arXiv 2403.07887).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nsi_cli.errors import NsiError
+
+
+def linear(inputs: int, outputs: int, *, bias: bool = True, gain: float = 1.0) -> nn.Linear:
+    """A linear layer: weights Xavier uniform with ``gain``, bias zero."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def linear_before_relu(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer whose output goes through a ReLU: weights Kaiming uniform, bias zero."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def mlp(inputs: int, hidden: int, outputs: int, *, gain: float = 1.0) -> nn.Sequential:
+    """Linear, ReLU, Linear; ``gain`` is the second layer's."""
+    return nn.Sequential(
+        linear_before_relu(inputs, hidden), nn.ReLU(), linear(hidden, outputs, gain=gain)
+    )
+
+
+def precise(x: Tensor) -> Tensor:
+    """The tensor in float32, or in float64 where it already is: never in half precision."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation in the precision of its weights, under autocast too."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…, D) → (…, D)."""
+        return super().forward(input.to(self.weight.dtype))
+
+
+class GRUCell(nn.Module):
+    """A gated recurrent unit of plain linear algebra; weights laid out like `torch.nn.GRUCell`.
+
+    ``weight_ih`` (3D, D), ``weight_hh`` (3D, D) and both biases (3D,) stack the reset, the update
+    and the new gate, in this order. Written out so that autocast and compilation pass through.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight_ih = nn.Parameter(torch.empty(3 * size, size))
+        self.weight_hh = nn.Parameter(torch.empty(3 * size, size))
+        self.bias_ih = nn.Parameter(torch.zeros(3 * size))
+        self.bias_hh = nn.Parameter(torch.zeros(3 * size))
+        nn.init.xavier_uniform_(self.weight_ih)
+        nn.init.orthogonal_(self.weight_hh)
+
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Inputs (…, D) and state (…, D) → the next state (…, D)."""
+        reset_in, update_in, new_in = F.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, -1)
+        reset_at, update_at, new_at = F.linear(state, self.weight_hh, self.bias_hh).chunk(3, -1)
+        reset = torch.sigmoid(reset_in + reset_at)
+        update = torch.sigmoid(update_in + update_at)
+        new = torch.tanh(new_in + reset * new_at)
+        return new + update * (state - new)
+
+
+def check_shape(name: str, tensor: Tensor, hint: str, **axes: int | None) -> None:
+    """Check a tensor against named axes; None fits any length.
+
+    Raises `NsiError` that names the tensor, the axes and what came instead.
+    """
+    shape = tuple(tensor.shape)
+    fits = len(shape) == len(axes) and all(
+        want is None or have == want for have, want in zip(shape, axes.values(), strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(
+            axis if want is None else f"{axis}={want}" for axis, want in axes.items()
+        )
+        raise NsiError(f"{name} must have the shape ({wanted}), not {shape}", hint)

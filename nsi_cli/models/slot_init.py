@@ -1,0 +1,103 @@
+"""Where slots start: drawn from one Gaussian, learned one by one, or at tokens far apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nsi_cli.models.config import ModelConfig
+from nsi_cli.models.layers import linear, precise
+
+
+class GaussianInit(nn.Module):
+    """Slots at μ + exp(log σ)·ε; μ and log σ are learned and shared by all slots.
+
+    Source: Locatello et al. 2020, section 2.1.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_slots = config.num_slots
+        self.mean = nn.Parameter(nn.init.xavier_uniform_(torch.empty(1, 1, config.slot_dim)))
+        self.log_scale = nn.Parameter(nn.init.xavier_uniform_(torch.empty(1, 1, config.slot_dim)))
+
+    def forward(self, tokens: Tensor, noise: Tensor | None) -> Tensor:
+        """Tokens (B, N, C) and noise (B, K, D) → slots (B, K, D).
+
+        Without noise, ε is drawn from torch's own generator: slots that start equal stay equal.
+        """
+        if noise is None:
+            shape = (len(tokens), self.num_slots, self.mean.shape[-1])
+            noise = torch.randn(shape, dtype=self.mean.dtype, device=self.mean.device)
+        return self.mean + self.log_scale.exp() * noise.to(self.mean.dtype)
+
+
+class LearnedInit(nn.Module):
+    """K learned slots, the same for every image; noise is left aside."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.slots = nn.Parameter(torch.randn(1, config.num_slots, config.slot_dim))
+
+    def forward(self, tokens: Tensor, noise: Tensor | None) -> Tensor:
+        """Tokens (B, N, C) → slots (B, K, D)."""
+        return self.slots.expand(len(tokens), -1, -1)
+
+
+class TokensInit(nn.Module):
+    """Slots at Linear(token) + exp(log σ)·ε for K tokens far apart from each other.
+
+    The choice of the tokens carries no gradient; their values do. σ starts at 0.1. Without noise
+    the second term falls away.
+    """
+
+    def __init__(self, config: ModelConfig, channels: int) -> None:
+        super().__init__()
+        self.num_slots = config.num_slots
+        self.project = linear(channels, config.slot_dim)
+        self.log_scale = nn.Parameter(torch.full((1, 1, config.slot_dim), -2.3))
+
+    def forward(self, tokens: Tensor, noise: Tensor | None) -> Tensor:
+        """Tokens (B, N, C) and noise (B, K, D) or None → slots (B, K, D)."""
+        normalised = F.layer_norm(precise(tokens), tokens.shape[-1:])
+        chosen = farthest_points(normalised.detach(), self.num_slots)  # (B, K)
+        picked = normalised.gather(1, chosen[:, :, None].expand(-1, -1, tokens.shape[-1]))
+        slots = precise(self.project(picked))
+        if noise is None:
+            return slots
+        return slots + self.log_scale.exp() * noise.to(slots.dtype)
+
+
+@torch.no_grad()
+def farthest_points(points: Tensor, count: int) -> Tensor:
+    """For each row of points (B, N, C) the places (B, count) of points far apart, int64.
+
+    The first is the one farthest from the mean of all, each further one is farthest from the
+    nearest chosen so far (Gonzalez 1985). Where count exceeds N, places repeat.
+    """
+    with torch.autocast(points.device.type, enabled=False):
+        square = points.square().sum(-1)  # (B, N)
+
+        def distance(centre: Tensor) -> Tensor:  # (B, 1, C) → (B, N), squared
+            cross = (points @ centre.transpose(1, 2)).squeeze(-1)
+            return square - 2 * cross + centre.square().sum(-1)
+
+        chosen = [distance(points.mean(1, keepdim=True)).argmax(1)]
+        nearest = torch.full_like(square, torch.inf)
+        rows = torch.arange(len(points), device=points.device)
+        for _ in range(count - 1):
+            latest = points[rows, chosen[-1]][:, None]  # (B, 1, C)
+            nearest = torch.minimum(nearest, distance(latest))
+            nearest[rows, chosen[-1]] = -1.0  # rounding never chooses a point twice
+            chosen.append(nearest.argmax(1))
+        return torch.stack(chosen, dim=1)
+
+
+def build_slot_init(config: ModelConfig, channels: int) -> nn.Module:
+    """What ``config.slot_init`` names: a module (tokens, noise) → slots (B, K, D)."""
+    if config.slot_init == "learned":
+        return LearnedInit(config)
+    if config.slot_init == "tokens":
+        return TokensInit(config, channels)
+    return GaussianInit(config)

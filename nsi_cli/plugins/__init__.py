@@ -1,0 +1,37 @@
+"""The public face for plugin authors: everything that a task plugin imports from the toolkit.
+
+A plugin is a module with one hook, named by an entry point in the group ``nsi.tasks``::
+
+    from nsi_cli.plugins import Task, hookimpl
+
+    @hookimpl
+    def nsi_tasks():
+        return Task("mine", "my own scenes", schema_builder="my_package.builder:MyBuilder")
+"""
+
+from nsi_cli.data.scene import Scene, keep_visible
+from nsi_cli.errors import DataError, NsiError, SchemaError
+from nsi_cli.options import did_you_mean, option
+from nsi_cli.plugins.contract import Progress, SchemaBuilder, Source, Synthesizer, Task
+from nsi_cli.plugins.hooks import hookimpl, hookspec
+from nsi_cli.schema import Categorical, Continuous, Schema
+
+__all__ = [
+    "Categorical",
+    "Continuous",
+    "DataError",
+    "NsiError",
+    "Progress",
+    "Scene",
+    "Schema",
+    "SchemaBuilder",
+    "SchemaError",
+    "Source",
+    "Synthesizer",
+    "Task",
+    "did_you_mean",
+    "hookimpl",
+    "hookspec",
+    "keep_visible",
+    "option",
+]

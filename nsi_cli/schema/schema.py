@@ -1,0 +1,193 @@
+"""A schema: the ordered properties of an object, and with them the layout of a primitive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.errors import SchemaError
+from nsi_cli.options import did_you_mean
+from nsi_cli.schema.properties import Categorical, Continuous, Property
+
+Value = str | float | Sequence[float] | None
+Primitives = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The ordered properties of an object and the most objects that a scene may have.
+
+    A primitive is a row of `width` float32: the ids of the categorical properties, then the raw
+    values of the continuous ones, each group in schema order.
+
+    >>> schema = Schema((Continuous("x", 1, -1, 1), Categorical("shape", ("cube", "ball"))), 2)
+    >>> schema.encode([{"x": 0.5, "shape": "ball"}]).tolist()
+    [[1.0, 0.5]]
+    """
+
+    properties: tuple[Property, ...]
+    max_objects: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "properties", tuple(self.properties))
+        names = [item.name for item in self.properties]
+        if not names or len(set(names)) != len(names):
+            raise SchemaError(
+                f"a schema needs properties of different names, not {names}",
+                "give each attribute of an object its own name",
+            )
+        if not isinstance(self.max_objects, int) or self.max_objects < 1:
+            raise SchemaError(
+                f"max_objects must be a whole number of at least 1, not {self.max_objects!r}",
+                "it is the most objects that a scene may have",
+            )
+
+    @cached_property
+    def categorical(self) -> tuple[Categorical, ...]:
+        """The categorical properties, in schema order."""
+        return tuple(item for item in self.properties if isinstance(item, Categorical))
+
+    @cached_property
+    def continuous(self) -> tuple[Continuous, ...]:
+        """The continuous properties, in schema order."""
+        return tuple(item for item in self.properties if isinstance(item, Continuous))
+
+    @cached_property
+    def columns(self) -> dict[str, slice]:
+        """Which columns of a primitive each property takes, by its name."""
+        places, start = {}, 0
+        for item in (*self.categorical, *self.continuous):
+            places[item.name] = slice(start, start + item.columns)
+            start += item.columns
+        return places
+
+    @cached_property
+    def width(self) -> int:
+        """How many columns a primitive has."""
+        return sum(item.columns for item in self.properties)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of the whole schema; equal schemas have equal fingerprints."""
+        text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __getitem__(self, name: str) -> Property:
+        """The property of that name. Raises `SchemaError` where there is none."""
+        for item in self.properties:
+            if item.name == name:
+                return item
+        names = [item.name for item in self.properties]
+        raise SchemaError(
+            f"no property '{name}'", did_you_mean(name, names) or f"known: {', '.join(names)}"
+        )
+
+    def encode(self, objects: Sequence[Mapping[str, Value]]) -> Primitives:
+        """Objects, each a mapping from property name to value, as primitives (n, width).
+
+        None marks a missing value. Raises `SchemaError` for a missing or unknown property, a
+        value that does not fit, or more than `max_objects` objects.
+        """
+        if len(objects) > self.max_objects:
+            raise SchemaError(
+                f"{len(objects)} objects in a scene, at most {self.max_objects} fit",
+                "raise max_objects of the schema",
+            )
+        rows = np.zeros((len(objects), self.width), dtype=np.float32)
+        for place, values in enumerate(objects):
+            try:
+                self._encode_one(values, rows[place])
+            except SchemaError as error:
+                raise SchemaError(f"object {place + 1}: {error.message}", error.hint) from None
+        return rows
+
+    def _encode_one(self, values: Mapping[str, Value], row: Primitives) -> None:
+        names = set(self.columns)
+        if set(values) != names:
+            wrong = ", ".join(sorted(set(values) ^ names))
+            raise SchemaError(f"properties do not match the schema: {wrong}", "use None for missing")
+        for item in self.properties:
+            row[self.columns[item.name]] = item.encode(values[item.name])  # type: ignore[arg-type]
+
+    def decode(self, primitives: npt.ArrayLike) -> list[dict[str, Any]]:
+        """Primitives (n, width) as objects; the inverse of `encode` up to float32."""
+        rows = np.asarray(primitives, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.width:
+            raise SchemaError(
+                f"primitives of shape {rows.shape} do not fit a schema of width {self.width}",
+                "a primitive has one row an object and one column for each id and number",
+            )
+        return [self._decode_one(row) for row in rows]
+
+    def _decode_one(self, row: Primitives) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for item in self.properties:
+            part = row[self.columns[item.name]]
+            values[item.name] = (
+                item.decode(float(part[0])) if isinstance(item, Categorical) else item.decode(part)
+            )
+        return values
+
+    def render(self, primitives: npt.ArrayLike) -> str:
+        """Primitives (n, width) as nested text, one object after the other."""
+        indent = max(len(item.name) for item in self.properties)
+        lines = []
+        for place, values in enumerate(self.decode(primitives), start=1):
+            lines.append(f"object {place}")
+            lines += [f"  {name:<{indent}}  {said(value)}" for name, value in values.items()]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema as plain JSON values; `from_json` reads it back."""
+        return {
+            "max_objects": self.max_objects,
+            "properties": [_property_to_json(item) for item in self.properties],
+        }
+
+    @staticmethod
+    def from_json(data: Any) -> Schema:
+        """Read what `to_json` wrote. Raises `SchemaError` for anything else."""
+        try:
+            items = tuple(_property_from_json(item) for item in data["properties"])
+            return Schema(items, data["max_objects"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SchemaError(
+                f"not a schema: {type(error).__name__} {error}", "build the store again"
+            ) from None
+
+
+def said(value: Value) -> str:
+    """A property's value as a person reads it: a word, numbers to two places, or 'unknown'."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, str):
+        return value
+    parts = value if isinstance(value, Sequence) else (value,)
+    return " ".join(f"{part:.2f}" for part in parts)
+
+
+def _property_to_json(item: Property) -> dict[str, Any]:
+    if isinstance(item, Categorical):
+        return {"kind": "categorical", "name": item.name, "values": list(item.values)}
+    return {
+        "kind": "continuous",
+        "name": item.name,
+        "size": item.size,
+        "low": list(item.lows),
+        "high": list(item.highs),
+    }
+
+
+def _property_from_json(data: Mapping[str, Any]) -> Property:
+    if data["kind"] == "categorical":
+        return Categorical(data["name"], tuple(data["values"]))
+    if data["kind"] == "continuous":
+        return Continuous(data["name"], data["size"], tuple(data["low"]), tuple(data["high"]))
+    raise SchemaError(f"unknown kind of property '{data['kind']}'", "categorical or continuous")

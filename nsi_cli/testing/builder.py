@@ -1,0 +1,82 @@
+"""Checks of a schema builder's class, and of what it synthesises."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nsi_cli.options import check_options, declared_options
+from nsi_cli.plugins.contract import SchemaBuilder, Synthesizer, Task
+from nsi_cli.testing.expect import expect, expected_to_work
+
+COUNT = 6
+"""Scenes that are synthesised."""
+
+_PARAMETERS = "__dataclass_params__"
+
+
+def make_builder(
+    task: Task, raw: Path | None, scratch: Path, options: Mapping[str, Any]
+) -> SchemaBuilder:
+    """The task's schema builder on ``raw``, or on scenes synthesised under ``scratch``."""
+    kind = task.load_schema_builder()
+    _check_class(kind)
+    builder: SchemaBuilder = _built(kind, raw or scratch / "raw", options)
+    if raw is None:
+        expect(
+            isinstance(builder, Synthesizer),
+            f"{kind.__name__} cannot synthesise scenes: give a folder, check_task(task, raw=…)",
+        )
+        _synthesize(builder)
+        _check_same_bytes(builder, _synthesize(_built(kind, scratch / "again", options)))
+    with expected_to_work(f"pickling a {kind.__name__}, which worker processes need,"):
+        copy = pickle.loads(pickle.dumps(builder))
+    expect(copy == builder, f"a {kind.__name__} is another one after pickling: keep plain values")
+    return builder
+
+
+def _check_class(kind: Any) -> None:
+    name = getattr(kind, "__name__", repr(kind))
+    frozen = dataclasses.is_dataclass(kind) and getattr(kind, _PARAMETERS).frozen
+    expect(frozen, f"{name} must be a class under @dataclass(frozen=True)")
+    first, *others = [field.name for field in dataclasses.fields(kind)] or [""]
+    expect(first == "raw", f"the first field of {name} must be `raw: Path`, not '{first}'")
+    declared = [item.name for item in declared_options(kind)]
+    undeclared = sorted(set(others) - set(declared))
+    expect(
+        not undeclared, f"{name}: declare the fields {undeclared} with nsi_cli.plugins.option(…)"
+    )
+    for method in ("schema", "splits", "load"):
+        expect(callable(getattr(kind, method, None)), f"{name} has no method {method}")
+
+
+def _built(kind: Any, raw: Path, options: Mapping[str, Any]) -> Any:
+    with expected_to_work(f"making a {kind.__name__}"):
+        return check_options(kind, options, where="options given to check_task", raw=raw)
+
+
+def _synthesize(builder: Any) -> Any:
+    with expected_to_work(f"synthesize({COUNT}, seed=0, workers=0)"):
+        builder.synthesize(COUNT, seed=0, workers=0)
+    return builder
+
+
+def _check_same_bytes(first: SchemaBuilder, second: SchemaBuilder) -> None:
+    files, again = _files(first.raw), _files(second.raw)
+    expect(bool(files), f"synthesize wrote nothing under {first.raw}")
+    differing = sorted(
+        str(name) for name in files.keys() | again.keys() if files.get(name) != again.get(name)
+    )
+    expect(
+        not differing,
+        f"synthesize with one seed wrote other bytes the second time: {differing[:3]}; "
+        "draw every random number from a generator made from the seed",
+    )
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}

@@ -1,0 +1,122 @@
+"""Checks of what a schema builder reads: its schema, its splits and its scenes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+
+from nsi_cli.data.scene import Scene
+from nsi_cli.plugins.contract import SchemaBuilder, Source
+from nsi_cli.schema import Schema
+from nsi_cli.testing.expect import expect, expected_to_work
+
+PER_SPLIT = 4
+"""Scenes of each split that are looked at."""
+
+LIGHT = 4096
+"""Bytes that a pickled source may take."""
+
+Splits = Mapping[str, Sequence[Source]]
+
+
+def check_schema(builder: SchemaBuilder) -> Schema:
+    """The schema: the same each time, and as JSON and back."""
+    with expected_to_work("schema()"):
+        schema, again = builder.schema(), builder.schema()
+    expect(isinstance(schema, Schema), f"schema() must return a Schema, not {schema!r}")
+    expect(schema == again, "schema() gives another schema each time; sort what it collects")
+    with expected_to_work("the schema's way to JSON and back"):
+        back = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+    expect(back == schema, "the schema is another one after its way to JSON and back")
+    return schema
+
+
+def check_splits(builder: SchemaBuilder) -> Splits:
+    """The splits: named, not all empty, the same each time, of light picklable sources."""
+    with expected_to_work("splits()"):
+        splits, again = builder.splits(), builder.splits()
+    expect(isinstance(splits, Mapping), "splits() must return {split: sources}")
+    for split, sources in splits.items():
+        expect(
+            isinstance(sources, Sequence) and not isinstance(sources, str),
+            f"the sources of split '{split}' must be a list or another sequence",
+        )
+        for source in sources[:PER_SPLIT]:
+            with expected_to_work(f"pickling a source of split '{split}'"):
+                size = len(pickle.dumps(source))
+            expect(
+                size < LIGHT,
+                f"a source of split '{split}' pickles to {size} bytes, {LIGHT} at most: "
+                "give a path or an index, and read in load()",
+            )
+    expect(any(len(sources) for sources in splits.values()), "splits() gives no scene at all")
+    same = {split: list(sources) for split, sources in splits.items()} == {
+        split: list(sources) for split, sources in again.items()
+    }
+    expect(same, "splits() gives others each time; sort the files that it lists")
+    return splits
+
+
+def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list[Scene]:
+    """The first scenes of each split: they fit the schema, and load the same each time."""
+    scenes = []
+    for split, sources in splits.items():
+        loaded = []
+        for source in sources[:PER_SPLIT]:
+            with expected_to_work(f"load({source!r})"):
+                scene, again = builder.load(source), builder.load(source)
+            expect(isinstance(scene, Scene), f"load() must return a Scene, not {scene!r}")
+            expect(
+                same_scene(scene, again),
+                f"scene {scene.id} loads differently the second time: load() must be pure",
+            )
+            _check_primitives(schema, scene)
+            loaded.append(scene)
+        ids = [scene.id for scene in loaded]
+        expect(len(set(ids)) == len(ids), f"scenes of split '{split}' share an id: {ids}")
+        scenes += loaded
+    masked = {scene.mask is not None for scene in scenes}
+    expect(len(masked) == 1, "some scenes have a mask and some have none: give all or none")
+    return scenes
+
+
+def check_worker(builder: SchemaBuilder, splits: Splits, scenes: Sequence[Scene]) -> None:
+    """A spawned process loads the first scene, and gets the same."""
+    source = next(sources[0] for sources in splits.values() if len(sources))
+    with (
+        expected_to_work("loading a scene in a spawned process"),
+        ProcessPoolExecutor(1, get_context("spawn")) as pool,
+    ):
+        scene = pool.submit(builder.load, source).result()
+    expect(
+        same_scene(scene, scenes[0]),
+        f"scene {scene.id} loads differently in another process: load() must depend on its "
+        "source and the builder's fields alone",
+    )
+
+
+def same_scene(one: Scene, other: Scene) -> bool:
+    """Whether two scenes are equal to the last byte."""
+    masks = one.mask is None, other.mask is None
+    return (
+        (one.id, one.dropped) == (other.id, other.dropped)
+        and np.array_equal(one.image, other.image)
+        and np.array_equal(one.primitives, other.primitives, equal_nan=True)
+        and masks[0] == masks[1]
+        and (one.mask is None or other.mask is None or np.array_equal(one.mask, other.mask))
+    )
+
+
+def _check_primitives(schema: Schema, scene: Scene) -> None:
+    """Ids in range, numbers finite or missing as a whole, not too many objects."""
+    with expected_to_work(f"scene {scene.id}: reading its primitives by the schema"):
+        back = schema.encode(schema.decode(scene.primitives))
+    expect(
+        np.array_equal(back, scene.primitives, equal_nan=True),
+        f"scene {scene.id}: its primitives are not what Schema.encode gives; make them with it",
+    )

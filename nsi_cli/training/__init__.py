@@ -1,0 +1,1 @@
+"""Training: its options, the loop, the schedule, checkpoints and logs."""

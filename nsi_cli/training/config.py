@@ -1,0 +1,82 @@
+"""Everything that a training can be told; each option is declared here or in the model's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nsi_cli.models.config import ModelConfig
+from nsi_cli.options import option
+
+_RUN = "Run"
+_OPTIMISATION = "Optimisation"
+_MACHINE = "Machine"
+
+
+@dataclass(frozen=True)
+class TrainConfig(ModelConfig):
+    """A training run. The defaults are the published ones."""
+
+    task: str = option("", help="Name of the task; nsi tasks lists them.", group=_RUN)
+    data: str = option("", help="Store to train on; data/TASK if left out.", group=_RUN)
+    seed: int = option(0, ge=0, help="Seed of weights, data order and slot noise.", group=_RUN)
+
+    batch_size: int = option(
+        128, ge=1, help="Scenes of a step; all are contrasted.", group=_OPTIMISATION
+    )
+    epochs: int = option(300, ge=1, help="Passes over the training split.", group=_OPTIMISATION)
+    lr: float = option(4e-4, gt=0, help="Learning rate of Adam.", group=_OPTIMISATION)
+    warmup_steps: int = option(
+        10_000, ge=0, help="Steps over which the learning rate rises from 0.", group=_OPTIMISATION
+    )
+    patience: int = option(
+        4,
+        ge=0,
+        help="Epochs without a better validation loss before the learning rate falls.",
+        group=_OPTIMISATION,
+    )
+    lr_factor: float = option(
+        0.5, gt=0, le=1, help="What the learning rate falls to, as a factor.", group=_OPTIMISATION
+    )
+    clip: float = option(
+        1.0, gt=0, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
+    )
+    tau: float = option(
+        0.1, gt=0, help="Temperature of the contrastive loss.", group=_OPTIMISATION
+    )
+    beta: float = option(
+        1.0, ge=0, help="Weight of the reconstruction loss.", group=_OPTIMISATION
+    )
+    max_program_len: int = option(
+        10, ge=1, help="Most primitives of a scene that are read.", group=_OPTIMISATION
+    )
+
+    accelerator: str = option(
+        "auto", choices=("auto", "cpu", "cuda", "mps"), help="Device kind.", group=_MACHINE
+    )
+    precision: str = option(
+        "32-true",
+        choices=("32-true", "64-true", "bf16-mixed", "16-mixed"),
+        help="Numbers that the model computes in.",
+        group=_MACHINE,
+    )
+    workers: int = option(0, ge=0, help="Processes that read batches.", group=_MACHINE)
+    feature_cache: str = option(
+        "auto",
+        help="Where the frozen backbone's features are kept: auto (in the store, where they "
+        "fit on the disk), off, or a folder.",
+        group=_MACHINE,
+    )
+    checkpoint_minutes: float = option(
+        10.0, gt=0, help="Minutes between checkpoints within an epoch.", group=_MACHINE
+    )
+    log_every: int = option(10, ge=1, help="Steps between logged losses.", group=_MACHINE)
+    pictures_every: int = option(
+        5, ge=0, help="Epochs between logged slot-mask pictures; 0 for none.", group=_MACHINE
+    )
+
+    def faults(self) -> list[str]:
+        """What does not fit together, one line each."""
+        found = super().faults()
+        if not self.task:
+            found.append("no task given (--task)")
+        return found

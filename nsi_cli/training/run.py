@@ -1,0 +1,92 @@
+"""The run folder: everything that eval, interpret and --resume need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nsi_cli.errors import DataError
+from nsi_cli.files import read_json, replacing, write_json
+from nsi_cli.options import check_options, plain
+from nsi_cli.schema import Schema
+from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.presets import read_config_file
+
+CONFIG = "config.yaml"
+SCHEMA = "schema.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's folder, with its options and its schema."""
+
+    path: Path
+    config: TrainConfig
+    schema: Schema
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation loss."""
+        return self.path / "checkpoints" / "best"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.path / "checkpoints" / "last"
+
+    @property
+    def metrics(self) -> Path:
+        """The losses and measures of the training, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    def check_schema(self, schema: Schema, store: Path) -> None:
+        """Raise `DataError` where a store has another schema than the run."""
+        if schema.fingerprint != self.schema.fingerprint:
+            raise DataError(
+                f"store {store} has another schema than run {self.path}: "
+                + _difference(self.schema, schema),
+                "name the store that it was trained on with --data, or train on this one",
+            )
+
+
+def _difference(one: Schema, other: Schema) -> str:
+    if one.max_objects != other.max_objects:
+        return f"at most {other.max_objects} objects, not {one.max_objects}"
+    names = [[item.name for item in schema.properties] for schema in (one, other)]
+    if names[0] != names[1]:
+        return f"properties {', '.join(names[1])}, not {', '.join(names[0])}"
+    changed = [a.name for a, b in zip(one.properties, other.properties, strict=True) if a != b]
+    return f"'{changed[0]}' has other values"
+
+
+def create_run(path: Path, config: TrainConfig, schema: Schema) -> Run:
+    """Make a new run folder. Raises `DataError` where there is a run already."""
+    if (path / CONFIG).exists():
+        raise DataError(
+            f"there is a run at {path} already",
+            f"continue it with --resume {path}, or choose another --out",
+        )
+    with replacing(path / CONFIG) as beside:
+        beside.write_text(as_yaml(plain(config)), encoding="utf-8")
+    write_json(path / SCHEMA, schema.to_json())
+    return Run(path, config, schema)
+
+
+def open_run(path: Path) -> Run:
+    """Read a run folder. Raises `DataError` where it is none."""
+    hint = "name the folder that nsi train made, for example runs/TASK/TIME"
+    if not (path / CONFIG).is_file():
+        raise DataError(f"no run at {path}: it has no {CONFIG}", hint)
+    values = read_config_file(path / CONFIG)
+    config = check_options(TrainConfig, values, where=str(path / CONFIG))
+    schema = Schema.from_json(read_json(path / SCHEMA, "schema", hint))
+    return Run(path, config, schema)
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Options as YAML, one a line, in their order."""
+    import yaml
+
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,99 @@
+"""A scene's JSON: read, checked, and turned into the properties of its objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nsi_cli.plugins import DataError, did_you_mean
+from nsi_clevrtex.layout import SceneSource
+from nsi_clevrtex.synthetic import MATERIALS
+
+MAX_OBJECTS = 10
+SHAPES = ("cone", "cube", "cylinder", "icosahedron", "monkey", "sphere", "teapot", "torus")
+SIZES = ("large", "medium", "small")
+COLORS = ("blue", "brown", "cyan", "gray", "green", "purple", "red", "yellow")
+PLAIN_MATERIALS = ("mymetal", "rubber", "tabularasa")  # of the variants vbg and pbg
+
+ALIASES = {
+    "poliigonfabricupholsterymidcenturypebbles001": "poliigonfabricupholsterybrightanglepattern001"
+}
+"""Two names of one material: the generator's folder has the first, the published scenes the
+second."""
+
+_KNOWN = {
+    "shape": frozenset(SHAPES),
+    "size": frozenset(SIZES),
+    "color": frozenset(COLORS),
+    "material": frozenset(MATERIALS) | frozenset(PLAIN_MATERIALS),
+}
+
+_RESTORE = "restore the scene from the archive, or remove it"
+
+Properties = dict[str, Any]
+
+
+def read_annotation(source: SceneSource) -> dict[str, Any]:
+    """A scene's JSON. Raises `DataError` where it is not one whole JSON object."""
+    try:
+        data = json.loads(Path(source.path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{source}: its JSON cannot be read: {error}", _RESTORE) from None
+    if not isinstance(data, dict) or not isinstance(data.get("objects"), list):
+        raise DataError(f"{source}: its JSON has no list of 'objects'", _RESTORE)
+    return data
+
+
+def read_objects(source: SceneSource, data: Mapping[str, Any], release: str) -> list[Properties]:
+    """The objects of a scene, ordered by their index, which is their value in the mask.
+
+    Each has shape, size, material, color and position (x, y, z in scene units). Words must be
+    known ones, except that v2's materials are published nowhere and taken as they are. Raises
+    `DataError`.
+    """
+    objects = data["objects"]
+    if not 1 <= len(objects) <= MAX_OBJECTS or data.get("num_objects", len(objects)) != len(objects):
+        raise DataError(
+            f"{source}: {len(objects)} objects, told as {data.get('num_objects')!r}; "
+            f"1 to {MAX_OBJECTS} are expected",
+            _RESTORE,
+        )
+    by_index = {}
+    for place, one in enumerate(objects, start=1):
+        if not isinstance(one, dict):
+            raise DataError(f"{source}: object {place} is not a JSON object", _RESTORE)
+        by_index[_index(source, one)] = _properties(source, one, release)
+    if sorted(by_index) != list(range(1, len(objects) + 1)):
+        raise DataError(f"{source}: its objects are not numbered 1 to {len(objects)}", _RESTORE)
+    return [by_index[index] for index in sorted(by_index)]
+
+
+def _index(source: SceneSource, one: Mapping[str, Any]) -> int:
+    index = one.get("index")
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise DataError(f"{source}: an object's 'index' is {index!r}, not a number", _RESTORE)
+    return index
+
+
+def _properties(source: SceneSource, one: Mapping[str, Any], release: str) -> Properties:
+    words = {key: _word(source, one, key, release) for key in ("shape", "size", "material", "color")}
+    position = one.get("3d_coords")
+    if not isinstance(position, list) or len(position) != 3:
+        raise DataError(f"{source}: an object's '3d_coords' is {position!r}", _RESTORE)
+    return {**words, "position": tuple(position)}
+
+
+def _word(source: SceneSource, one: Mapping[str, Any], key: str, release: str) -> str:
+    value = one.get(key)
+    if not isinstance(value, str) or not value:
+        raise DataError(f"{source}: an object's '{key}' is {value!r}, not a word", _RESTORE)
+    if key == "material":
+        value = ALIASES.get(value.lower(), value.lower())
+        if release == "v2":
+            return value
+    if value not in _KNOWN[key]:
+        near = did_you_mean(value, sorted(_KNOWN[key]))
+        raise DataError(f"{source}: unknown {key} '{value}'", near or "is this CLEVRTex?")
+    return value

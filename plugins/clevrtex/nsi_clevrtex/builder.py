@@ -1,0 +1,144 @@
+"""The schema builder of CLEVRTex: vocabulary, splits and scenes from either raw layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from nsi_clevrtex.annotation import MAX_OBJECTS, Properties, read_annotation, read_objects
+from nsi_clevrtex.layout import RELEASES, VARIANTS, RawFolder, SceneSource, find_scenes, picture_paths
+from nsi_clevrtex.pictures import crop, read_image, read_mask
+from nsi_clevrtex.splits import SPLIT_BY, split
+from nsi_clevrtex.synthetic import MATERIALS, render_scenes
+from nsi_cli.plugins import (
+    Categorical,
+    Continuous,
+    DataError,
+    Progress,
+    Scene,
+    Schema,
+    keep_visible,
+    option,
+)
+
+FULL_MATERIALS = 60
+_MARK = "synthetic.json"
+
+
+@dataclass(frozen=True)
+class ClevrtexBuilder:
+    """Reads CLEVRTex, releases v1 and v2, and renders synthetic scenes in the same layout."""
+
+    raw: Path
+    variant: str = option("full", choices=VARIANTS, help="Variant of the dataset.")
+    release: str = option(
+        "auto", choices=("auto", *RELEASES), help="Release whose file layout is read or rendered."
+    )
+    split_by: str = option(
+        "auto",
+        choices=SPLIT_BY,
+        help="Splits by scene index: nsi 37 500/2 500/10 000, benchmark 40 000/5 000/5 000, "
+        "proportional 75/5/20 %, or all for test. auto: nsi for full, proportional for "
+        "synthetic scenes, test for the other variants.",
+    )
+    protocol: str = option(
+        "nsi",
+        choices=("nsi", "benchmark"),
+        help="Image protocol: nsi squashes the whole frame, benchmark takes its centre crop.",
+    )
+    materials: int = option(
+        FULL_MATERIALS,
+        ge=1,
+        le=FULL_MATERIALS,
+        help="With --synthetic: how many of the materials are used.",
+    )
+
+    def schema(self) -> Schema:
+        """Shape, size, material and position; the words are those that occur, sorted."""
+        return self._schema
+
+    def splits(self) -> dict[str, list[SceneSource]]:
+        """The sources of each split that has any scene."""
+        split_by = self.split_by
+        if split_by == "auto":
+            full = "proportional" if (self.raw / _MARK).is_file() else "nsi"
+            split_by = full if self.variant == "full" else "test"
+        return split(self._found.sources, split_by)
+
+    def load(self, source: SceneSource) -> Scene:
+        """One scene at its own size (320 × 240, or 192 × 192 after the benchmark's crop)."""
+        annotation = read_annotation(source)
+        objects = read_objects(source, annotation, self._found.release)
+        image_path, mask_path = picture_paths(source, annotation, self._found.release)
+        image, mask = read_image(image_path), read_mask(mask_path)
+        primitives = self._schema.encode([self._chosen(one) for one in objects])
+        whole = Scene(str(source), image, primitives, mask)
+        if self.protocol == "nsi":
+            return whole
+        return keep_visible(whole.id, crop(image), primitives, crop(mask))
+
+    def synthesize(
+        self, count: int, *, seed: int, workers: int, progress: Progress | None = None
+    ) -> None:
+        """Render ``count`` raw scenes under ``raw``; same seed, same bytes."""
+        release = "v1" if self.release == "auto" else self.release
+        render_scenes(
+            self.raw,
+            count,
+            seed=seed,
+            release=release,
+            variant=self.variant,
+            materials=self._chosen_materials(),
+            workers=workers,
+            progress=progress,
+        )
+        told = {"count": count, "seed": seed, "release": release, "variant": self.variant}
+        (self.raw / _MARK).write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+    def _chosen_materials(self) -> tuple[str, ...]:
+        """Materials spread evenly over the sorted list, so that few of them differ in kind."""
+        places = np.linspace(0, len(MATERIALS) - 1, self.materials).round().astype(int)
+        return tuple(MATERIALS[place] for place in places)
+
+    @cached_property
+    def _found(self) -> RawFolder:
+        return find_scenes(self.raw, self.variant, self.release)
+
+    @cached_property
+    def _words(self) -> tuple[str, ...]:
+        # Colour is in every scene, but it is what one sees only where materials are plain.
+        words = ("shape", "size", "material")
+        return (*words, "color") if self.variant == "vbg" else words
+
+    def _chosen(self, one: Properties) -> Properties:
+        return {key: one[key] for key in (*self._words, "position")}
+
+    @cached_property
+    def _schema(self) -> Schema:
+        seen: dict[str, set[str]] = {word: set() for word in self._words}
+        for one in self._readable_objects():
+            for word, values in seen.items():
+                values.add(one[word])
+        if not seen["material"]:
+            first = self._found.sources[0]
+            read_objects(first, read_annotation(first), self._found.release)  # tells what is wrong
+        if self.variant == "full" and len(seen["material"]) > FULL_MATERIALS:
+            raise DataError(
+                f"{len(seen['material'])} materials in {self._found.folder}, full has 60",
+                "is another variant mixed in? Remove it, or name it with --variant",
+            )
+        words = [Categorical(word, tuple(sorted(values))) for word, values in seen.items()]
+        return Schema((*words, Continuous("position", 3, -3.0, 3.0)), MAX_OBJECTS)
+
+    def _readable_objects(self) -> Iterator[Properties]:
+        """The objects of every scene that can be read; the others are told of when built."""
+        for source in self._found.sources:
+            try:
+                yield from read_objects(source, read_annotation(source), self._found.release)
+            except DataError:
+                continue

@@ -1,0 +1,65 @@
+"""A scene's pictures: its image as RGB, its mask by palette value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nsi_cli.plugins import DataError
+
+FRAME = (320, 240)
+CROP = (64, 24, 256, 216)  # left, top, right, bottom of the benchmark's centre crop
+
+_RESTORE = "restore the scene from the archive, or remove it"
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """An image as RGB (240, 320, 3); an alpha channel is left out. Raises `DataError`."""
+    picture = _open(path)
+    if picture.mode not in ("RGB", "RGBA"):
+        raise DataError(f"{path.name}: an image of mode {picture.mode}, not RGB", _RESTORE)
+    return np.asarray(picture.convert("RGB"))
+
+
+def read_mask(path: Path) -> npt.NDArray[np.uint8]:
+    """A mask (240, 320): 0 the background, i the object of index i. Raises `DataError`.
+
+    It is read by value. A picture without a palette (or, failing that, plain 8-bit values) has
+    no such values and is refused.
+    """
+    picture = _open(path)
+    if picture.mode not in ("P", "L"):
+        raise DataError(
+            f"{path.name}: a mask of mode {picture.mode}, not one of palette values", _RESTORE
+        )
+    return np.asarray(picture)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            if picture.size != FRAME:
+                width, height = picture.size
+                raise DataError(f"{path.name}: {width}×{height} pixels, not 320×240", _RESTORE)
+            picture.load()
+            return picture
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path.name} is missing beside its JSON", _RESTORE) from None
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise DataError(f"{path.name}: not a whole PNG: {_short(error, path)}", _RESTORE) from None
+
+
+def _short(error: Exception, path: Path) -> str:
+    return str(error).replace(str(path), path.name) or type(error).__name__
+
+
+def crop(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The benchmark's centre crop of an image or a mask: 192 × 192 pixels."""
+    left, top, right, bottom = CROP
+    return np.ascontiguousarray(picture[top:bottom, left:right])

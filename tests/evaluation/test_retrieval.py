@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nsi_cli.errors import NsiError
+from nsi_cli.evaluation.embeddings import SplitEmbeddings
+from nsi_cli.evaluation.retrieval import Retrieval, ranks
+
+
+def plain_ranks(scores: np.ndarray) -> np.ndarray:
+    own = scores.diagonal()[:, None]
+    ahead = (scores > own).sum(1) + (scores == own).sum(1) / 2 - 0.5
+    return 1 + ahead
+
+
+def test_ranks_agree_with_the_whole_matrix_whatever_the_tiles(make_findings) -> None:
+    findings = make_findings(23)
+    embeddings = SplitEmbeddings()
+    for start in (0, 10):
+        embeddings.add(findings.take(range(start, 23 if start else 10)))
+    products = np.einsum(
+        "ike,jte->ijkt",
+        findings.slot_embeddings.astype(float),
+        findings.primitive_embeddings.astype(float),
+    )
+    scores = (products.max(2) * findings.present).sum(2)
+    for tile in (4, 256):
+        by_image, by_schema = ranks(embeddings, tile)
+        np.testing.assert_array_equal(by_image, plain_ranks(scores))
+        np.testing.assert_array_equal(by_schema, plain_ranks(scores.T))
+
+
+def test_a_model_that_tells_nothing_apart_ranks_in_the_middle(make_findings) -> None:
+    findings = make_findings(
+        21,
+        slot_embeddings=np.ones((21, 4, 5), np.float32),
+        primitive_embeddings=np.ones((21, 3, 5), np.float32),
+        present=np.ones((21, 3), bool),
+    )
+    metric = Retrieval()
+    metric.update(findings)
+    found = metric.compute()["retrieval"]["image_to_schema"]
+    assert found["median_rank"]["value"] == 11
+    assert found["R@10"]["value"] == 0
+
+
+def test_a_model_that_tells_everything_apart_is_always_first(make_findings) -> None:
+    own = np.eye(20, dtype=np.float32)[:, None]
+    findings = make_findings(
+        20,
+        slot_embeddings=np.repeat(own, 4, axis=1),
+        primitive_embeddings=np.repeat(own, 3, axis=1),
+    )
+    metric = Retrieval()
+    metric.update(findings)
+    for direction in metric.compute()["retrieval"].values():
+        assert direction["R@1"] == {"value": 1.0, "ci95": [1.0, 1.0]}
+        assert direction["median_rank"]["value"] == 1
+
+
+def test_embeddings_of_absent_primitives_do_not_matter(make_findings) -> None:
+    findings = make_findings()
+    garbage = np.where(findings.present[..., None], findings.primitive_embeddings, np.nan)
+    one, other = SplitEmbeddings(), SplitEmbeddings()
+    one.add(findings)
+    other.add(make_findings(primitive_embeddings=garbage))
+    np.testing.assert_array_equal(ranks(one), ranks(other))
+
+
+def test_embeddings_that_are_no_numbers_are_refused_instead_of_ranked_first(make_findings) -> None:
+    broken = np.full((6, 4, 5), np.nan, np.float32)
+    with pytest.raises(NsiError, match="not finite"):
+        Retrieval().update(make_findings(slot_embeddings=broken))

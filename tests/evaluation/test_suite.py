@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nsi_cli.errors import ConfigError, DataError
+from nsi_cli.evaluation.suite import evaluate, rows, write_result
+
+
+def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:
+    tokens = np.random.default_rng(0).random((6, 4, 4, 2), np.float32)
+    result = evaluate([make_findings(tokens=tokens)], schema, task="toy", split="test")
+    assert (result["task"], result["split"], result["scenes"]) == ("toy", "test", 6)
+    for direction in ("image_to_schema", "schema_to_image"):
+        assert set(result["retrieval"][direction]) == {"R@1", "R@5", "R@10", "median_rank"}
+    assert set(result["grounding"]) == {"pointing", "iou", "masks"}
+    assert set(result["segmentation"]) == {"slot_masks", "attention_masks", "kmeans"}
+    assert set(result["retrieval"]["image_to_schema"]["R@1"]) == {"value", "ci95"}
+    assert result["properties"] == {}
+
+
+def test_batches_do_not_change_a_result(make_findings, schema) -> None:
+    findings = make_findings()
+    split = [findings.take([0]), findings.take([1, 2, 3]), findings.take([4, 5])]
+    names = {"task": "toy", "split": "test"}
+    assert evaluate(split, schema, **names) == evaluate([findings], schema, **names)
+
+
+def test_a_dataset_without_masks_has_null_in_their_place(make_findings, schema) -> None:
+    result = evaluate([make_findings(true_masks=None)], schema, task="toy", split="test")
+    assert result["grounding"]["pointing"] is None
+    assert result["segmentation"] == {"slot_masks": None, "attention_masks": None}
+    assert all(row[0].startswith("retrieval") for row in rows(result))
+
+
+def test_only_the_metrics_asked_for_are_computed(make_findings, schema) -> None:
+    result = evaluate([make_findings()], schema, task="toy", split="test", metrics=["grounding"])
+    assert set(result) == {"task", "split", "scenes", "grounding"}
+
+
+def test_an_unknown_metric_is_met_with_the_nearest_name(schema) -> None:
+    with pytest.raises(ConfigError, match="retrival") as caught:
+        evaluate([], schema, task="toy", split="test", metrics=["retrival"])
+    assert "retrieval" in caught.value.hint
+
+
+def test_a_split_without_scenes_is_refused(schema) -> None:
+    with pytest.raises(DataError, match="no scene"):
+        evaluate([], schema, task="toy", split="test")
+
+
+def test_rows_name_each_value_with_its_interval(make_findings, schema) -> None:
+    result = {
+        "retrieval": {"image_to_schema": {"R@1": {"value": 0.5, "ci95": [0.25, 0.75]}}},
+        "properties": {
+            "shape": {"value": 0.9, "ci95": [0.8, 1.0], "measure": "accuracy", "chance": 0.25}
+        },
+    }
+    assert rows(result) == [
+        ("retrieval, image → schema", "R@1", "0.500", "0.250 to 0.750"),
+        ("properties", "shape (accuracy, chance 0.250)", "0.900", "0.800 to 1.000"),
+    ]
+
+
+def test_a_written_result_reads_back(tmp_path, make_findings, schema) -> None:
+    result = evaluate([make_findings()], schema, task="toy", split="test")
+    write_result(tmp_path / "eval" / "test.json", result)
+    assert json.loads((tmp_path / "eval" / "test.json").read_text()) == result
+    assert [file.name for file in (tmp_path / "eval").iterdir()] == ["test.json"]

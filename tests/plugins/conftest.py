@@ -1,0 +1,103 @@
+"""Whole plugin projects, written by a test: in folders, or as if installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+PluginFolder = Callable[[Mapping[str, str]], Path]
+
+
+@pytest.fixture(autouse=True)
+def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test imports and puts on the import path is gone after it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("nsi_plugin_"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def brings() -> Callable[..., str]:
+    """The source of a module whose hook brings tasks of those names, all of them lazy."""
+
+    def source(*names: str) -> str:
+        tasks = [f'Task("{name}", "of {name}", schema_builder="away:Builder")' for name in names]
+        return dedent(f"""
+            from nsi_cli.plugins import Task, hookimpl
+
+            @hookimpl
+            def nsi_tasks():
+                return [{", ".join(tasks)}]
+            """)
+
+    return source
+
+
+@pytest.fixture
+def plugin_folder(tmp_path: Path) -> PluginFolder:
+    """Writes a folder of plugin projects: ``{project: source of its package}``.
+
+    The project ``shapes`` gets the package ``nsi_plugin_shapes`` and the entry point ``shapes``.
+    A key with a slash is a file of a project, written as it is.
+    """
+    made = iter(range(100))
+
+    def write(sources: Mapping[str, str]) -> Path:
+        folder = tmp_path / f"plugins{next(made)}"
+        for key, source in sources.items():
+            if "/" in key:
+                write_file(folder / key, source)
+                continue
+            package = f"nsi_plugin_{key}"
+            write_file(folder / key / "pyproject.toml", project_file(key, package))
+            write_file(folder / key / package / "__init__.py", source)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def pyproject() -> Callable[..., str]:
+    """The text of a project file that names one entry point."""
+    return project_file
+
+
+def project_file(project: str, value: str, entry: str = "") -> str:
+    return dedent(f"""
+        [project]
+        name = "{project}"
+        version = "1.2"
+
+        [project.entry-points."nsi.tasks"]
+        {entry or project} = "{value}"
+        """)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Callable[..., Path]:
+    """Puts a distribution with one entry point, and its package, on the import path."""
+
+    def write(project: str, source: str, *, entry: str = "", package: str = "") -> Path:
+        site = tmp_path / "site"
+        package = package or f"nsi_plugin_{project}"
+        info = site / f"{project.replace('-', '_')}-3.4.dist-info"
+        write_file(info / "METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: 3.4\n")
+        write_file(info / "entry_points.txt", f"[nsi.tasks]\n{entry or project} = {package}\n")
+        write_file(site / package / "__init__.py", source)
+        if str(site) not in sys.path:
+            sys.path.insert(0, str(site))
+        return site
+
+    return write
+
+
+def write_file(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,205 @@
+"""The contract test passes a good task, and tells the author of a faulty one what to mend."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nsi_cli.plugins import Task
+from nsi_cli.testing import check_task
+
+GOOD = """
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nsi_cli.data.loader import make_dataloader
+from nsi_cli.models.schema_encoder import PropertySchemaEncoder
+from nsi_cli.plugins import Categorical, Continuous, Scene, Schema, option
+
+CALLS = []
+
+
+@dataclass(frozen=True)
+class Builder:
+    raw: Path
+    side: int = option(16, ge=8, help="Pixels a side.")
+
+    def schema(self):
+        return Schema((Categorical("shape", ("disc", "box")), Continuous("x")), 3)
+
+    def splits(self):
+        names = sorted(path.name for path in self.raw.iterdir())
+        return {"train": names[:-1], "test": names[-1:]}
+
+    def load(self, source):
+        value = np.load(self.raw / source)
+        image = np.full((self.side, self.side, 3), value, np.uint8)
+        objects = [{"shape": "box", "x": float(value) / 9}, {"shape": "disc", "x": None}]
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[:4], mask[4:8] = 1, 2
+        return Scene(source, image, self.schema().encode(objects), mask)
+
+    def synthesize(self, count, *, seed, workers, progress=None):
+        self.raw.mkdir(parents=True)
+        generator = np.random.default_rng(seed)
+        for number in range(count):
+            np.save(self.raw / f"{number}.npy", generator.integers(9))
+"""
+
+NAMES = itertools.count()
+
+
+@pytest.fixture
+def task_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Task]]:
+    """Makes a task of a module's source."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made = []
+
+    def make(source: str) -> Task:
+        name = f"kit_example_{next(NAMES)}"
+        (tmp_path / f"{name}.py").write_text(source)
+        made.append(name)
+        return Task("kit", "a tiny dataset", f"{name}:Builder")
+
+    yield make
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+def test_a_good_task_passes_on_scenes_that_it_synthesises(task_of: Callable[[str], Task]) -> None:
+    check_task(task_of(GOOD))
+    check_task(task_of(GOOD), side=8)
+
+
+def test_a_good_task_passes_on_a_raw_folder(task_of: Callable[[str], Task], tmp_path: Path) -> None:
+    source = GOOD[: GOOD.index("    def synthesize")]
+    (tmp_path / "raw").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "raw" / f"{number}.npy", number)
+
+    check_task(task_of(source), raw=tmp_path / "raw")
+
+    with pytest.raises(AssertionError, match=r"give a folder, check_task\(task, raw=…\)"):
+        check_task(task_of(source))
+
+
+FAULTS = {
+    "not frozen": ("(frozen=True)", "", "must be a class under @dataclass"),
+    "another first field": ("raw: Path\n", "folder: Path = 1\n", "first field of Builder"),
+    "undeclared option": ('option(16, ge=8, help="Pixels a side.")', "16", r"\['side'\] with nsi"),
+    "no load": ("def load(", "def read(", "has no method load"),
+    "import fails": ("import torch\n", "import torch_is_away\n", "torch_is_away"),
+    "unseeded": ("default_rng(seed)", "default_rng()", "wrote other bytes the second time"),
+    "synthesises nothing": ("in range(count)", "in range(0)", "synthesize wrote nothing"),
+    "no schema": ("return Schema(", "return (", "must return a Schema"),
+    "restless schema": (
+        "return Schema(",
+        "CALLS.append(0)\n        return Schema((Continuous(f'x{len(CALLS)}'),), 3) or (",
+        "another schema each time",
+    ),
+    "no scene": ("sorted(path.name", "list(path.name * 0", "load"),
+    "no split": ('{"train": names[:-1], "test": names[-1:]}', "{}", "no scene at all"),
+    "heavy source": ("path.name for", "path.name * 999 for", "pickles to"),
+    "unpicklable source": ("path.name for", "(lambda: path) for", "pickling a source"),
+    "no Scene": ("return Scene(source, image", "return (source, image", "must return a Scene"),
+    "impure load": (
+        "value = np.load(self.raw / source)",
+        "CALLS.append(0); value = len(CALLS)",
+        "load\\(\\) must be pure",
+    ),
+    "load that differs elsewhere": (
+        "value = np.load(self.raw / source)",
+        "import os; value = os.getpid() % 251",
+        "differently in another process",
+    ),
+    "id out of range": ("self.schema().encode(objects)", "np.float32([[7, 0], [0, 0]])", "id 7"),
+    "infinite number": ("self.schema().encode(objects)", "np.float32([[0, np.inf]] * 2)", "finite"),
+    "mask disagrees": ("mask[:4], mask[4:8] = 1, 2", "mask[:4] = 1", "no pixel in the mask"),
+    "one id for all": ("Scene(source,", "Scene('scene',", "share an id"),
+    "masks now and then": (
+        ".encode(objects), mask)",
+        ".encode(objects), None if source == '0.npy' else mask)",
+        "some have none",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_builder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+    right, wrong, told = FAULTS[fault]
+    assert right in GOOD
+    with pytest.raises(AssertionError, match=told):
+        check_task(task_of(GOOD.replace(right, wrong)))
+
+
+ENCODERS = {
+    "another shape": ("return embeddings[:, :1]", r"embeddings \(B, T, E\)"),
+    "not finite": ("return embeddings / 0", "not finite"),
+    "absent seen": ("return embeddings + primitives[:, -1:, :1]", "absent place changes"),
+    "failing": ("raise KeyError('shape')", "KeyError: 'shape'"),
+    "no tensor": ("return None", "must give a tensor"),
+}
+
+
+@pytest.mark.parametrize("fault", ENCODERS)
+def test_a_faulty_schema_encoder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+    body, told = ENCODERS[fault]
+    encoder = f"""
+class Encoder(PropertySchemaEncoder):
+    def forward(self, primitives, present):
+        embeddings = super().forward(primitives, present)
+        {body}
+"""
+    task = task_of(GOOD + encoder)
+    module = str(task.schema_builder).split(":")[0]
+    with pytest.raises(AssertionError, match=told):
+        check_task(Task("kit", "tiny", f"{module}:Builder", f"{module}:Encoder"))
+
+
+LOADERS = {
+    "a scene left out": ("[item for item in batches][:1]", "each once, in order, is wanted"),
+    "wrong records": ("[vars(item) for item in batches]", "must give Batch records"),
+    "no length": ("(item for item in batches)", "has no len"),
+    "float images": (
+        "[item.map(lambda x: x.float() if x.ndim == 4 else x) for item in batches]",
+        "`images` must be uint8",
+    ),
+    "present as numbers": (
+        "[item.map(lambda x: x.int() if x.dtype == torch.bool else x) for item in batches]",
+        "`present`",
+    ),
+    "other primitives": (
+        "[item.map(lambda x: x + 1 if x.ndim == 3 and x.is_floating_point() else x)"
+        " for item in batches]",
+        "`primitives`",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", LOADERS)
+def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+    expression, told = LOADERS[fault]
+    loader = f"""
+def make(store, split, options):
+    batches = make_dataloader(store, split, options)
+    return {expression}
+"""
+    task = task_of(GOOD + loader)
+    module = str(task.schema_builder).split(":")[0]
+    with pytest.raises(AssertionError, match=told):
+        check_task(Task("kit", "tiny", f"{module}:Builder", dataloader=f"{module}:make"))
+
+
+def test_a_summary_is_one_line(task_of: Callable[[str], Task]) -> None:
+    builder = task_of(GOOD).schema_builder
+    for summary in ("", "two\nlines"):
+        with pytest.raises(AssertionError, match="summary must be one line"):
+            check_task(Task("kit", summary, builder))
