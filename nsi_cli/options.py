@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -69,7 +68,6 @@ def option(
     return dataclasses.field(default=default, metadata={_KEY: declared})
 
 
-@functools.cache
 def declared_options(cls: type) -> tuple[Declared, ...]:
     """The options of a dataclass, in order; fields not made with `option` are left out."""
     hints = typing.get_type_hints(cls)
@@ -100,7 +98,7 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     faults += more
     if not faults:
         instance = cls(**fixed, **checked)
-        faults = list(getattr(instance, "faults", lambda: [])())
+        faults = list(getattr(instance, "faults", list)())
         if not faults:
             return instance
     raise ConfigError(f"{where}: " + "; ".join(faults), hint=_hint(faults))
@@ -132,7 +130,6 @@ def _told(error: Any) -> str:
     return f"{name}: {text[:1].lower()}{text[1:]}, not {error['input']!r}"
 
 
-@functools.cache
 def _adapter(cls: type) -> Any:
     """A pydantic adapter for the options of ``cls`` (all optional; defaults stay with ``cls``)."""
     from pydantic import ConfigDict, TypeAdapter
@@ -152,9 +149,7 @@ def _constrained(item: Declared) -> Any:
     said = item.option
     kind: Any = typing.Literal[said.choices] if said.choices else item.type
     bounds = {
-        key: value
-        for key in ("ge", "gt", "le", "lt")
-        if (value := getattr(said, key)) is not None
+        key: value for key in ("ge", "gt", "le", "lt") if (value := getattr(said, key)) is not None
     }
     checks: list[Any] = [Field(**bounds)] if bounds else []
     if item.type in (int, float):  # YAML's yes and no are not numbers

@@ -10,7 +10,8 @@ from typing import Protocol
 class Advance(Protocol):
     """Told how many more items are done, and what there is to say of them."""
 
-    def __call__(self, count: int, told: str = "") -> None: ...
+    def __call__(self, count: int, told: str = "") -> None:
+        """``count`` more are done; ``told`` goes beside the bar."""
 
 
 def _silent(count: int, told: str = "") -> None:
@@ -21,7 +22,9 @@ class Progress:
     """Silent progress; the command line brings one that draws."""
 
     @contextmanager
-    def stage(self, what: str, total: int, unit: str = "scenes", done: int = 0) -> Iterator[Advance]:
+    def stage(
+        self, what: str, total: int, unit: str = "scenes", done: int = 0
+    ) -> Iterator[Advance]:
         """A stage of ``total`` items of ``unit``, ``done`` of them already there."""
         yield _silent
 

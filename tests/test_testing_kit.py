@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from nsi_cli.data.loader import make_dataloader
-from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.plugins import Categorical, Continuous, Scene, Schema, option
 
 CALLS = []
@@ -47,7 +45,7 @@ class Builder:
         mask[:4], mask[4:8] = 1, 2
         return Scene(source, image, self.schema().encode(objects), mask)
 
-    def synthesize(self, count, *, seed, workers, progress=None):
+    def synthesize(self, count, *, seed, workers, advance=None):
         self.raw.mkdir(parents=True)
         generator = np.random.default_rng(seed)
         for number in range(count):
@@ -96,7 +94,11 @@ FAULTS = {
     "another first field": ("raw: Path\n", "folder: Path = 1\n", "first field of Builder"),
     "undeclared option": ('option(16, ge=8, help="Pixels a side.")', "16", r"\['side'\] with nsi"),
     "no load": ("def load(", "def read(", "has no method load"),
-    "import fails": ("import torch\n", "import torch_is_away\n", "torch_is_away"),
+    "import fails": (
+        "import numpy",
+        "import a_package_that_is_away, numpy",
+        "a_package_that_is_away",
+    ),
     "unseeded": ("default_rng(seed)", "default_rng()", "wrote other bytes the second time"),
     "synthesises nothing": ("in range(count)", "in range(0)", "synthesize wrote nothing"),
     "no schema": ("return Schema(", "return (", "must return a Schema"),
@@ -105,10 +107,9 @@ FAULTS = {
         "CALLS.append(0)\n        return Schema((Continuous(f'x{len(CALLS)}'),), 3) or (",
         "another schema each time",
     ),
-    "no scene": ("sorted(path.name", "list(path.name * 0", "load"),
-    "no split": ('{"train": names[:-1], "test": names[-1:]}', "{}", "no scene at all"),
+    "no scene": ('{"train": names[:-1], "test": names[-1:]}', "{}", "no scene at all"),
     "heavy source": ("path.name for", "path.name * 999 for", "pickles to"),
-    "unpicklable source": ("path.name for", "(lambda: path) for", "pickling a source"),
+    "unpicklable source": ("names[:-1]", "[lambda: names]", "pickling a source"),
     "no Scene": ("return Scene(source, image", "return (source, image", "must return a Scene"),
     "impure load": (
         "value = np.load(self.raw / source)",
@@ -153,15 +154,16 @@ ENCODERS = {
 def test_a_faulty_schema_encoder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
     body, told = ENCODERS[fault]
     encoder = f"""
+from nsi_cli.models.schema_encoder import PropertySchemaEncoder
+
 class Encoder(PropertySchemaEncoder):
     def forward(self, primitives, present):
         embeddings = super().forward(primitives, present)
         {body}
 """
-    task = task_of(GOOD + encoder)
-    module = str(task.schema_builder).split(":")[0]
+    task = with_part(task_of(GOOD), encoder, task_of, schema_encoder="Encoder")
     with pytest.raises(AssertionError, match=told):
-        check_task(Task("kit", "tiny", f"{module}:Builder", f"{module}:Encoder"))
+        check_task(task)
 
 
 LOADERS = {
@@ -188,14 +190,22 @@ LOADERS = {
 def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
     expression, told = LOADERS[fault]
     loader = f"""
+import torch
+from nsi_cli.data.loader import make_dataloader
+
 def make(store, split, options):
     batches = make_dataloader(store, split, options)
     return {expression}
 """
-    task = task_of(GOOD + loader)
-    module = str(task.schema_builder).split(":")[0]
+    task = with_part(task_of(GOOD), loader, task_of, dataloader="make")
     with pytest.raises(AssertionError, match=told):
-        check_task(Task("kit", "tiny", f"{module}:Builder", dataloader=f"{module}:make"))
+        check_task(task)
+
+
+def with_part(task: Task, source: str, task_of: Callable[[str], Task], **part: str) -> Task:
+    """The task with a part of its own, from a module that the builder's does not import."""
+    module = str(task_of(source).schema_builder).split(":")[0]
+    return replace(task, **{key: f"{module}:{name}" for key, name in part.items()})
 
 
 def test_a_summary_is_one_line(task_of: Callable[[str], Task]) -> None:

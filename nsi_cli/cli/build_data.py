@@ -71,9 +71,7 @@ def _command(task: Task) -> Callable[..., None]:
         image_size: Annotated[int, typer.Option(min=16, help="Side of the stored images.")] = 224,
         workers: Annotated[
             int | None,
-            typer.Option(
-                min=0, help="Processes that load scenes." + default_shown("one a core")
-            ),
+            typer.Option(min=0, help="Processes that load scenes." + default_shown("one a core")),
         ] = None,
         max_skipped: Annotated[
             float,
@@ -133,7 +131,7 @@ def run_build(
             )
         told |= {"synthetic": synthetic, "seed": seed}
         with state.progress.stage("render", synthetic) as advance:
-            builder.synthesize(synthetic, seed=seed, workers=workers, progress=advance)
+            builder.synthesize(synthetic, seed=seed, workers=workers, advance=advance)
     build_store(
         builder,
         task.name,

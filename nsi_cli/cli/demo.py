@@ -1,2 +1,77 @@
-def demo() -> None:
-    """x"""
+"""``nsi demo``: the main job from end to end, offline and on a CPU."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nsi_cli.cli.flags import default_shown
+from nsi_cli.cli.state import State, state_of
+from nsi_cli.errors import DataError
+
+TASK = "clevrtex"
+PRESET = "demo"
+
+
+def demo(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            min=40, help="How many scenes to render." + default_shown("as the preset says")
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the scenes and the training.")] = 0,
+) -> None:
+    """Synthetic scenes → store → training → evaluation → report, in minutes, on a CPU.
+
+    Each stage is a command of its own; the demo prints them as it goes. It trains with the
+    preset 'demo', an ordinary one: nsi train --preset demo --print-config shows it.
+    """
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise DataError(f"{out} is there already", "remove it, or choose another place with --out")
+    run_demo(state_of(ctx), out, scenes, seed)
+
+
+def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
+    """Run the five stages."""
+    from nsi_cli.cli.build_data import print_build, run_build
+    from nsi_cli.cli.evaluate import print_result, run_evaluation
+    from nsi_cli.cli.interpret import run_interpretation
+    from nsi_cli.cli.train import start_training
+    from nsi_cli.training.presets import read_config_file, resolve
+
+    data, run = out / "data", out / "run"
+    chosen = read_config_file(Path(__file__).with_name("demo-data.yaml"))
+    count, size, materials = (chosen[key] for key in ("synthetic", "image_size", "materials"))
+    count = scenes or count
+    _show("build-data", TASK, "--synthetic", count, "--materials", materials,
+          "--image-size", size, "--seed", seed, "--out", data)  # fmt: skip
+    build = run_build(
+        state, state.catalogue.task(TASK), raw=None, synthetic=count, out=data, image_size=size,
+        workers=None, seed=seed, options={"materials": materials},
+    )  # fmt: skip
+    print_build(data, build)
+    _show("train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed, "--out", run)
+    config = resolve(PRESET, None, {"task": TASK, "data": str(data), "seed": seed})
+    start_training(state, config, run)
+    _show("eval", run)
+    result = run_evaluation(state, run, split="test")
+    _show("interpret", run)
+    page = run_interpretation(state, run, split="test")
+    print_result(result)
+    typer.echo(f"report: {page}")
+    typer.echo("next:")
+    typer.echo(f"    open {page} in a browser")
+    typer.echo(f"    nsi train --task {TASK} --data {data} --preset demo --epochs 100")
+    typer.echo("    nsi new-task mytask        # bring your own dataset")
+
+
+def _show(*words: object) -> None:
+    """Print the command that the next stage stands for."""
+    line = shlex.join(["nsi", *map(str, words)])
+    typer.secho(f"$ {line}", err=True, bold=True)

@@ -19,9 +19,7 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Only this part of the suite; can be repeated." + default_shown("all")
-        ),
+        typer.Option(help="Only this part of the suite; can be repeated." + default_shown("all")),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Scenes that are read at once.")] = 64,
     as_json: Annotated[

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from nsi_cli.cli.state import State
 from nsi_cli.data.loader import LoaderOptions
 from nsi_cli.data.store import Store, open_store
-from nsi_cli.evaluation.find import find
+from nsi_cli.evaluation.find import find, find_images
 from nsi_cli.evaluation.findings import Findings
 from nsi_cli.models.backbone import Backbone, build_backbone
 from nsi_cli.models.features import prepare_cache
@@ -45,6 +48,13 @@ class LoadedRun:
                 )
                 yield find(self.model, self.backbone, batch, noise=noise)
                 advance(len(batch))
+
+    def find_image(self, image: npt.NDArray[np.uint8]) -> Findings:
+        """What the model makes of one image (S, S, 3) that nobody annotated."""
+        config = self.run.config
+        noise = slot_noise(config, seed=config.seed, step=None, positions=[0])
+        width = self.run.schema.width
+        return find_images(self.model, self.backbone, image[None], width=width, noise=noise)
 
 
 def load_run(state: State, path: Path, data: Path | None = None) -> LoadedRun:

@@ -40,7 +40,9 @@ class BarProgress(Progress):
         self._console = console
 
     @contextmanager
-    def stage(self, what: str, total: int, unit: str = "scenes", done: int = 0) -> Iterator[Advance]:
+    def stage(
+        self, what: str, total: int, unit: str = "scenes", done: int = 0
+    ) -> Iterator[Advance]:
         """Draw a bar while the body runs."""
         bar = RichProgress(
             TextColumn("{task.description:<9}"),
@@ -74,7 +76,9 @@ class LineProgress(Progress):
         self._console = console
 
     @contextmanager
-    def stage(self, what: str, total: int, unit: str = "scenes", done: int = 0) -> Iterator[Advance]:
+    def stage(
+        self, what: str, total: int, unit: str = "scenes", done: int = 0
+    ) -> Iterator[Advance]:
         """Print lines while the body runs."""
         began = last = time.monotonic()
         first, now_told = done, ""

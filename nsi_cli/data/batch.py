@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
@@ -26,8 +26,6 @@ class Batch:
 
     def map(self, move: TensorMap) -> Batch:
         """The batch with ``move`` applied to each of its tensors."""
-        moved = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            moved[field.name] = None if value is None else move(value)
-        return Batch(**moved)
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: move(value) for name, value in tensors.items() if value is not None}
+        return replace(self, **moved)

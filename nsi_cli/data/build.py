@@ -163,5 +163,3 @@ def _load_one(builder: SchemaBuilder, split: str, source: Source, size: int) -> 
 def is_store(path: Path) -> bool:
     """Whether a whole store is at ``path``."""
     return (path / BUILD).is_file()
-
-

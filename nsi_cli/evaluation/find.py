@@ -15,6 +15,7 @@ from nsi_cli.errors import NsiError
 from nsi_cli.evaluation.findings import Bools, Bytes, Findings, Floats
 from nsi_cli.models.alignment import align
 from nsi_cli.models.backbone import Backbone
+from nsi_cli.models.features import features_of, half_precise
 from nsi_cli.models.nsi import NSI
 
 EncodePrimitives = Callable[[Floats, Bools], Floats]
@@ -31,7 +32,7 @@ def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor |
     """
     moved = _moved(model, batch)
     with _at_rest(model):
-        features = _features(backbone, moved)
+        features = features_of(moved, backbone)
         output = model(features, moved.primitives, moved.present, _to(noise, features.device))
         alignment = align(output.image.embeddings, output.primitives)
     grid = _grid(backbone, features.shape[1])
@@ -61,7 +62,7 @@ def find_images(
     with _at_rest(model):
         device = _device(model)
         pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(device)
-        features = backbone(pixels)
+        features = half_precise(backbone(pixels))
         encoding = model.image_encoder(features, _to(noise, device))
     count, embeddings = len(images), _floats(encoding.embeddings)
     return Findings(
@@ -113,18 +114,6 @@ def _moved(model: nn.Module, batch: Batch) -> Batch:
 
 def _to(noise: Tensor | None, device: torch.device) -> Tensor | None:
     return None if noise is None else noise.to(device)
-
-
-def _features(backbone: Backbone | None, batch: Batch) -> Tensor:
-    if batch.features is not None:
-        return batch.features.float()
-    if backbone is None or batch.images is None:
-        raise NsiError(
-            "a batch holds neither features nor images with a backbone to read them",
-            "load the split with images, or with a feature cache",
-        )
-    features: Tensor = backbone(batch.images)
-    return features
 
 
 def _grid(backbone: Backbone | None, tokens: int) -> tuple[int, int]:

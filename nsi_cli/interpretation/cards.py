@@ -100,9 +100,7 @@ class CardMaker:
     def of_scene(self, findings: Findings, image: Image) -> SceneCard:
         """The card of a scene of the split; ``findings`` hold one scene."""
         row = self.collected.row(findings)
-        schemas = schemas_for_image(
-            self.collected, findings.slot_embeddings[0], self.top, own=row
-        )
+        schemas = schemas_for_image(self.collected, findings.slot_embeddings[0], self.top, own=row)
         images = images_for_schema(self.collected, row, self.top)
         return self._card(f"scene-{row}", self._name(row), findings, image, schemas, images)
 
@@ -151,7 +149,7 @@ class CardMaker:
         left, told = own.copy(), []
         for primitive in self.collected.primitives[row][self.collected.present[row]]:
             object_ = tell(self.schema, primitive)
-            alike = left[object_.words] > 0
+            alike = bool(object_.words) and left[object_.words] > 0
             left[object_.words] -= alike
             told.append((object_, alike))
         return told

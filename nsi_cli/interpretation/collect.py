@@ -45,9 +45,7 @@ def collect(findings: Iterable[Findings], scenes: Sequence[int]) -> Collected:
     for batch in findings:
         embeddings.add(batch)
         parts.append((batch.primitives, batch.present))
-        kept += [
-            batch.take([row]) for row, place in enumerate(batch.index) if int(place) in wanted
-        ]
+        kept += [batch.take([row]) for row, place in enumerate(batch.index) if int(place) in wanted]
     if not parts:
         raise DataError("the split has no scene to interpret", "choose another --split")
     primitives, present = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

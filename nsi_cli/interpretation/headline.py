@@ -39,13 +39,13 @@ def property_tiles(result: dict[str, Any]) -> list[Tile]:
 
 
 def _retrieval(result: dict[str, Any]) -> Iterator[Tile]:
-    names = {"image_to_schema": "image → schema", "schema_to_image": "schema → image"}
+    names = {"image_to_schema": "Image → schema", "schema_to_image": "Schema → image"}
     for direction, name in names.items():
         found = (result.get("retrieval") or {}).get(direction)
         if found and found["R@1"]:
             rank = found["median_rank"]["value"]
-            note = f"median rank {rank:g} of {result['scenes']:,}"
-            yield _tile(f"R@1, {name}", found["R@1"], note, 1 / result["scenes"], "chance")
+            note = f"R@1; median rank {rank:g} of {result['scenes']:,}"
+            yield _tile(name, found["R@1"], note, 1 / result["scenes"], "chance")
 
 
 def _grounding(result: dict[str, Any]) -> Iterator[Tile]:

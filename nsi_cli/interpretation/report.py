@@ -58,26 +58,30 @@ def write_report(
     retrieved images and schemas each card shows. Raises `DataError` where it cannot be written.
     """
     maker = CardMaker(collected, schema, ids, top)
-    cards = [
-        maker.of_scene(scene, images([int(scene.index[0])])[0]) for scene in collected.scenes
-    ]
+    cards = [maker.of_scene(scene, images([int(scene.index[0])])[0]) for scene in collected.scenes]
     bare = [
         maker.of_upload(number, name, findings, _image_of(findings))
         for number, (name, findings) in enumerate(uploads, start=1)
     ]
-    page = _environment().get_template("report.html.j2").render(
-        heading=heading,
-        version=__version__,
-        scenes=len(collected.index),
-        slots=_slot_count(collected),
-        cards=cards,
-        bare=bare,
-        mask_kinds=[pictures.name for pictures in (cards + bare)[0].masks] if cards + bare else [],
-        thumbnails=_thumbnails(cards + bare, collected, images),
-        tiles=tiles(result) if result else [],
-        properties=property_tiles(result) if result else [],
-        metric_rows=rows(result) if result else [],
-        colours=SLOT_COLOURS,
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            heading=heading,
+            version=__version__,
+            scenes=len(collected.index),
+            slots=_slot_count(collected),
+            cards=cards,
+            bare=bare,
+            mask_kinds=[pictures.name for pictures in (cards + bare)[0].masks]
+            if cards + bare
+            else [],
+            thumbnails=_thumbnails(cards + bare, collected, images),
+            tiles=tiles(result) if result else [],
+            properties=property_tiles(result) if result else [],
+            metric_rows=rows(result) if result else [],
+            colours=SLOT_COLOURS,
+        )
     )
     path = out / "index.html"
     with replacing(path) as beside:
@@ -120,4 +124,4 @@ def _slot_count(collected: Collected) -> int:
 
 def _image_of(findings: Findings) -> npt.NDArray[np.uint8]:
     assert findings.images is not None, "findings of uploads carry their images"
-    return findings.images[0]
+    return np.asarray(findings.images[0])

@@ -22,5 +22,7 @@ def read_image(path: Path, size: int) -> npt.NDArray[np.uint8]:
     except FileNotFoundError:
         raise DataError(f"no image at {path}", "check the path given with --image") from None
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}", "give a PNG or JPEG") from None
+        raise DataError(
+            f"{path} cannot be read as an image: {error}", "give a PNG or JPEG"
+        ) from None
     return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC))

@@ -47,9 +47,7 @@ class ModelConfig:
         help="What redraws the tokens: the broadcast decoder, or the attention weights.",
         group=_IMAGE,
     )
-    decoder_hidden_size: int = option(
-        1024, ge=1, help="Hidden width of the decoder.", group=_IMAGE
-    )
+    decoder_hidden_size: int = option(1024, ge=1, help="Hidden width of the decoder.", group=_IMAGE)
     d_model: int = option(192, ge=1, help="Width of the schema encoder.", group=_SCHEMA)
     num_blocks: int = option(8, ge=0, help="Transformer blocks over the primitives.", group=_SCHEMA)
     num_heads: int = option(8, ge=1, help="Heads of a transformer block.", group=_SCHEMA)

@@ -60,4 +60,9 @@ def features_of(batch: Batch, backbone: Backbone | None) -> Tensor:
         return batch.features.float()
     if backbone is None or batch.images is None:
         raise DataError("a batch has neither features nor images", "give the loader one of them")
-    return backbone(batch.images).to(torch.float16).float()
+    return half_precise(backbone(batch.images))
+
+
+def half_precise(features: Tensor) -> Tensor:
+    """Features rounded as the cache keeps them."""
+    return features.to(torch.float16).float()

@@ -130,6 +130,8 @@ def _from_file(name: str, weights: str) -> dict[str, Any]:
     for head in (heads,) if isinstance(heads, str) else heads or ():
         for key in (f"{head}.weight", f"{head}.bias"):
             state.pop(key, None)
+    if not state:  # timm would turn to the hub
+        raise NsiError(f"{weights} holds no weights of a backbone", hint)
     return {"state_dict": state, "num_classes": 0, "label_offset": 0}
 
 
@@ -142,23 +144,23 @@ def _from_hub(name: str) -> dict[str, Any] | None:
     import timm
     from huggingface_hub import get_session, hf_hub_url, try_to_load_from_cache
 
-    told = timm.get_pretrained_cfg(name)
-    if told is None or not told.hf_hub_id or told.custom_load:
+    told: Any = timm.get_pretrained_cfg(name)
+    if told is None or not told.hf_hub_id:
         return None
     where, _, revision = told.hf_hub_id.partition("@")
     names = (told.hf_hub_filename,) if told.hf_hub_filename else _WEIGHTS
-    for file in names:
+    for file in names if told.custom_load != "hf" else ():
         cached = try_to_load_from_cache(where, file, revision=revision or None)
         if isinstance(cached, str):
-            return {"file": cached}
+            return {"file": cached, "custom_load": False}
     try:
         get_session().head(hf_hub_url(where, names[0]), timeout=_SECONDS_TO_ANSWER)
     except Exception as error:
         raise NsiError(
             f"the weights of {name} are not on this machine, and the model hub does not answer "
             f"({_first_line(error)})",
-            f"fetch {names[0]} of '{where}' where there is a network, and pass "
-            "--backbone-weights FILE",
+            f"fetch {names[0]} of '{where}' where there is a network and pass it with "
+            f"--backbone-weights FILE, or take --backbone {TEXTURE}, which needs none",
         ) from error
     return None
 

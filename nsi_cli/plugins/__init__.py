@@ -12,16 +12,17 @@ A plugin is a module with one hook, named by an entry point in the group ``nsi.t
 from nsi_cli.data.scene import Scene, keep_visible
 from nsi_cli.errors import DataError, NsiError, SchemaError
 from nsi_cli.options import did_you_mean, option
-from nsi_cli.plugins.contract import Progress, SchemaBuilder, Source, Synthesizer, Task
+from nsi_cli.plugins.contract import SchemaBuilder, Source, Synthesizer, Task
 from nsi_cli.plugins.hooks import hookimpl, hookspec
+from nsi_cli.progress import Advance
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 __all__ = [
+    "Advance",
     "Categorical",
     "Continuous",
     "DataError",
     "NsiError",
-    "Progress",
     "Scene",
     "Schema",
     "SchemaBuilder",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nsi_cli.data.scene import Scene
 from nsi_cli.errors import PluginError
+from nsi_cli.progress import Advance
 from nsi_cli.schema import Schema
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 Source = Any
 """A light picklable value from which one scene can be loaded, usually a path."""
-
-Progress = Callable[[int], None]
-"""Told how many more scenes are done."""
 
 
 @runtime_checkable
@@ -51,9 +49,12 @@ class Synthesizer(Protocol):
     """A schema builder that can also make raw scenes, for ``nsi build-data TASK --synthetic N``."""
 
     def synthesize(
-        self, count: int, *, seed: int, workers: int, progress: Progress | None = None
+        self, count: int, *, seed: int, workers: int, advance: Advance | None = None
     ) -> None:
-        """Write ``count`` raw scenes under ``raw``; same seed, same bytes."""
+        """Write ``count`` raw scenes under ``raw``; same seed, same bytes.
+
+        ``advance`` is called with how many more are done.
+        """
 
 
 @dataclass(frozen=True)

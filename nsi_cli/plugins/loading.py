@@ -80,7 +80,7 @@ def _make_importable(package: str, root: Path, location: Path | None) -> None:
             sys.path.remove(str(root))
         raise TakenError(
             f"the name of its package '{package}' is taken by {found}",
-            "give the package another name",
+            "uninstall the one you do not want, or give the package another name",
         )
 
 

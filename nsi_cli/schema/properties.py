@@ -137,7 +137,7 @@ class Continuous:
         finite = [number for number in numbers if number is not None and math.isfinite(number)]
         if len(numbers) != self.size or len(finite) != self.size:
             raise SchemaError(
-                f"{self.name} needs {self.size} finite number{'s' * (self.size > 1)}, not {value!r}",
+                f"{self.name}: {value!r} is not {self.size} finite number(s)",
                 "use None for a value that is not known",
             )
         return tuple(finite)

@@ -63,7 +63,8 @@ class Schema:
     def columns(self) -> dict[str, slice]:
         """Which columns of a primitive each property takes, by its name."""
         places, start = {}, 0
-        for item in (*self.categorical, *self.continuous):
+        ordered: tuple[Property, ...] = (*self.categorical, *self.continuous)
+        for item in ordered:
             places[item.name] = slice(start, start + item.columns)
             start += item.columns
         return places
@@ -112,7 +113,9 @@ class Schema:
         names = set(self.columns)
         if set(values) != names:
             wrong = ", ".join(sorted(set(values) ^ names))
-            raise SchemaError(f"properties do not match the schema: {wrong}", "use None for missing")
+            raise SchemaError(
+                f"properties do not match the schema: {wrong}", "use None for missing"
+            )
         for item in self.properties:
             row[self.columns[item.name]] = item.encode(values[item.name])  # type: ignore[arg-type]
 
@@ -131,7 +134,9 @@ class Schema:
         for item in self.properties:
             part = row[self.columns[item.name]]
             values[item.name] = (
-                item.decode(float(part[0])) if isinstance(item, Categorical) else item.decode(part)
+                item.decode(float(part[0]))
+                if isinstance(item, Categorical)
+                else item.decode(part.tolist())
             )
         return values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Progressed:
     epoch: int = 0
     batches: int = 0
     running: float = 0.0
-    plateau: Plateau = Plateau()
+    plateau: Plateau = field(default_factory=Plateau)
 
 
 def save_checkpoint(

@@ -40,12 +40,8 @@ class TrainConfig(ModelConfig):
     clip: float = option(
         1.0, gt=0, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
     )
-    tau: float = option(
-        0.1, gt=0, help="Temperature of the contrastive loss.", group=_OPTIMISATION
-    )
-    beta: float = option(
-        1.0, ge=0, help="Weight of the reconstruction loss.", group=_OPTIMISATION
-    )
+    tau: float = option(0.1, gt=0, help="Temperature of the contrastive loss.", group=_OPTIMISATION)
+    beta: float = option(1.0, ge=0, help="Weight of the reconstruction loss.", group=_OPTIMISATION)
     max_program_len: int = option(
         10, ge=1, help="Most primitives of a scene that are read.", group=_OPTIMISATION
     )

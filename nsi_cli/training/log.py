@@ -20,29 +20,29 @@ class Log:
 
         _forget_after(metrics, step)
         self._file = metrics.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(tensorboard), purge_step=step or None)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(tensorboard), purge_step=step or None)
 
     def write(self, kind: str, step: int, measures: dict[str, float | int]) -> None:
         """One line of measures of a kind ('train' or 'val') after so many steps."""
         self._file.write(json.dumps({"kind": kind, "step": step, **measures}) + "\n")
         for name, value in measures.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def picture(self, name: str, step: int, picture: npt.NDArray[np.uint8]) -> None:
         """A picture (H, W, 3) for TensorBoard."""
-        self._board.add_image(name, picture, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+        self._board.add_image(name, picture, step, dataformats="HWC")
 
     def flush(self) -> None:
         """Put everything on disk; called before a checkpoint that counts on it."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._board.flush()  # type: ignore[no-untyped-call]
+        self._board.flush()
 
     def close(self) -> None:
         """Flush and close."""
         self.flush()
         self._file.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
 
 def _forget_after(metrics: Path, step: int) -> None:

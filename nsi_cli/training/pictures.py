@@ -24,13 +24,13 @@ def slot_pictures(
     masks = encoding.attention_masks if encoding.slot_masks is None else encoding.slot_masks
     masks, images = masks[:most].float(), images[:most]
     size = images.shape[-2:]
-    fine = F.interpolate(masks.unflatten(-1, grid), size=size, mode="bilinear")
+    fine = F.interpolate(masks.reshape(*masks.shape[:2], *grid), size=size, mode="bilinear")
     colors = torch.tensor(slot_colors(masks.shape[1]), device=masks.device)  # (K, 3)
     painted = (colors[fine.argmax(1)] * 255).permute(0, 3, 1, 2)  # (B, 3, S, S)
     mixed = 0.4 * images + 0.6 * painted
     rows = [torch.cat(list(picture), dim=-1) for picture in (images.float(), mixed)]
     array = torch.cat(rows, dim=-2).permute(1, 2, 0).round().to(torch.uint8)
-    return array.cpu().numpy()  # type: ignore[no-any-return]
+    return np.asarray(array.cpu())
 
 
 def slot_colors(count: int) -> list[tuple[float, float, float]]:

@@ -57,9 +57,7 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in data.items()}
 
 
-def resolve(
-    preset: str | None, config_file: Path | None, flags: Mapping[str, Any]
-) -> TrainConfig:
+def resolve(preset: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> TrainConfig:
     """The options of a run: defaults < preset < config file < flags.
 
     Raises `ConfigError` that lists every fault at once.

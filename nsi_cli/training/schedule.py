@@ -27,6 +27,6 @@ class Plateau:
 
 
 def learning_rate(base: float, step: int, warmup_steps: int, plateau: Plateau) -> float:
-    """The rate of a step (from 0): ``base`` · min(1, (step + 1) / warm-up) · the plateau's scale."""
+    """The rate of a step, from 0: ``base`` · min(1, (step + 1) / warm-up) · plateau's scale."""
     warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return base * warm * plateau.scale

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -259,9 +258,7 @@ class Trainer:
         picture = slot_pictures(batch.images, encoding, self._backbone.grid)
         log.picture("val/slots", self._at.step, picture)
 
-    def _batches(
-        self, split: str, epoch: int, start: int, *, images: bool = False
-    ) -> Batches:
+    def _batches(self, split: str, epoch: int, start: int, *, images: bool = False) -> Batches:
         config, training = self._config, split == TRAIN
         whole = self._store.count(split) >= config.batch_size
         options = LoaderOptions(
@@ -281,9 +278,7 @@ class Trainer:
     def _ready(self, batch: Batch) -> Batch:
         """The batch on the device, with the primitives that the model is to read."""
         most = self._config.max_program_len
-        cut = replace(
-            batch, primitives=batch.primitives[:, :most], present=batch.present[:, :most]
-        )
+        cut = replace(batch, primitives=batch.primitives[:, :most], present=batch.present[:, :most])
         return cut.map(lambda tensor: tensor.to(self._fabric.device, non_blocking=True))
 
     def _save(self, name: str) -> None:

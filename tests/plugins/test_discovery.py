@@ -89,21 +89,21 @@ def test_an_installed_distribution_brings_its_task(installed: Installed, brings:
 def test_three_broken_plugins_at_once_harm_nobody(
     plugin_folder: PluginFolder, installed: Installed, brings: Brings
 ) -> None:
-    installed("clevrtex", brings("clevrtex"), package="nsi_plugin_builtin")
+    installed("keeper", brings("scenes"))
     folder = plugin_folder(
-        {"torn": "def nsi_tasks(:\n", "misspelt": MISSPELT, "taken": brings("clevrtex")}
+        {"torn": "def nsi_tasks(:\n", "misspelt": MISSPELT, "taken": brings("scenes")}
     )
 
     catalogue = discover([folder])
 
-    assert catalogue.task("clevrtex").summary == "of clevrtex"
+    assert catalogue.task("scenes").summary == "of scenes"
     torn, misspelt = row(catalogue, "torn"), row(catalogue, "misspelt")
     assert torn.status == misspelt.status == "broken"
     assert "SyntaxError" in torn.reason
     assert "line 1" in torn.reason
     assert "nsi_task'" in misspelt.reason
     assert "did you mean 'nsi_tasks'?" in misspelt.reason
-    kept, taken = [found for found in catalogue.rows if found.name == "clevrtex"]
+    kept, taken = [found for found in catalogue.rows if found.name == "scenes"]
     assert (kept.status, taken.status) == ("ok", "conflict")
     assert kept.source in taken.reason
     assert taken.source in taken.reason
@@ -241,6 +241,17 @@ def test_a_package_that_python_has_already_is_not_taken_over(
     assert str(folder / "shapes") not in sys.path
 
 
+def test_a_plugins_folder_hides_no_module_of_others(
+    plugin_folder: PluginFolder, brings: Brings
+) -> None:
+    folder = plugin_folder({"shapes": brings("shapes"), "shapes/colorsys.py": "raise ValueError"})
+    discover([folder])
+    sys.modules.pop("colorsys", None)
+    import colorsys
+
+    assert colorsys.rgb_to_hsv(1, 1, 1) == (0, 0, 1)
+
+
 def test_a_disabled_plugin_is_not_imported(plugin_folder: PluginFolder, brings: Brings) -> None:
     folder = plugin_folder({"torn": "raise RuntimeError", "shapes": brings("shapes", "extra")})
 
@@ -315,13 +326,18 @@ def test_folders_and_names_come_from_the_environment(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_import_a_plugin_that_is_not_installed(
-    method: str, plugin_folder: PluginFolder, brings: Brings
+    method: str,
+    plugin_folder: PluginFolder,
+    brings: Brings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     builder = "class Builder:\n    def load(self, source):\n        return source + 1\n"
     folder = plugin_folder(
         {"shapes": brings("shapes"), "shapes/nsi_plugin_shapes/builder.py": builder}
     )
     discover([Path(os.path.relpath(folder))])
+    monkeypatch.chdir(tmp_path)
     from nsi_plugin_shapes.builder import Builder  # type: ignore[import-not-found]
 
     with ProcessPoolExecutor(1, get_context(method)) as pool:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.plugins import DataError, did_you_mean
 from nsi_clevrtex.layout import SceneSource
 from nsi_clevrtex.synthetic import MATERIALS
+from nsi_cli.plugins import DataError, did_you_mean
 
 MAX_OBJECTS = 10
 SHAPES = ("cone", "cube", "cylinder", "icosahedron", "monkey", "sphere", "teapot", "torus")
@@ -54,7 +54,9 @@ def read_objects(source: SceneSource, data: Mapping[str, Any], release: str) -> 
     `DataError`.
     """
     objects = data["objects"]
-    if not 1 <= len(objects) <= MAX_OBJECTS or data.get("num_objects", len(objects)) != len(objects):
+    if not 1 <= len(objects) <= MAX_OBJECTS or data.get("num_objects", len(objects)) != len(
+        objects
+    ):
         raise DataError(
             f"{source}: {len(objects)} objects, told as {data.get('num_objects')!r}; "
             f"1 to {MAX_OBJECTS} are expected",
@@ -78,7 +80,9 @@ def _index(source: SceneSource, one: Mapping[str, Any]) -> int:
 
 
 def _properties(source: SceneSource, one: Mapping[str, Any], release: str) -> Properties:
-    words = {key: _word(source, one, key, release) for key in ("shape", "size", "material", "color")}
+    words = {
+        key: _word(source, one, key, release) for key in ("shape", "size", "material", "color")
+    }
     position = one.get("3d_coords")
     if not isinstance(position, list) or len(position) != 3:
         raise DataError(f"{source}: an object's '3d_coords' is {position!r}", _RESTORE)

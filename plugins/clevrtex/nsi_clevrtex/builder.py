@@ -11,15 +11,22 @@ from pathlib import Path
 import numpy as np
 
 from nsi_clevrtex.annotation import MAX_OBJECTS, Properties, read_annotation, read_objects
-from nsi_clevrtex.layout import RELEASES, VARIANTS, RawFolder, SceneSource, find_scenes, picture_paths
+from nsi_clevrtex.layout import (
+    RELEASES,
+    VARIANTS,
+    RawFolder,
+    SceneSource,
+    find_scenes,
+    picture_paths,
+)
 from nsi_clevrtex.pictures import crop, read_image, read_mask
 from nsi_clevrtex.splits import SPLIT_BY, split
 from nsi_clevrtex.synthetic import MATERIALS, render_scenes
 from nsi_cli.plugins import (
+    Advance,
     Categorical,
     Continuous,
     DataError,
-    Progress,
     Scene,
     Schema,
     keep_visible,
@@ -83,7 +90,7 @@ class ClevrtexBuilder:
         return keep_visible(whole.id, crop(image), primitives, crop(mask))
 
     def synthesize(
-        self, count: int, *, seed: int, workers: int, progress: Progress | None = None
+        self, count: int, *, seed: int, workers: int, advance: Advance | None = None
     ) -> None:
         """Render ``count`` raw scenes under ``raw``; same seed, same bytes."""
         release = "v1" if self.release == "auto" else self.release
@@ -95,7 +102,7 @@ class ClevrtexBuilder:
             variant=self.variant,
             materials=self._chosen_materials(),
             workers=workers,
-            progress=progress,
+            advance=advance,
         )
         told = {"count": count, "seed": seed, "release": release, "variant": self.variant}
         (self.raw / _MARK).write_text(json.dumps(told) + "\n", encoding="utf-8")

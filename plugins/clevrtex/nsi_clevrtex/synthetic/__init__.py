@@ -30,15 +30,15 @@ def render_scenes(
     materials: Sequence[str] | None = None,
     max_objects: int = MOST_OBJECTS,
     workers: int = 1,
-    progress: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> None:
     """Writes scenes 0 to `count` - 1 under `raw`, each a picture, a mask and a JSON file.
 
     `raw` receives `clevrtex_{variant}/` (release `v1`) or `clevrtexv2_{variant}/` (`v2`). A scene's
     bytes depend on `seed`, its index and the options that say what is drawn; `count`, `workers` and
     the order of work change nothing, and existing files are overwritten with themselves.
-    `materials` restricts the vocabulary, `max_objects` (3 to 10) the number of objects, `progress`
-    is called with the number of scenes done so far.
+    `materials` restricts the vocabulary, `max_objects` (3 to 10) the number of objects, `advance`
+    is called with how many more scenes are done.
 
     Raises `ValueError` for a release, variant, material or number that does not exist.
     """
@@ -56,7 +56,7 @@ def render_scenes(
     unknown = sorted(set(chosen) - set(MATERIALS))
     _require(not unknown, f"unknown materials: {', '.join(unknown)}")
     job = Job(Path(raw), seed, release, Choice(variant, chosen, max_objects))
-    produce(job, count, workers, progress)
+    produce(job, count, workers, advance)
 
 
 def _require(holds: bool, message: str) -> None:

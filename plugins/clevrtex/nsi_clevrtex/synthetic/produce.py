@@ -71,23 +71,21 @@ def _centres_in_frame(layout: SceneLayout) -> bool:
     )
 
 
-def produce(job: Job, count: int, workers: int, progress: Callable[[int], None] | None) -> None:
-    """Writes scenes 0 to count - 1; `progress` hears the number done so far."""
-    report = progress or (lambda done: None)
-    done = 0
+def produce(job: Job, count: int, workers: int, advance: Callable[[int], None] | None) -> None:
+    """Writes scenes 0 to count - 1; `advance` hears how many more are done."""
+    report = advance or (lambda count: None)
     chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     if workers <= 1:
         for index in range(count):
             job.write(index)
-            report(index + 1)
+            report(1)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(chunks) or 1), mp_context=context) as pool:
         futures = [pool.submit(job.write_range, chunk) for chunk in chunks]
         try:
             for future in as_completed(futures):
-                done += future.result()
-                report(done)
+                report(future.result())
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
