@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from nsi_cli.evaluation.findings import Findings
 from nsi_cli.evaluation.grounding import peak_places, peaks_inside, visible_objects
-from nsi_cli.evaluation.segments import overlap_ratios, segments
+from nsi_cli.evaluation.segments import enlarged, overlap_ratios, segments
 from nsi_cli.interpretation.collect import Collected
 from nsi_cli.interpretation.colours import slot_colour
 from nsi_cli.interpretation.neighbours import (
@@ -134,7 +137,7 @@ class CardMaker:
             Candidate(
                 rank=rank,
                 row=row,
-                scene=self._name(row),
+                scene=self._name(row).removeprefix(self._common),
                 score=score,
                 hit=row == ranking.own,
                 told=self._objects_of(row, own),
@@ -153,6 +156,13 @@ class CardMaker:
             left[object_.words] -= alike
             told.append((object_, alike))
         return told
+
+    @cached_property
+    def _common(self) -> str:
+        """What all ids begin with, up to their numbers; it would only crowd the candidates."""
+        pairs = zip(min(self.ids), max(self.ids), strict=False)
+        same = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return same.rstrip("0123456789")
 
     def _name(self, row: int) -> str:
         return self.ids[int(self.collected.index[row])]
@@ -200,14 +210,14 @@ def _objects(findings: Findings, schema: Schema, size: int) -> list[ObjectRow]:
     ious = None if overlap is None else overlap_ratios(overlap[0])
     picked = Counter(slots[places].tolist())
     best = max(float(scores[places].max(initial=0)), 1e-9)
-    won = segments(findings.masks, size)[0]
+    large = enlarged(findings.masks[0], size)
     return [
         ObjectRow(
             told=tell(schema, findings.primitives[0, place]),
             slot=int(slots[place]),
             score=float(scores[place]),
             bar=max(0.0, 100 * float(scores[place]) / best),
-            crop=_crop(won == slots[place]),
+            crop=_crop(_around_peak(large[slots[place]])),
             shared=picked[int(slots[place])] > 1,
             visible=bool(visible[place]) or not known,
             inside=bool(inside[place]) if known else None,
@@ -215,6 +225,12 @@ def _objects(findings: Findings, schema: Schema, size: int) -> list[ObjectRow]:
         )
         for place in places
     ]
+
+
+def _around_peak(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """The connected region around a mask's peak that reaches at least half of its height."""
+    regions, _ = ndimage.label(mask >= mask.max() / 2)
+    return np.asarray(regions == regions.flat[mask.argmax()])
 
 
 def _crop(region: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

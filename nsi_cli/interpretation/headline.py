@@ -44,7 +44,7 @@ def _retrieval(result: dict[str, Any]) -> Iterator[Tile]:
         found = (result.get("retrieval") or {}).get(direction)
         if found and found["R@1"]:
             rank = found["median_rank"]["value"]
-            note = f"R@1; median rank {rank:g} of {result['scenes']:,}"
+            note = f"R@1, median rank {rank:g}"
             yield _tile(name, found["R@1"], note, 1 / result["scenes"], "chance")
 
 

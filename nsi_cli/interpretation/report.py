@@ -23,7 +23,7 @@ from nsi_cli.interpretation.headline import property_tiles, tiles
 from nsi_cli.interpretation.pictures import photo_uri
 from nsi_cli.schema import Schema
 
-_THUMBNAIL_SIDE = 112
+_THUMBNAIL_SIDE = 160
 
 Images = Callable[[Sequence[int]], npt.NDArray[np.uint8]]
 """The images (n, S, S, 3) at some places of the split, for example from a store."""
@@ -63,25 +63,22 @@ def write_report(
         maker.of_upload(number, name, findings, _image_of(findings))
         for number, (name, findings) in enumerate(uploads, start=1)
     ]
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            heading=heading,
-            version=__version__,
-            scenes=len(collected.index),
-            slots=_slot_count(collected),
-            cards=cards,
-            bare=bare,
-            mask_kinds=[pictures.name for pictures in (cards + bare)[0].masks]
-            if cards + bare
-            else [],
-            thumbnails=_thumbnails(cards + bare, collected, images),
-            tiles=tiles(result) if result else [],
-            properties=property_tiles(result) if result else [],
-            metric_rows=rows(result) if result else [],
-            colours=SLOT_COLOURS,
-        )
+    shown = bare + cards
+    template = _environment().get_template("report.html.j2")
+    page = template.render(
+        heading=heading,
+        version=__version__,
+        scenes=len(collected.index),
+        slots=_slot_count(collected),
+        cards=cards,
+        bare=bare,
+        mask_kinds=[kind.name for kind in shown[0].masks] if shown else [],
+        thumbnails=_thumbnails(shown, collected, images),
+        tiles=tiles(result) if result else [],
+        properties=property_tiles(result) if result else [],
+        metric_rows=rows(result) if result else [],
+        colours=SLOT_COLOURS,
+        top=top,
     )
     path = out / "index.html"
     with replacing(path) as beside:

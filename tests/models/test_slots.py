@@ -116,6 +116,12 @@ def test_noise_depends_on_seed_step_and_position_alone() -> None:
         assert not torch.isclose(whole, other).flatten(1).all(1).any()
 
 
+def test_the_first_step_and_an_evaluation_draw_different_noise() -> None:
+    training = slot_noise(SMALL, seed=1, step=0, positions=range(2))
+    evaluation = slot_noise(SMALL, seed=1, step=None, positions=range(2))
+    assert not torch.equal(training, evaluation)
+
+
 def test_noise_is_standard_normal() -> None:
     noise = slot_noise(ModelConfig(), seed=0, step=0, positions=range(64))
     assert abs(noise.mean()) < 0.01

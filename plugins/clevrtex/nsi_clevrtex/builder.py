@@ -50,7 +50,7 @@ class ClevrtexBuilder:
         "auto",
         choices=SPLIT_BY,
         help="Splits by scene index: nsi 37 500/2 500/10 000, benchmark 40 000/5 000/5 000, "
-        "proportional 75/5/20 %, or all for test. auto: nsi for full, proportional for "
+        "proportional 85/5/10 %, or all for test. auto: nsi for full, proportional for "
         "synthetic scenes, test for the other variants.",
     )
     protocol: str = option(

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from nsi_cli.evaluation.suite import evaluate
+from nsi_cli.interpretation.cards import CardMaker
+from nsi_cli.interpretation.collect import collect
+from nsi_cli.interpretation.report import Heading, write_report
+
+HEADING = Heading("toy", "runs/toy/one", "test")
+
+
+def write(split, out, scenes=(0, 3), **more) -> str:
+    page = write_report(
+        out,
+        collect([split.findings], scenes),
+        heading=HEADING,
+        schema=split.schema,
+        ids=split.ids,
+        images=split.pictures,
+        **more,
+    )
+    assert page == out / "index.html"
+    return page.read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """Every start tag, and whether each was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+
+def parsed(page: str) -> Tags:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    return tags
+
+
+def bare(split):
+    fields = ("primitives", "present", "primitive_embeddings", "aligned_slot", "aligned_score")
+    findings = split.findings.take([4])
+    empty = {name: getattr(findings, name)[:, :0] for name in fields}
+    return replace(findings, true_masks=None, images=split.pictures([4]), **empty)
+
+
+def test_the_page_is_whole_in_itself(split, tmp_path) -> None:
+    page = write(split, tmp_path)
+    assert not re.search(r"(src|href)=|@import|https?://|url\((?!data:image/)", page)
+    assert [file.name for file in tmp_path.iterdir()] == ["index.html"]
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_each_scene_has_a_card_and_each_object_a_row_with_its_slot(split, tmp_path) -> None:
+    tags = parsed(write(split, tmp_path)).seen
+    assert [attrs["id"] for tag, attrs in tags if tag == "article"] == ["scene-0", "scene-3"]
+    rows = [attrs["data-slot"] for tag, attrs in tags if tag == "tr" and "data-slot" in attrs]
+    assert rows == ["1", "2", "1"]  # two objects in scene 0, one in scene 3
+
+
+def test_names_from_the_data_are_text_never_markup(split, tmp_path) -> None:
+    page = write(split, tmp_path, scenes=range(8))
+    assert "<b>cone</b>" not in page
+    assert "&lt;b&gt;cone&lt;/b&gt;" in page
+
+
+def test_slot_masks_and_attention_masks_are_named_apart(split, tmp_path) -> None:
+    page = write(split, tmp_path)
+    assert "[data-masks=slot_masks] #scene-0{" in page
+    assert "[data-masks=attention_masks] #scene-0{" in page
+    no_decoder = replace(split, findings=replace(split.findings, slot_masks=None))
+    page = write(no_decoder, tmp_path)
+    assert "[data-masks=slot_masks] #scene-0{" not in page
+    assert "there are no slot masks" in page
+
+
+def test_an_evaluation_puts_its_numbers_on_the_page(split, tmp_path) -> None:
+    result = evaluate([split.findings], split.schema, task="toy", split="test")
+    assert "All metrics" not in write(split, tmp_path)
+    page = write(split, tmp_path, result=result)
+    parsed(page)
+    value = result["retrieval"]["image_to_schema"]["R@1"]["value"]
+    assert f'<p class="value">{value:.3f}</p>' in page
+    assert "All metrics" in page
+
+
+def test_an_image_of_ones_own_shows_slots_and_schemas_but_no_objects(split, tmp_path) -> None:
+    page = write(split, tmp_path, scenes=[], uploads=[("my <photo>.jpg", bare(split))])
+    tags = parsed(page).seen
+    assert "my &lt;photo&gt;.jpg" in page
+    assert [attrs["id"] for tag, attrs in tags if tag == "article"] == ["image-1"]
+    classes = [attrs.get("class") for _, attrs in tags]
+    assert "objects" not in classes
+    assert "schemas plain" in classes
+    assert "images" not in classes
+
+
+def test_a_dataset_without_masks_shows_no_true_objects(split, tmp_path) -> None:
+    no_masks = replace(split, findings=replace(split.findings, true_masks=None))
+    page = write(no_masks, tmp_path)
+    parsed(page)
+    assert "True objects, in" not in page
+
+
+@pytest.fixture
+def maker(split) -> CardMaker:
+    return CardMaker(collect([split.findings], [0]), split.schema, split.ids, top=3)
+
+
+def test_a_card_tells_which_objects_are_pointed_at(split, maker) -> None:
+    by_attention = replace(split.findings.take([0]), slot_masks=None)
+    card = maker.of_scene(by_attention, split.images[0])
+    assert card.grounded == (2, 2)
+    assert all(row.iou > 0.9 for row in card.objects)
+    upside_down = split.findings.take([0])
+    assert maker.of_scene(upside_down, split.images[0]).grounded == (0, 2)
+
+
+def test_a_crop_frames_the_peak_of_the_aligned_slot(split, maker) -> None:
+    by_attention = replace(split.findings.take([0]), slot_masks=None)
+    upper_left, lower_right = maker.of_scene(by_attention, split.images[0]).objects
+    assert upper_left.crop[1:] == (0, 0)
+    assert lower_right.crop[1:] == (100, 100)
+    assert 200 < upper_left.crop[0] < 400  # a third of the image, enlarged to the whole
+
+
+def test_objects_described_alike_stand_out_once_each(split, maker) -> None:
+    card = maker.of_scene(split.findings.take([0]), split.images[0])
+    own = next(found for found in card.schemas if found.hit)
+    assert [alike for _, alike in own.told] == [True, True]
+    assert own.scene == "0000"  # without what all ids begin with
+    for found in card.schemas:
+        words = [told.words for told, alike in found.told if alike]
+        assert all(words.count(word) <= 2 for word in words)
+
+
+def test_slots_picked_twice_are_marked(split, maker) -> None:
+    scene = split.findings.take([0])
+    scene.aligned_slot[:] = 1
+    assert all(row.shared for row in maker.of_scene(scene, split.images[0]).objects)
