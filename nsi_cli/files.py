@@ -6,8 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,60 +20,172 @@ from nsi_cli.errors import DataError
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, moved over it when the body ends well, else removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with told_when_disk_fails(path):
+    with told_when_disk_fails(path), _parents_of(path):
+        _sweep(path)
+        beside = _beside(path, "part")
+        try:
             yield beside
             os.replace(beside, path)
-    finally:
-        _remove(beside)
+        finally:
+            _remove(beside)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside ``path`` that takes its place when the body ends well, else goes."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    try:
-        with told_when_disk_fails(path):
-            beside.mkdir(parents=True)
+    """A new folder beside ``path`` that takes its place when the body ends well, else goes.
+
+    Where ``path`` is a link, the folder that it points to is replaced. Raises `DataError` where
+    a folder cannot be replaced, before the body runs.
+    """
+    place = Path(os.path.realpath(path))
+    _check_replaceable(place)
+    with told_when_disk_fails(path), _parents_of(place):
+        _sweep(place)
+        beside, old = _beside(place, "part"), _beside(place, "old")
+        try:
+            beside.mkdir()
             yield beside
-            if path.exists():
-                os.replace(path, old)
+            if place.exists():
+                os.replace(place, old)
+            os.replace(beside, place)
+        finally:
+            if old.exists() and not place.exists():
+                os.replace(old, place)
+            _remove(beside)
+            _remove(old)
+
+
+def _check_replaceable(place: Path) -> None:
+    current = Path.cwd()
+    if place in (current, *current.parents):
+        why = "the current folder is in it"
+    elif place.is_mount():
+        why = "a disk is mounted there"
+    elif place.exists() and not place.is_dir():
+        why = "it is a file"
+    else:
+        return
+    raise DataError(f"the folder {place} cannot be replaced: {why}", f"name {place / 'NAME'}, say")
+
+
+@contextmanager
+def _parents_of(path: Path) -> Iterator[None]:
+    """The folders above ``path``, made where they lack; those made go again if the body fails."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+# What a killed process leaves behind is told by host and process, and swept by the next writer.
+_HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{kind}")
+
+
+def _sweep(path: Path) -> None:
+    """Clear what processes that were killed left beside ``path``.
+
+    One killed between its two moves left the old folder aside: that is put back.
+    """
+    left = re.compile(rf"\.{re.escape(path.name)}\.{_HOST}\.(\d+)\.(part|old)")
+    for beside in sorted(path.parent.iterdir()):
+        match = left.fullmatch(beside.name)
+        if match is None or _runs(int(match[1])):
+            continue
+        if match[2] == "old" and not path.exists():
             os.replace(beside, path)
-    finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        _remove(beside)
-        _remove(old)
+        else:
+            _remove(beside)
+
+
+def _runs(process: int) -> bool:
+    """Whether another process of that number runs; our own number was some dead one's."""
+    if process == os.getpid():
+        return False
+    if os.name == "nt":  # where signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it runs, but belongs to another user
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
             path.unlink()
 
 
+@contextmanager
+def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the file ``lock`` alone among processes; ``waiting`` is called if another holds it."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    with told_when_disk_fails(lock):
+        file = lock.open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # nor on some network file systems
+            pass
+        yield
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_TEXTS = tuple(os.strerror(number) for number in sorted(_FULL))
 
 
 @contextmanager
-def told_when_disk_fails(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal to write under ``path`` into a `DataError`."""
+def told_when_disk_fails(path: Path, elsewhere: str = "--out") -> Iterator[None]:
+    """Turn an operating system's refusal to write under ``path`` into a `DataError`.
+
+    ``elsewhere`` is the flag by which the user names another place.
+    """
     try:
         yield
     except OSError as error:
-        full = error.errno in _FULL or "No space left" in str(error)
-        reason = "the disk is full" if full else (error.strerror or str(error))
+        full = error.errno in _FULL or any(text in str(error) for text in _FULL_TEXTS)
+        reason = "the disk is full" if full else " ".join((error.strerror or str(error)).split())
         hint = (
-            "free some space, or choose another place with --out; nothing was left half-written"
+            f"free some space, or choose another place with {elsewhere}"
             if full
-            else "check the path and its permissions"
+            else f"check the path and its permissions, or choose another place with {elsewhere}"
         )
         raise DataError(f"cannot write {path}: {reason}", hint) from error
+
+
+def check_room(path: Path, needed: int, what: str, hint: str) -> None:
+    """Raise `DataError` where the disk of ``path`` has fewer than ``needed`` bytes free."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise DataError(
+            f"the disk is full: {what} needs {_size(needed)}, {_size(free)} are free at {there}",
+            hint,
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -86,7 +200,7 @@ def read_json(path: Path, what: str, hint: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"no {what} at {path}", hint) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{what} {path} cannot be read: {error}", hint) from None
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from nsi_cli.errors import ConfigError
@@ -152,7 +153,7 @@ def _constrained(item: Declared) -> Any:
         key: value for key in ("ge", "gt", "le", "lt") if (value := getattr(said, key)) is not None
     }
     checks: list[Any] = [Field(**bounds)] if bounds else []
-    if item.type in (int, float):  # YAML's yes and no are not numbers
+    if bool not in (item.type, *typing.get_args(item.type)):
         checks.append(BeforeValidator(_refuse_bool))
     for check in checks:
         kind = typing.Annotated[kind, check]
@@ -160,8 +161,11 @@ def _constrained(item: Declared) -> Any:
 
 
 def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is needed")
+    if isinstance(value, bool):  # pydantic would make numbers of them
+        raise ValueError(
+            "a number or word is needed (YAML reads on, off, yes and no as true and "
+            "false unless they are in quotes)"
+        )
     return value
 
 
@@ -176,4 +180,6 @@ def _items(instance: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, PurePath) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +14,40 @@ from typer.core import TyperGroup
 
 from nsi_cli import __version__
 from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
+from nsi_cli.cli.flags import command_of, stub_of
 from nsi_cli.cli.state import State
 from nsi_cli.errors import NsiError
 
+COMMANDS: dict[str, Callable[..., object]] = {
+    "tasks": tasks.tasks,
+    "build-data": build_data.build_data,
+    "train": train.train,
+    "eval": evaluate.evaluate,
+    "interpret": interpret.interpret,
+    "new-task": new_task.new_task,
+    "demo": demo.demo,
+}
+"""The functions behind the subcommands, in the order of a user's way through them."""
+
 
 class NsiGroup(TyperGroup):
-    """Turns errors into one line, a hint and an exit code, for every subcommand alike."""
+    """The subcommands: listed as they are, made with all their flags once one is asked for.
+
+    Turns errors into one line, a hint and an exit code, for every subcommand alike.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: stub_of(name, function) for name, function in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The subcommand that is asked for, made whole."""
+        name, stub, rest = super().resolve_command(ctx, args)
+        if name is None or stub is None:
+            return name, stub, rest
+        if name == "build-data":
+            return name, typer.main.get_command(build_data.app), rest
+        return name, command_of(name, COMMANDS[name]), rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand that was asked for."""
@@ -35,7 +64,7 @@ class NsiGroup(TyperGroup):
         except Exception as error:
             if _is_usage_error(error):
                 raise
-            told = str(error).strip().split("\n")[0]
+            told = " ".join(str(error).split())
             _tell(f"{type(error).__name__}: {told}", "run with --debug for the traceback", ctx)
             raise typer.Exit(1) from None
 
@@ -48,7 +77,7 @@ def _is_usage_error(error: Exception) -> bool:
 def _tell(message: str, hint: str, ctx: Any) -> None:
     if isinstance(ctx.obj, State) and ctx.obj.debug:
         traceback.print_exc()
-    typer.secho(f"nsi: {message}", err=True, fg="red", bold=True)
+    typer.secho(f"nsi: {' '.join(message.split())}", err=True, fg="red", bold=True)
     if hint:
         typer.echo(f"     {hint}", err=True)
 
@@ -85,7 +114,9 @@ def nsi(
         ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show warnings and notes of libraries.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")] = False,
     version: Annotated[
         bool,
@@ -95,16 +126,18 @@ def nsi(
     ] = False,
 ) -> None:
     """Take the global options."""
-    ctx.obj = State(tuple(plugin_dir or ()), debug, verbose, quiet)
+    _let_libraries_talk(verbose)
+    ctx.obj = State(tuple(plugin_dir or ()), debug, quiet)
 
 
-app.command("tasks")(tasks.tasks)
-app.add_typer(build_data.app, name="build-data")
-app.command("train")(train.train)
-app.command("eval")(evaluate.evaluate)
-app.command("interpret")(interpret.interpret)
-app.command("new-task")(new_task.new_task)
-app.command("demo")(demo.demo)
+def _let_libraries_talk(verbose: bool) -> None:
+    """Show what libraries warn of and log, or only their errors."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("default" if verbose else "ignore")
+    logging.basicConfig(format="%(name)s: %(message)s")
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nsi_cli.cli.flags import default_shown, given, with_options
+from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
 from nsi_cli.cli.output import print_json, print_table
 from nsi_cli.cli.state import State, state_of
 from nsi_cli.errors import ConfigError, DataError
@@ -28,16 +28,12 @@ class TaskGroup(TyperGroup):
     def get_command(self, ctx: Any, name: str) -> Any:
         """The command that builds a task's store. Raises `PluginError` for an unknown task."""
         task = state_of(ctx).catalogue.task(name)
-        single = typer.Typer(
-            add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
-        )
-        single.command(name, help=f"Build a store of {task.summary}.")(_command(task))
-        return typer.main.get_command(single)
+        return command_of(name, _command(task), f"Build a store of {task.summary}.")
 
 
 app = typer.Typer(
     cls=TaskGroup,
-    help="Build a task's store from its raw data.",
+    add_completion=False,
     no_args_is_help=True,
     subcommand_metavar="TASK [OPTIONS]",
     rich_markup_mode="rich",
@@ -53,9 +49,6 @@ def build_data() -> None:
 
 
 def _command(task: Task) -> Callable[..., None]:
-    builder_class = task.load_schema_builder()
-
-    @with_options(builder_class)
     def command(
         ctx: typer.Context,
         raw: Annotated[
@@ -100,7 +93,7 @@ def _command(task: Task) -> Callable[..., None]:
         )
         print_json(build) if as_json else print_build(out, build)
 
-    return command
+    return with_flags(command, task.load_schema_builder(), panel=f"Options of {task.name}")
 
 
 def run_build(
@@ -111,7 +104,7 @@ def run_build(
     """Make synthetic scenes where asked for, build the store, and return its ``build.json``."""
     import os
 
-    from nsi_cli.data.build import build_store, is_store
+    from nsi_cli.data.build import build_store
     from nsi_cli.data.store import open_store
     from nsi_cli.options import check_options, plain
     from nsi_cli.plugins.contract import Synthesizer
@@ -121,8 +114,7 @@ def run_build(
     builder: Any = check_options(
         task.load_schema_builder(), options, where=f"nsi build-data {task.name}", raw=raw
     )
-    if is_store(out) and not force:
-        raise DataError(f"there is a store at {out} already", "replace it with --force")
+    _check_place(out, force=force)
     told = {**plain(builder), "raw": str(raw)}
     if synthetic is not None:
         if not isinstance(builder, Synthesizer):
@@ -143,6 +135,19 @@ def run_build(
         progress=state.progress,
     )
     return open_store(out).build
+
+
+def _check_place(out: Path, *, force: bool) -> None:
+    """Raise `DataError` where a store would take the place of something else."""
+    from nsi_cli.data.build import is_store
+
+    if is_store(out):
+        if not force:
+            raise DataError(f"there is a store at {out} already", "replace it with --force")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out} is there already, and is no store", "choose another place with --out"
+        )
 
 
 def print_build(out: Path, build: dict[str, Any]) -> None:

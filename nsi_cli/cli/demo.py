@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,29 +48,30 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     chosen = read_config_file(Path(__file__).with_name("demo-data.yaml"))
     count, size, materials = (chosen[key] for key in ("synthetic", "image_size", "materials"))
     count = scenes or count
-    _show("build-data", TASK, "--synthetic", count, "--materials", materials,
+    _show(state, "build-data", TASK, "--synthetic", count, "--materials", materials,
           "--image-size", size, "--seed", seed, "--out", data)  # fmt: skip
     build = run_build(
         state, state.catalogue.task(TASK), raw=None, synthetic=count, out=data, image_size=size,
         workers=None, seed=seed, options={"materials": materials},
     )  # fmt: skip
     print_build(data, build)
-    _show("train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed, "--out", run)
+    _show(state, "train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed,
+          "--out", run)  # fmt: skip
     config = resolve(PRESET, None, {"task": TASK, "data": str(data), "seed": seed})
     start_training(state, config, run)
-    _show("eval", run)
+    _show(state, "eval", run)
     result = run_evaluation(state, run, split="test")
-    _show("interpret", run)
+    _show(state, "interpret", run)
     page = run_interpretation(state, run, split="test")
     print_result(result)
     typer.echo(f"report: {page}")
     typer.echo("next:")
     typer.echo(f"    open {page} in a browser")
-    typer.echo(f"    nsi train --task {TASK} --data {data} --preset demo --epochs 100")
+    again = state.command("train", "--task", TASK, "--data", data, "--preset", PRESET)
+    typer.echo(f"    {again} --epochs 100")
     typer.echo("    nsi new-task mytask        # bring your own dataset")
 
 
-def _show(*words: object) -> None:
-    """Print the command that the next stage stands for."""
-    line = shlex.join(["nsi", *map(str, words)])
-    typer.secho(f"$ {line}", err=True, bold=True)
+def _show(state: State, *words: object) -> None:
+    """Tell the command that the next stage stands for."""
+    state.progress.note(f"$ {state.command(*words)}")

@@ -28,7 +28,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run's best checkpoint: retrieval, grounding, segmentation, properties.
 
-    The result is also written to RUN/eval/SPLIT.json.
+    The result of the whole suite is also written to RUN/eval/SPLIT.json.
     """
     result = run_evaluation(
         state_of(ctx), run, split=split, data=data, metrics=metric, batch_size=batch_size
@@ -37,8 +37,7 @@ def evaluate(
         print_json(result)
         return
     print_result(result)
-    typer.echo(f"written: {run / 'eval' / split}.json", err=True)
-    typer.echo(f"    nsi interpret {run}", err=True)
+    state_of(ctx).progress.note("next: " + state_of(ctx).command("interpret", run))
 
 
 def run_evaluation(
@@ -58,8 +57,12 @@ def run_evaluation(
         split=split,
         metrics=metrics,
         encode_primitives=primitives_encoder(loaded.model),
+        device=str(loaded.device),
     )
-    suite.write_result(path / "eval" / f"{split}.json", result)
+    if metrics is None:  # a part of the suite never takes the place of the whole
+        written = path / "eval" / f"{split}.json"
+        suite.write_result(written, result)
+        state.progress.note(f"written: {written}")
     return result
 
 

@@ -2,43 +2,92 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
+from nsi_cli.errors import PluginError
 from nsi_cli.options import Declared, declared_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_DECLARED_BY = "__nsi_declared_by__"
 
-def with_options(cls: type) -> Callable[[Function], Function]:
-    """Give a command with ``**options`` a flag for each option that ``cls`` declares.
 
-    The command receives the flags that were given, and None for each other.
+def with_flags_of(reference: str) -> Callable[[Function], Function]:
+    """Give a command with ``**options`` a flag for each option of a dataclass.
+
+    ``reference`` is ``"module:Class"``; it is imported by `command_of`, once the command is run,
+    so that the list of commands need not wait for it.
     """
 
     def decorate(function: Function) -> Function:
-        signature = inspect.signature(function, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        flags = [_flag(item) for item in declared_options(cls)]
-        parameters = sorted([*own, *flags], key=lambda p: p.kind)
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        function.__annotations__ = {p.name: p.annotation for p in parameters}
+        setattr(function, _DECLARED_BY, reference)
         return function
 
     return decorate
 
 
-def _flag(item: Declared) -> inspect.Parameter:
+def command_of(name: str, function: Callable[..., Any], help: str | None = None) -> Any:
+    """The command that runs a function, with all of its flags."""
+    reference = getattr(function, _DECLARED_BY, None)
+    if reference:
+        module, _, attribute = reference.partition(":")
+        function = with_flags(function, getattr(importlib.import_module(module), attribute))
+    single = typer.Typer(
+        add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
+    )
+    single.command(name, help=help)(function)
+    return typer.main.get_command(single)
+
+
+def stub_of(name: str, function: Callable[..., Any]) -> TyperCommand:
+    """What a list of commands shows of one, made without its flags."""
+    return TyperCommand(name, help=inspect.getdoc(function), rich_markup_mode="rich")
+
+
+def with_flags(function: Callable[..., Any], cls: type, *, panel: str = "") -> Callable[..., Any]:
+    """The function, its ``**options`` spelt out as a flag for each option that ``cls`` declares.
+
+    It receives the flags that were given, and None for each other. ``panel`` is the
+    heading of those that name no group themselves. Raises `PluginError` for an option that the
+    function has already.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    flags = [_flag(item, panel) for item in declared_options(cls)]
+    taken = sorted({p.name for p in own} & {p.name for p in flags})
+    if taken:
+        raise PluginError(
+            f"{cls.__module__}.{cls.__qualname__} declares an option '{taken[0]}', which the "
+            "command has itself",
+            "give the option another name",
+        )
+    parameters = sorted([*own, *flags], key=lambda p: p.kind)
+
+    @functools.wraps(function)
+    def call(**values: Any) -> Any:
+        return function(**values)
+
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    return call
+
+
+def _flag(item: Declared, panel: str) -> inspect.Parameter:
     said = item.option
     kind: Any = typing.Literal[said.choices] if said.choices else item.type
     told = said.help + _bounds(item)
     if item.default not in ("", None, ()):
         told += default_shown(item.default)
-    info = typer.Option(item.flag, help=told, show_default=False, rich_help_panel=said.group)
+    heading = panel if panel and said.group == "Options" else said.group
+    info = typer.Option(item.flag, help=told, show_default=False, rich_help_panel=heading)
     return inspect.Parameter(
         item.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -51,7 +100,7 @@ def _bounds(item: Declared) -> str:
     """What numbers are allowed, said only where it is not plain from the help."""
     said = item.option
     signs = (("≥", said.ge), (">", said.gt), ("≤", said.le), ("<", said.lt))
-    told = ", ".join(f"{sign} {bound:g}" for sign, bound in signs if bound not in (None, 0, 1))
+    told = ", ".join(f"{sign} {bound}" for sign, bound in signs if bound not in (None, 0, 1))
     return f" ({told})" if told else ""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from nsi_cli.cli.state import State
 from nsi_cli.data.loader import LoaderOptions
@@ -19,7 +20,7 @@ from nsi_cli.models.features import prepare_cache
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.slot_noise import slot_noise
 from nsi_cli.plugins.contract import Task
-from nsi_cli.training.checkpoint import load_weights
+from nsi_cli.training.checkpoint import load_weights, restore
 from nsi_cli.training.run import Run, open_run
 
 
@@ -49,6 +50,11 @@ class LoadedRun:
                 yield find(self.model, self.backbone, batch, noise=noise)
                 advance(len(batch))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
     def find_image(self, image: npt.NDArray[np.uint8]) -> Findings:
         """What the model makes of one image (S, S, 3) that nobody annotated."""
         config = self.run.config
@@ -76,14 +82,12 @@ def load_run(state: State, path: Path, data: Path | None = None) -> LoadedRun:
         num_tokens=backbone.num_tokens,
         channels=backbone.channels,
     )
-    model.load_state_dict(weights)
+    restore(model, weights, run.best)
     device = _device(run.config.accelerator)
     return LoadedRun(run, task, store, backbone.to(device), model.to(device).eval())
 
 
 def _device(accelerator: str) -> str:
-    import torch
-
     if accelerator == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return accelerator

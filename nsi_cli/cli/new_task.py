@@ -15,6 +15,8 @@ def new_task(
     ] = Path(),
 ) -> None:
     """Make a plugin for a dataset of your own: a working example, ready to be edited."""
+    import shlex
+
     from nsi_cli.scaffold import render_plugin
 
     files = render_plugin(name, directory)
@@ -26,5 +28,6 @@ def new_task(
     for file in sorted(files):
         typer.echo(f"    {file.relative_to(root)}")
     typer.echo("\nTry it as it is, then make it yours:")
-    typer.echo(f"    nsi --plugin-dir {root} build-data {name} --synthetic 40 --image-size 96")
-    typer.echo(f"    pip install -e '{root}[dev]' && pytest {root}")
+    plugin = shlex.quote(str(root))
+    typer.echo(f"    nsi --plugin-dir {plugin} build-data {name} --synthetic 40 --image-size 96")
+    typer.echo(f"    pip install -e {shlex.quote(f'{root}[dev]')} && pytest {plugin}")

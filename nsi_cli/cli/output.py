@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,8 @@ import typer
 
 def print_json(data: Any) -> None:
     """Print exactly one JSON document."""
+    import json
+
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 

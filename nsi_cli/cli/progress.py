@@ -66,7 +66,8 @@ class BarProgress(Progress):
 
     def note(self, text: str) -> None:
         """Print one line above the bars."""
-        self._console.print(text, style="yellow", markup=False, highlight=False)
+        style = "yellow" if text.startswith("warning") else None
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class LineProgress(Progress):

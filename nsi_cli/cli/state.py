@@ -18,15 +18,19 @@ class State:
 
     plugin_dirs: tuple[Path, ...] = ()
     debug: bool = False
-    verbose: bool = False
     quiet: bool = False
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """The tasks that there are, and those that are broken."""
-        from nsi_cli.plugins.discovery import discover, plugin_dirs_from_environment
+        from nsi_cli.plugins.discovery import (
+            disabled_from_environment,
+            discover,
+            plugin_dirs_from_environment,
+        )
 
-        return discover((*self.plugin_dirs, *plugin_dirs_from_environment()))
+        folders = (*self.plugin_dirs, *plugin_dirs_from_environment())
+        return discover(folders, disabled_from_environment())
 
     @cached_property
     def progress(self) -> Progress:
@@ -35,10 +39,12 @@ class State:
 
         return make_progress(quiet=self.quiet)
 
-    @property
-    def global_flags(self) -> list[str]:
-        """The global options that a command to type next must repeat."""
-        return [word for path in self.plugin_dirs for word in ("--plugin-dir", str(path))]
+    def command(self, *words: object) -> str:
+        """A command to type next, ready for a shell, with the global options that it needs."""
+        import shlex
+
+        needed = [word for path in self.plugin_dirs for word in ("--plugin-dir", path)]
+        return shlex.join(map(str, ("nsi", *needed, *words)))
 
 
 def state_of(ctx: Any) -> State:

@@ -20,7 +20,7 @@ def tasks(
     """List the tasks that plugins bring, broken ones too."""
     rows = state_of(ctx).catalogue.rows
     if as_json:
-        print_json([{**asdict(row), "path": str(row.path or "")} for row in rows])
+        print_json([asdict(row) for row in rows])
         return
     if not rows:
         typer.echo("no tasks; make one with nsi new-task NAME")
@@ -28,6 +28,6 @@ def tasks(
         status = typer.style(row.status, fg=_COLORS.get(row.status, "red"))
         version = f" {row.version}" if row.version else ""
         typer.echo(f"{typer.style(row.name, bold=True)}  {status}  {row.summary}".rstrip())
-        typer.echo(f"    {row.source}{version}  {row.path or ''}".rstrip())
+        typer.echo(f"    {row.source}{version}  {row.path}".rstrip())
         if row.reason:
             typer.echo(f"    {row.reason}")

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nsi_cli.cli.flags import default_shown, given, with_options
+from nsi_cli.cli.flags import default_shown, given, with_flags_of
 from nsi_cli.cli.state import State, state_of
 from nsi_cli.errors import ConfigError
-from nsi_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from nsi_cli.training.config import TrainConfig
     from nsi_cli.training.run import Run
+    from nsi_cli.training.trainer import Prepared, Trainer
 
 
-@with_options(TrainConfig)
+@with_flags_of("nsi_cli.training.config:TrainConfig")
 def train(
     ctx: typer.Context,
     out: Annotated[
@@ -85,13 +86,13 @@ def start_training(state: State, config: TrainConfig, out: Path) -> Run:
     prepared = _prepared(state, config)
     run = create_run(out, config, prepared.store.schema)
     state.progress.note(f"run: {run.path}")
-    Trainer(prepared, run, progress=state.progress).fit()
-    _done(run)
+    _fit(state, Trainer(prepared, run, progress=state.progress), run)
     return run
 
 
 def resume_training(state: State, path: Path) -> None:
     """Go on with a run, or with one that was stopped before its first checkpoint."""
+    from nsi_cli.training.checkpoint import has_checkpoint
     from nsi_cli.training.run import open_run
     from nsi_cli.training.trainer import Trainer
 
@@ -99,14 +100,24 @@ def resume_training(state: State, path: Path) -> None:
     prepared = _prepared(state, run.config)
     run.check_schema(prepared.store.schema, prepared.store.path)
     trainer = Trainer(prepared, run, progress=state.progress)
-    trainer.resume()
-    trainer.fit()
-    _done(run)
+    if has_checkpoint(run.last):
+        trainer.resume()
+    else:
+        state.progress.note(f"{path} has no checkpoint yet: it starts from the beginning")
+    _fit(state, trainer, run)
 
 
-def _done(run: Run) -> None:
+def _fit(state: State, trainer: Trainer, run: Run) -> None:
+    """Train to the end, and say what to type next, there or where a signal asks to stop."""
+    from nsi_cli.training.interruption import Interrupted
+
+    try:
+        trainer.fit()
+    except Interrupted as error:
+        error.hint = "resume with: " + state.command("train", "--resume", run.path)
+        raise
     typer.echo(f"trained: {run.path}")
-    typer.echo(f"    nsi eval {run.path}", err=True)
+    state.progress.note("next: " + state.command("eval", run.path))
 
 
 def _dry_run(state: State, config: TrainConfig) -> None:
@@ -119,7 +130,7 @@ def _dry_run(state: State, config: TrainConfig) -> None:
         typer.echo(f"{name:<14} {value:.4f}")
 
 
-def _prepared(state: State, config: TrainConfig) -> Any:
+def _prepared(state: State, config: TrainConfig) -> Prepared:
     task = state.catalogue.task(config.task)
     from nsi_cli.data.store import open_store
     from nsi_cli.training.trainer import check, prepare

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
-from nsi_cli.files import read_json, replacing, told_when_disk_fails, write_json
-from nsi_cli.progress import SILENT, Progress
+from nsi_cli.files import check_room, held, read_json, replacing, told_when_disk_fails, write_json
+from nsi_cli.progress import SILENT, Advance, Progress
 
 Encode = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float16]]
 """Images (n, S, S, 3) uint8 to features (n, N, C) float16."""
 
 CHUNK = 64
+"""Images that are encoded at once."""
+
+SAVED_EVERY = 16
+"""Chunks after which an interrupted filling need not start from before."""
+
 _INDEX = "features.json"
+_FLAG = "--feature-cache DIR"
 
 
 @dataclass
@@ -44,6 +51,10 @@ class FeatureCache:
     def has(self, split: str) -> bool:
         """Whether the split's features are complete."""
         return (self.folder / f"{split}.npy").is_file()
+
+    def bytes_of(self, scenes: int) -> int:
+        """How many bytes the features of so many scenes take."""
+        return 2 * scenes * self.tokens * self.channels
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_maps": {}}
@@ -68,23 +79,17 @@ def cache_for(
 
 
 def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
-    """How many bytes the features of these splits take that are not there yet."""
-    scenes = sum(store.count(split) for split in splits if not cache.has(split))
-    return 2 * scenes * cache.tokens * cache.channels
+    """How many bytes the features of these splits take that are not on the disk yet."""
+    lacking = [split for split in splits if not cache.has(split)]
+    parts = [cache.folder / f"{split}.part" for split in lacking]
+    there = sum(part.stat().st_size for part in parts if part.is_file())
+    return max(0, cache.bytes_of(sum(map(store.count, lacking))) - there)
 
 
 def room_for(cache: FeatureCache, store: Store, splits: list[str]) -> None:
     """Raise `DataError` where the disk has too little room for what the cache lacks."""
-    needed = size_of(store, splits, cache)
-    with told_when_disk_fails(cache.folder):
-        cache.folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache.folder).free
-    if needed > free:
-        raise DataError(
-            f"the feature cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free "
-            f"at {cache.folder}",
-            "give it another place with --feature-cache DIR, or train with --feature-cache off",
-        )
+    hint = f"give it another place with {_FLAG}, or train with --feature-cache off"
+    check_room(cache.folder, size_of(store, splits, cache), "the feature cache", hint)
 
 
 def fill(
@@ -98,41 +103,92 @@ def fill(
 ) -> None:
     """Compute what the cache lacks of these splits, continuing where it was interrupted.
 
-    Raises `DataError` where the disk has too little room, before anything is written.
+    Where another process fills the same cache, wait for it. Raises `DataError` where the disk
+    has too little room, before anything is written.
     """
-    missing = [split for split in splits if not cache.has(split)]
-    if not missing:
+    if all(map(cache.has, splits)):
         return
-    room_for(cache, store, missing)
-    told = {"tokens": cache.tokens, "channels": cache.channels, "backbone": backbone}
-    write_json(cache.folder / _INDEX, told)
-    with progress.stage("features", sum(map(store.count, missing))) as advance:
-        for split in missing:
-            _fill_split(cache, store, split, encode, advance)
+    room_for(cache, store, splits)
+    with told_when_disk_fails(cache.folder, _FLAG):
+        cache.folder.mkdir(parents=True, exist_ok=True)
+    with held(
+        cache.folder / ".lock",
+        waiting=lambda: progress.note("another process computes these features; waiting for it"),
+    ):
+        told = {"tokens": cache.tokens, "channels": cache.channels, "backbone": backbone}
+        write_json(cache.folder / _INDEX, told)
+        missing = [split for split in splits if not cache.has(split)]
+        with progress.stage("features", sum(map(store.count, missing))) as advance:
+            for split in missing:
+                _fill_split(cache, store, split, encode, advance)
 
 
 def _fill_split(
-    cache: FeatureCache, store: Store, split: str, encode: Encode, advance: Callable[[int], None]
+    cache: FeatureCache, store: Store, split: str, encode: Encode, advance: Advance
 ) -> None:
     """Fill one split's array; a text file beside it tells how many rows are safely down."""
     count = store.count(split)
     part, down = cache.folder / f"{split}.part", cache.folder / f"{split}.rows"
-    shape = (count, cache.tokens, cache.channels)
-    done = int(down.read_text()) if part.is_file() and down.is_file() else 0
-    with told_when_disk_fails(part):
-        rows = np.lib.format.open_memmap(
-            part, mode="r+" if done else "w+", dtype=np.float16, shape=None if done else shape
-        )
+    header = _header((count, cache.tokens, cache.channels))
+    done = _rows_down(part, down)
+    with told_when_disk_fails(part, _FLAG), part.open("r+b" if done else "wb") as file:
+        if not done:
+            _reserve(file, part, len(header) + cache.bytes_of(count))
+            file.write(header)
+        file.seek(len(header) + cache.bytes_of(done))
         advance(done)
-        for start in range(done, count, CHUNK):
-            index = np.arange(start, min(start + CHUNK, count))
-            rows[index] = encode(store.images(split, index))
-            advance(len(index))
-            if (start // CHUNK) % 16 == 15:
-                rows.flush()
-                with replacing(down) as beside:
-                    beside.write_text(str(int(index[-1]) + 1))
-        rows.flush()
-        del rows
-        os.replace(part, cache.folder / f"{split}.npy")
-        down.unlink(missing_ok=True)
+        try:
+            for start in range(done, count, CHUNK):
+                index = np.arange(start, min(start + CHUNK, count))
+                features = np.ascontiguousarray(encode(store.images(split, index)), np.float16)
+                if features.shape != (len(index), cache.tokens, cache.channels):
+                    raise ValueError(f"features of shape {features.shape} do not fit {cache}")
+                file.write(features.tobytes())
+                done = start + len(index)
+                advance(len(index))
+                if (start // CHUNK) % SAVED_EVERY == SAVED_EVERY - 1:
+                    _save(file, down, done)
+        finally:
+            _save(file, down, done)
+    os.replace(part, cache.folder / f"{split}.npy")
+    down.unlink()
+
+
+def _header(shape: tuple[int, int, int]) -> bytes:
+    """What an ``npy`` file of float16 begins with.
+
+    The array is written as a plain file and not through a memory map, for which a full disk is
+    the end of the process.
+    """
+    buffer = BytesIO()
+    form = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, form)
+    return buffer.getvalue()
+
+
+def _rows_down(part: Path, down: Path) -> int:
+    if not part.is_file():
+        return 0
+    try:
+        return int(down.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _reserve(file: BinaryIO, part: Path, size: int) -> None:
+    """Take the space that the file will need now, and leave no file where there is too little."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):  # the file system cannot
+                return
+            part.unlink()
+            raise
+
+
+def _save(file: BinaryIO, down: Path, done: int) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    with replacing(down) as beside:
+        beside.write_text(str(done))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class EpochBatches(Sampler[npt.NDArray[np.int64]]):
 
     def __len__(self) -> int:
         options = self._options
-        size = min(options.batch_size, self._count)
+        size = max(1, min(options.batch_size, self._count))
         whole = self._count // size if options.drop_last else -(-self._count // size)
         return max(0, whole - options.start)
 
@@ -89,4 +90,10 @@ def make_dataloader(store: Store, split: str, options: LoaderOptions) -> DataLoa
         batch_size=None,
         num_workers=options.workers,
         pin_memory=options.pin_memory,
+        worker_init_fn=_leave_interruptions_to_the_parent,
     )
+
+
+def _leave_interruptions_to_the_parent(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the parent still needs its workers to save."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

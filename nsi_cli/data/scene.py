@@ -63,11 +63,12 @@ def keep_visible(scene_id: str, image: npt.NDArray[np.uint8], primitives: npt.ND
 
     The objects left keep their order and are numbered 1, 2, … anew, in the mask too.
     """
-    visible = np.bincount(mask.ravel(), minlength=len(primitives) + 1)[1:] > 0
-    if visible.all():
+    counts = np.bincount(mask.ravel(), minlength=len(primitives) + 1)
+    visible = counts[1:] > 0
+    if visible.all() or len(visible) > len(primitives):  # the latter is told by Scene
         return Scene(scene_id, image, primitives, mask, dropped)
-    numbers = np.zeros(256, dtype=np.uint8)
-    numbers[1:][: len(visible)][visible] = np.arange(1, visible.sum() + 1)
+    numbers = np.zeros(len(counts), dtype=np.uint8)
+    numbers[1:][visible] = np.arange(1, visible.sum() + 1)
     dropped += int((~visible).sum())
     return Scene(scene_id, image, primitives[visible], numbers[mask], dropped)
 

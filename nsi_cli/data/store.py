@@ -97,7 +97,14 @@ class Store:
     @property
     def _file(self) -> h5py.File:
         if self._handle is None or self._process != os.getpid():
-            self._handle = h5py.File(self.path / IMAGES, "r")
+            try:
+                # Nobody writes to a store, so no lock is needed; some file systems have none.
+                self._handle = h5py.File(self.path / IMAGES, "r", locking=False)
+            except OSError as error:
+                told = " ".join(str(error).split())
+                raise DataError(
+                    f"store {self.path}: {IMAGES} cannot be read: {told}", "build the store again"
+                ) from error
             self._process = os.getpid()
         return self._handle
 
@@ -107,7 +114,7 @@ class Store:
 
 def _rows(dataset: h5py.Dataset, index: Index) -> Bytes:
     """Rows of a dataset in any order and with repeats, through one sorted read."""
-    places, back = np.unique(index, return_inverse=True)
+    places, back = np.unique(index.astype(np.int64, copy=False), return_inverse=True)
     if len(places) and places[-1] - places[0] + 1 == len(places):
         rows = dataset[places[0] : places[-1] + 1]
     else:
@@ -118,11 +125,31 @@ def _rows(dataset: h5py.Dataset, index: Index) -> Bytes:
 def open_store(path: Path) -> Store:
     """Open a store. Raises `DataError` where there is no whole one."""
     hint = f"build it: nsi build-data TASK --out {path}"
+    if not (path / BUILD).is_file():
+        raise DataError(f"no store at {path}", hint)
     build = read_json(path / BUILD, "store", hint)
     if not isinstance(build, dict) or build.get("format") != FORMAT:
         raise DataError(f"store {path} has another format", hint)
-    for name, told in build["files"].items():
+    for name, size in _sizes(path, build).items():
         file = path / name
-        if not file.is_file() or file.stat().st_size != told["bytes"]:
+        if not file.is_file() or file.stat().st_size != size:
             raise DataError(f"store {path} is damaged: {name} is missing or has another size", hint)
-    return Store(path, Schema.from_json(read_json(path / SCHEMA, "schema", hint)), build)
+    schema = Schema.from_json(read_json(path / SCHEMA, "schema", hint))
+    if schema.fingerprint != build["schema"]:
+        raise DataError(f"store {path} is damaged: {SCHEMA} is not the one it was built with", hint)
+    return Store(path, schema, build)
+
+
+_TOLD = {"task": str, "schema": str, "image_size": int, "masks": bool, "splits": dict}
+
+
+def _sizes(path: Path, build: dict[str, Any]) -> dict[str, int]:
+    """The bytes that each file should have. Raises `DataError` where ``build`` lacks anything."""
+    try:
+        if all(isinstance(build[key], kind) for key, kind in _TOLD.items()):
+            return {name: int(told["bytes"]) for name, told in build["files"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass
+    raise DataError(
+        f"store {path} is damaged: its {BUILD} is not as it was written", "build the store again"
+    )

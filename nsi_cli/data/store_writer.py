@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +13,7 @@ import h5py
 import numpy as np
 
 from nsi_cli.data.scene import Scene
+from nsi_cli.data.steady_file import SteadyFile
 from nsi_cli.data.store import BUILD, FORMAT, IMAGES, SCHEMA
 from nsi_cli.errors import DataError
 from nsi_cli.files import sha256, write_json
@@ -22,7 +25,6 @@ class _Split:
     """What is known of a split while it is written."""
 
     labels: list[np.ndarray[Any, Any]] = field(default_factory=list)
-    masked: int = 0
     dropped: int = 0
 
 
@@ -30,12 +32,15 @@ class StoreWriter:
     """Streams scenes of one size into a new folder; `finish` makes it a whole store.
 
     The images and masks go to disk as they come, so memory does not grow with their number.
+    Raises `OSError` where the disk is full.
     """
 
     def __init__(self, folder: Path, schema: Schema, image_size: int) -> None:
         self._folder, self._schema, self._size = folder, schema, image_size
-        self._file = h5py.File(folder / IMAGES, "w")
+        self._disk = SteadyFile(folder / IMAGES)
+        self._file = h5py.File(self._disk, "w")
         self._splits: dict[str, _Split] = {}
+        self._masked: bool | None = None  # not known before the first scene
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -44,7 +49,9 @@ class StoreWriter:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        self._file.close()
+        with suppress(OSError, RuntimeError):  # what went wrong is told already
+            self._file.close()
+        self._disk.close(whole=False)
 
     def add_split(self, split: str) -> None:
         """Begin a split; scenes are then added to it by its name."""
@@ -60,10 +67,6 @@ class StoreWriter:
             chunks=(1, size, size, 3),
         )  # fmt: skip
         self._file.create_dataset(
-            f"masks/{split}", (0, size, size), np.uint8, maxshape=(None, size, size),
-            chunks=(1, size, size), compression="lzf",
-        )  # fmt: skip
-        self._file.create_dataset(
             f"ids/{split}", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(1024,)
         )
 
@@ -72,12 +75,35 @@ class StoreWriter:
         state = self._splits[split]
         self._append(split, np.stack([scene.image for scene in scenes]))
         self._append(f"ids/{split}", np.array([scene.id for scene in scenes], dtype=object))
-        blank = np.zeros((self._size, self._size), dtype=np.uint8)
-        masks = [blank if scene.mask is None else scene.mask for scene in scenes]
-        self._append(f"masks/{split}", np.stack(masks))
-        state.masked += sum(scene.mask is not None for scene in scenes)
+        masks = [scene.mask for scene in scenes if scene.mask is not None]
+        self._check_masked(scenes)
+        if masks:
+            self._append(f"masks/{split}", np.stack(masks))
         state.dropped += sum(scene.dropped for scene in scenes)
         state.labels += [self._checked(scene) for scene in scenes]
+        self._disk.check()
+
+    def _check_masked(self, scenes: list[Scene]) -> None:
+        """All scenes must have a mask, or none, as the first one tells."""
+        if self._masked is None:
+            self._masked = scenes[0].mask is not None
+            if self._masked:
+                self._add_masks()
+        for scene in scenes:
+            if (scene.mask is not None) != self._masked:
+                raise DataError(
+                    f"scene {scene.id} has {'no' if self._masked else 'a'} mask, unlike those "
+                    "before it",
+                    "give every scene a mask, or none",
+                )
+
+    def _add_masks(self) -> None:
+        shape = (self._size, self._size)
+        for split in self._splits:
+            self._file.create_dataset(
+                f"masks/{split}", (0, *shape), np.uint8, maxshape=(None, *shape),
+                chunks=(1, *shape), compression="lzf",
+            )  # fmt: skip
 
     def _append(self, name: str, rows: np.ndarray[Any, Any]) -> None:
         dataset = self._file[name]
@@ -96,15 +122,8 @@ class StoreWriter:
 
     def finish(self, task: str, told: dict[str, Any]) -> dict[str, Any]:
         """Write labels, schema and vocabularies, and last ``build.json`` with ``told`` in it."""
-        total = sum(len(state.labels) for state in self._splits.values())
-        masked = sum(state.masked for state in self._splits.values())
-        if masked not in (0, total):
-            raise DataError(
-                f"{masked} of {total} scenes have a mask", "give every scene a mask, or none"
-            )
-        if not masked:
-            del self._file["masks"]
         self._file.close()
+        self._disk.close(whole=True)
         for split, state in self._splits.items():
             self._write_labels(split, state.labels)
         write_json(self._folder / SCHEMA, self._schema.to_json())
@@ -114,7 +133,7 @@ class StoreWriter:
             "format": FORMAT,
             "task": task,
             "image_size": self._size,
-            "masks": bool(masked),
+            "masks": bool(self._masked),
             "schema": self._schema.fingerprint,
             "splits": {split: _counts(state) for split, state in self._splits.items()},
             **told,
@@ -129,8 +148,14 @@ class StoreWriter:
         for place, rows in enumerate(labels):
             padded[place, : len(rows)] = rows
         lengths = np.array([len(rows) for rows in labels], dtype=np.int64)
-        np.save(self._folder / f"{split}_labels.npy", padded, allow_pickle=False)
-        np.save(self._folder / f"{split}_lengths.npy", lengths, allow_pickle=False)
+        self._save(f"{split}_labels.npy", padded)
+        self._save(f"{split}_lengths.npy", lengths)
+
+    def _save(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        # Through memory: numpy's own writing to a file does not tell that a disk is full.
+        buffer = BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        (self._folder / name).write_bytes(buffer.getbuffer())
 
 
 def _counts(state: _Split) -> dict[str, int]:

@@ -61,7 +61,7 @@ def find_images(
     """
     with _at_rest(model):
         device = _device(model)
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(device)
+        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(device)
         features = half_precise(backbone(pixels))
         encoding = model.image_encoder(features, _to(noise, device))
     count, embeddings = len(images), _floats(encoding.embeddings)

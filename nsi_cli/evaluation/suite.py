@@ -113,10 +113,10 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     found: list[tuple[str, str, str, str]] = []
     for section in ("retrieval", "grounding", "segmentation", "properties"):
         for path, measured in _measures(result.get(section) or {}):
-            group = ", ".join([section, *(_TITLES.get(name, name) for name in path[:-1])])
+            group = _TITLES.get(path[0], path[0]) if len(path) > 1 else section
             name = _TITLES.get(path[-1], path[-1])
             if "measure" in measured:
-                name += f" ({measured['measure']}, chance {measured['chance']:.3f})"
+                name += f" ({measured['measure']}, chance {measured['chance']:.2f})"
             low, high = measured["ci95"]
             digits = 1 if path[-1] == "median_rank" else 3
             interval = f"{low:.{digits}f} to {high:.{digits}f}"

@@ -25,4 +25,4 @@ def read_image(path: Path, size: int) -> npt.NDArray[np.uint8]:
         raise DataError(
             f"{path} cannot be read as an image: {error}", "give a PNG or JPEG"
         ) from None
-    return np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC))
+    return np.array(upright.resize((size, size), Image.Resampling.BICUBIC))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from nsi_cli.errors import SchemaError
 from nsi_cli.options import did_you_mean
@@ -34,11 +38,12 @@ class Categorical:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        object.__setattr__(self, "values", tuple(self.values))
+        listed = isinstance(self.values, Iterable) and not isinstance(self.values, str)
+        object.__setattr__(self, "values", tuple(self.values) if listed else ())
         wrong = [value for value in self.values if not isinstance(value, str) or not value]
         if wrong or not self.values or len(set(self.values)) != len(self.values):
             raise SchemaError(
-                f"property '{self.name}': values must be different non-empty texts",
+                f"property '{self.name}': values must be a list of different non-empty texts",
                 "give each value once, in the order that its id should have",
             )
 
@@ -87,7 +92,7 @@ class Continuous:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        if not isinstance(self.size, int) or self.size < 1:
+        if not is_count(self.size):
             raise SchemaError(
                 f"property '{self.name}': size must be a whole number of at least 1",
                 "size counts the numbers that one value has",
@@ -101,9 +106,10 @@ class Continuous:
             )
 
     def _spread(self, bound: float | Sequence[float]) -> tuple[float, ...]:
-        values = (bound,) * self.size if isinstance(bound, int | float) else tuple(bound)
-        numbers = tuple(float(value) for value in values)
-        if len(numbers) != self.size or not all(map(math.isfinite, numbers)):
+        parts = _parts(bound)
+        parts = parts * self.size if len(parts) == 1 else parts
+        numbers = _finite(parts)
+        if not len(parts) == len(numbers) == self.size:
             raise SchemaError(
                 f"property '{self.name}': a bound must be one finite number, or {self.size}",
                 f"got {bound!r}",
@@ -129,28 +135,63 @@ class Continuous:
         """The value's components, NaN for None. Raises `SchemaError` for anything else."""
         if value is None:
             return (math.nan,) * self.size
-        parts = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-        numbers = [
-            float(part) if isinstance(part, int | float) and not isinstance(part, bool) else None
-            for part in parts
-        ]
-        finite = [number for number in numbers if number is not None and math.isfinite(number)]
-        if len(numbers) != self.size or len(finite) != self.size:
+        parts = _parts(value)
+        numbers = _finite(parts)
+        if not len(parts) == len(numbers) == self.size:
             raise SchemaError(
-                f"{self.name}: {value!r} is not {self.size} finite number(s)",
+                f"{self.name}: {value!r} is not {_numbers(self.size)}",
                 "use None for a value that is not known",
             )
-        return tuple(finite)
+        return numbers
 
     def decode(self, numbers: Sequence[float]) -> float | tuple[float, ...] | None:
-        """The value of its components: a number, a tuple of them, or None where missing."""
+        """The value of its components: a number, a tuple of them, or None where missing.
+
+        Raises `SchemaError` for what `encode` never gives, such as a NaN among numbers.
+        """
         values = tuple(float(number) for number in numbers)
-        if all(map(math.isnan, values)):
+        if len(values) == self.size and all(map(math.isnan, values)):
             return None
+        if len(values) != self.size or not all(map(math.isfinite, values)):
+            raise SchemaError(
+                f"{self.name}: {values} is not {_numbers(self.size)}",
+                "a missing value is NaN in every component",
+            )
         return values[0] if self.size == 1 else values
 
 
 Property = Categorical | Continuous
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number of at least 1; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """A number, or the numbers of a sequence or array, as a tuple of whatever it holds."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return tuple(value.tolist())
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(value) if listed else (value,)
+
+
+_LARGEST = float(np.finfo(np.float32).max)
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
+def _finite(parts: Sequence[Any]) -> tuple[float, ...]:
+    """Those that are numbers, finite in float32 (which is what a primitive holds)."""
+    numbers = []
+    for part in parts:
+        if isinstance(part, _NUMBERS) and not isinstance(part, bool):
+            with suppress(OverflowError):
+                numbers.append(float(part))
+    return tuple(number for number in numbers if abs(number) <= _LARGEST)
+
+
+def _numbers(count: int) -> str:
+    return "a finite number" if count == 1 else f"{count} finite numbers"
 
 
 def _short(values: Sequence[str], most: int = 8) -> str:

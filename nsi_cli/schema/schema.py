@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nsi_cli.errors import SchemaError
 from nsi_cli.options import did_you_mean
-from nsi_cli.schema.properties import Categorical, Continuous, Property
+from nsi_cli.schema.properties import Categorical, Continuous, Property, is_count
 
 Value = str | float | Sequence[float] | None
 Primitives = npt.NDArray[np.float32]
@@ -37,13 +37,19 @@ class Schema:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "properties", tuple(self.properties))
+        for item in self.properties:
+            if not isinstance(item, Categorical | Continuous):
+                raise SchemaError(
+                    f"a property is Categorical or Continuous, not {item!r}",
+                    "for example Categorical('shape', ('cube', 'sphere'))",
+                )
         names = [item.name for item in self.properties]
         if not names or len(set(names)) != len(names):
             raise SchemaError(
                 f"a schema needs properties of different names, not {names}",
                 "give each attribute of an object its own name",
             )
-        if not isinstance(self.max_objects, int) or self.max_objects < 1:
+        if not is_count(self.max_objects):
             raise SchemaError(
                 f"max_objects must be a whole number of at least 1, not {self.max_objects!r}",
                 "it is the most objects that a scene may have",
@@ -110,11 +116,12 @@ class Schema:
         return rows
 
     def _encode_one(self, values: Mapping[str, Value], row: Primitives) -> None:
-        names = set(self.columns)
-        if set(values) != names:
-            wrong = ", ".join(sorted(set(values) ^ names))
+        lacking = [f"no '{name}'" for name in self.columns if name not in values]
+        unknown = [f"unknown '{name}'" for name in values if name not in self.columns]
+        if lacking or unknown:
             raise SchemaError(
-                f"properties do not match the schema: {wrong}", "use None for missing"
+                "properties do not match the schema: " + ", ".join(lacking + unknown),
+                f"an object has {', '.join(self.columns)}; None stands for a missing value",
             )
         for item in self.properties:
             row[self.columns[item.name]] = item.encode(values[item.name])  # type: ignore[arg-type]
@@ -192,7 +199,7 @@ def _property_to_json(item: Property) -> dict[str, Any]:
 
 def _property_from_json(data: Mapping[str, Any]) -> Property:
     if data["kind"] == "categorical":
-        return Categorical(data["name"], tuple(data["values"]))
+        return Categorical(data["name"], data["values"])
     if data["kind"] == "continuous":
         return Continuous(data["name"], data["size"], tuple(data["low"]), tuple(data["high"]))
     raise SchemaError(f"unknown kind of property '{data['kind']}'", "categorical or continuous")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from nsi_cli.errors import DataError
 from nsi_cli.files import told_when_disk_fails
@@ -36,21 +36,22 @@ class Progressed:
 
 
 def save_checkpoint(
-    folder: Path, weights: dict[str, Tensor], optimizer: dict[str, Any], progressed: Progressed
+    folder: Path, weights: dict[str, Tensor], state: dict[str, Any], progressed: Progressed
 ) -> None:
     """Write a checkpoint. At every moment there is a whole one on disk, the old or the new.
 
-    Raises `DataError` where the disk refuses; the old checkpoint then stays.
+    ``state`` is what else the training holds: plain values and tensors, by name. Raises
+    `DataError` where the disk refuses; the old checkpoint then stays.
     """
     beside, old = _beside(folder, "part"), _beside(folder, "old")
     with told_when_disk_fails(folder):
-        recover(folder)
+        _recover(folder)
         shutil.rmtree(beside, ignore_errors=True)
         try:
             beside.mkdir(parents=True)
             tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
             _write_tensors(tensors, beside / WEIGHTS)
-            _write_state({"optimizer": optimizer, "progressed": asdict(progressed)}, beside / STATE)
+            _write_state({**state, "progressed": asdict(progressed)}, beside / STATE)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -81,7 +82,7 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def recover(folder: Path) -> None:
+def _recover(folder: Path) -> None:
     """Put back the old checkpoint where a kill fell between the two renames of a save."""
     old = _beside(folder, "old")
     if old.is_dir() and not folder.exists():
@@ -93,26 +94,56 @@ def _beside(folder: Path, kind: str) -> Path:
     return folder.with_name(f".{folder.name}.{kind}")
 
 
+def _whole(folder: Path) -> Path:
+    """Where the checkpoint lies: in its place, or aside where a kill fell between the renames.
+
+    Reading moves nothing, since the training that writes it may be running.
+    """
+    old = _beside(folder, "old")
+    return old if old.is_dir() and not folder.exists() else folder
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint at ``folder``."""
+    return (_whole(folder) / WEIGHTS).is_file()
+
+
 def load_weights(folder: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint, on the CPU. Raises `DataError` where there is none."""
-    recover(folder)
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise DataError(f"no checkpoint at {folder}", "train first, or name another run folder")
+    path = _whole(folder) / WEIGHTS
     try:
         return load_file(path)
+    except FileNotFoundError:
+        run = folder.parent.parent
+        raise DataError(
+            f"no checkpoint at {folder}",
+            f"the first epoch's end saves one; go on with: nsi train --resume {run}",
+        ) from None
     except (SafetensorError, OSError) as error:
-        raise DataError(f"checkpoint {path} cannot be read: {error}", "use another one") from None
+        raise DataError(f"checkpoint {path} cannot be read: {error}", _RETRAIN) from None
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any], Progressed]:
-    """The optimizer's state and how far the run was. Raises `DataError`."""
-    path = folder / STATE
+    """What else the training held, and how far it was. Raises `DataError`."""
+    path = _whole(folder) / STATE
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        told = state["progressed"]
-        return state["optimizer"], Progressed(**{**told, "plateau": Plateau(**told["plateau"])})
-    except FileNotFoundError:
-        raise DataError(f"no checkpoint at {folder}", "start a new run") from None
+        told = state.pop("progressed")
+        return state, Progressed(**{**told, "plateau": Plateau(**told["plateau"])})
     except Exception as error:  # pickle, zip and torch errors alike mean a damaged file
-        raise DataError(f"checkpoint {path} cannot be read: {error}", "start a new run") from None
+        cause = str(error).split("\n")[0]
+        raise DataError(f"checkpoint {path} cannot be read: {cause}", _RETRAIN) from None
+
+
+def restore(model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Give a model the weights of the checkpoint ``folder``. Raises `DataError` for a misfit."""
+    own = {name: value.shape for name, value in model.state_dict().items()}
+    if own != {name: value.shape for name, value in weights.items()}:
+        raise DataError(
+            f"checkpoint {folder} is of a model with other sizes than its run's config.yaml says",
+            "undo the change in config.yaml, or train anew",
+        )
+    model.load_state_dict(weights)
+
+
+_RETRAIN = "restore the run from a copy, or train anew"

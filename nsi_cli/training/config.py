@@ -18,7 +18,9 @@ class TrainConfig(ModelConfig):
 
     task: str = option("", help="Name of the task; nsi tasks lists them.", group=_RUN)
     data: str = option("", help="Store to train on; data/TASK if left out.", group=_RUN)
-    seed: int = option(0, ge=0, help="Seed of weights, data order and slot noise.", group=_RUN)
+    seed: int = option(
+        0, ge=0, lt=2**32, help="Seed of weights, data order and slot noise.", group=_RUN
+    )
 
     batch_size: int = option(
         128, ge=1, help="Scenes of a step; all are contrasted.", group=_OPTIMISATION
@@ -30,7 +32,7 @@ class TrainConfig(ModelConfig):
     )
     patience: int = option(
         4,
-        ge=0,
+        ge=1,
         help="Epochs without a better validation loss before the learning rate falls.",
         group=_OPTIMISATION,
     )

@@ -18,10 +18,13 @@ class Interrupted(NsiError):
 
 
 class Interruption:
-    """While entered, SIGINT and SIGTERM only set `asked`; a second one stops at once."""
+    """While entered, SIGINT and SIGTERM only set `asked`; a second one stops at once.
+
+    Before `patient` is set there is nothing to save, and the first one stops at once.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.patient = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
@@ -38,6 +41,6 @@ class Interruption:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked or not self.patient:
             raise KeyboardInterrupt
         self.asked = True

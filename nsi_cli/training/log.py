@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nsi_cli.files import told_when_disk_fails
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -18,13 +20,15 @@ class Log:
     def __init__(self, metrics: Path, tensorboard: Path, *, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self._path = metrics
         _forget_after(metrics, step)
         self._file = metrics.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(tensorboard), purge_step=step or None)
+        self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def write(self, kind: str, step: int, measures: dict[str, float | int]) -> None:
         """One line of measures of a kind ('train' or 'val') after so many steps."""
-        self._file.write(json.dumps({"kind": kind, "step": step, **measures}) + "\n")
+        with told_when_disk_fails(self._path):
+            self._file.write(json.dumps({"kind": kind, "step": step, **measures}) + "\n")
         for name, value in measures.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
@@ -34,9 +38,10 @@ class Log:
 
     def flush(self) -> None:
         """Put everything on disk; called before a checkpoint that counts on it."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._board.flush()
+        with told_when_disk_fails(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._board.flush()
 
     def close(self) -> None:
         """Flush and close."""

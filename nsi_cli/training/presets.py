@@ -62,10 +62,12 @@ def resolve(preset: str | None, config_file: Path | None, flags: Mapping[str, An
 
     Raises `ConfigError` that lists every fault at once.
     """
-    layers: list[Mapping[str, Any]] = [read_preset(preset)] if preset else []
-    layers += [read_config_file(config_file)] if config_file else []
-    merged: dict[str, Any] = {}
-    for layer in (*layers, flags):
-        merged |= layer
-    where = str(config_file) if config_file else (f"preset {preset}" if preset else "options")
-    return check_options(TrainConfig, merged, where=where)
+    layers: dict[str, Mapping[str, Any]] = {}
+    if preset:
+        layers[f"preset {preset}"] = read_preset(preset)
+    if config_file:
+        layers[str(config_file)] = read_config_file(config_file)
+    if flags or not layers:
+        layers["flags"] = flags
+    merged = {key: value for layer in layers.values() for key, value in layer.items()}
+    return check_options(TrainConfig, merged, where=" + ".join(layers))

@@ -68,9 +68,9 @@ def create_run(path: Path, config: TrainConfig, schema: Schema) -> Run:
             f"there is a run at {path} already",
             f"continue it with --resume {path}, or choose another --out",
         )
-    with replacing(path / CONFIG) as beside:
-        beside.write_text(as_yaml(plain(config)), encoding="utf-8")
     write_json(path / SCHEMA, schema.to_json())
+    with replacing(path / CONFIG) as beside:  # last: it is what makes the folder a run
+        beside.write_text(as_yaml(plain(config)), encoding="utf-8")
     return Run(path, config, schema)
 
 

@@ -16,12 +16,12 @@ class Plateau:
     def after(self, loss: float, *, patience: int, factor: float) -> Plateau:
         """The state after one more epoch.
 
-        More than ``patience`` epochs in a row without a better loss multiply the scale by
-        ``factor`` and begin the count anew.
+        ``patience`` epochs in a row without a better loss multiply the scale by ``factor`` and
+        begin the count anew; a loss that is no number is not better.
         """
         if loss < self.best:
             return replace(self, best=loss, stale=0)
-        if self.stale + 1 > patience:
+        if self.stale + 1 >= patience:
             return replace(self, stale=0, scale=self.scale * factor)
         return replace(self, stale=self.stale + 1)
 

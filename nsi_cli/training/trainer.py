@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,13 @@ from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.slot_noise import slot_noise
 from nsi_cli.plugins.contract import Task
 from nsi_cli.progress import SILENT, Advance, Progress
-from nsi_cli.training.checkpoint import Progressed, load_state, load_weights, save_checkpoint
+from nsi_cli.training.checkpoint import (
+    Progressed,
+    load_state,
+    load_weights,
+    restore,
+    save_checkpoint,
+)
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted, Interruption
 from nsi_cli.training.log import Log
@@ -113,9 +120,10 @@ class Trainer:
 
     def resume(self) -> None:
         """Take up the run's last checkpoint. Raises `DataError` where there is none."""
-        self._model.load_state_dict(load_weights(self._run.last))
-        optimizer, self._at = load_state(self._run.last)
-        self._optimizer.load_state_dict(optimizer)
+        restore(self._model, load_weights(self._run.last), self._run.last)
+        state, self._at = load_state(self._run.last)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._fabric.strategy.precision.load_state_dict(state["precision"])
 
     def dry_run(self) -> dict[str, float]:
         """The losses of one batch, forward and backward; nothing is written."""
@@ -126,25 +134,34 @@ class Trainer:
 
     def fit(self) -> None:
         """Train to the last epoch. Raises `Interrupted` once saved, where a signal asks to stop."""
-        splits = [split for split in (TRAIN, VAL) if split in self._store.splits]
-        where = self._config.feature_cache
-        self._cache = prepare_cache(self._backbone, self._store, splits, where, self._progress)
+        try:
+            with Interruption() as interruption:
+                splits = [split for split in (TRAIN, VAL) if split in self._store.splits]
+                where = self._config.feature_cache
+                self._cache = prepare_cache(
+                    self._backbone, self._store, splits, where, self._progress
+                )
+                interruption.patient = True
+                self._fit(interruption)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "interrupted at once, nothing saved since the last checkpoint"
+            ) from None
+
+    def _fit(self, interruption: Interruption) -> None:
         log = Log(self._run.metrics, self._run.path / "tensorboard", step=self._at.step)
         per_epoch = len(self._batches(TRAIN, 0, 0))
         total, done = per_epoch * self._config.epochs, self._at.step
         size = min(self._config.batch_size, self._store.count(TRAIN))
         with (
-            Interruption() as interruption,
+            closing(log),
             self._progress.stage("train", total * size, "images", done * size) as advance,
         ):
-            try:
-                while self._at.epoch < self._config.epochs:
-                    self._train_epoch(log, interruption, advance)
-                    self._end_epoch(log)
-                    if interruption.asked and self._at.epoch < self._config.epochs:
-                        self._stop()
-            finally:
-                log.close()
+            while self._at.epoch < self._config.epochs:
+                self._train_epoch(log, interruption, advance)
+                self._end_epoch(log)
+                if interruption.asked and self._at.epoch < self._config.epochs:
+                    self._stop()
 
     def _train_epoch(self, log: Log, interruption: Interruption, advance: Advance) -> None:
         """Train what is left of the epoch, and save now and then."""
@@ -172,10 +189,7 @@ class Trainer:
                 self._stop()
 
     def _stop(self) -> None:
-        raise Interrupted(
-            f"interrupted after step {self._at.step}, saved",
-            f"resume with: nsi train --resume {self._run.path}",
-        )
+        raise Interrupted(f"interrupted after step {self._at.step}, saved")
 
     def _step(self, batch: Batch, log: Log) -> dict[str, float]:
         config, step = self._config, self._at.step
@@ -184,20 +198,27 @@ class Trainer:
             group["lr"] = rate
         losses = self._losses(batch, step=step)
         told = measures(losses)
-        if not math.isfinite(told[LOSS]):
-            raise NsiError(
-                f"the loss is not finite at step {step + 1}",
-                f"lower --lr, or --precision 32-true; the last checkpoint is in {self._run.path}",
-            )
+        self._check_finite("loss", told[LOSS])
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(losses[LOSS])
-        norm = self._fabric.clip_gradients(self._objective, self._optimizer, max_norm=config.clip)
+        norm = self._fabric.clip_gradients(
+            self._objective, self._optimizer, max_norm=config.clip, error_if_nonfinite=False
+        )
+        assert norm is not None
+        if config.precision != "16-mixed":  # whose scaler leaves such a step out, and goes on
+            self._check_finite("gradient", norm.item())
         self._optimizer.step()
         if (step + 1) % config.log_every == 0:
-            assert norm is not None
             more = {"lr": rate, "grad_norm": norm.item()}
             log.write("train", step + 1, {"epoch": self._at.epoch, **told, **more})
         return told
+
+    def _check_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise NsiError(
+                f"the {what} is not finite at step {self._at.step + 1}",
+                f"lower --lr, or --precision 32-true; the last checkpoint is in {self._run.path}",
+            )
 
     def _losses(self, batch: Batch, *, step: int) -> dict[str, Tensor]:
         """Losses of a training batch. All chance in it is a function of seed and step."""
@@ -253,8 +274,8 @@ class Trainer:
         """Log the slots of a batch's first images."""
         if batch.images is None:
             return
-        features = features_of(batch, self._backbone)
-        encoding = self._model.image_encoder(features, noise.to(features.device))
+        features, like = features_of(batch, self._backbone), next(self._model.parameters())
+        encoding = self._model.image_encoder(features.to(like), noise.to(like))
         picture = slot_pictures(batch.images, encoding, self._backbone.grid)
         log.picture("val/slots", self._at.step, picture)
 
@@ -284,4 +305,8 @@ class Trainer:
     def _save(self, name: str) -> None:
         weights = self._model.state_dict()
         folder = self._run.path / "checkpoints" / name
-        save_checkpoint(folder, weights, self._optimizer.state_dict(), self._at)
+        state = {
+            "optimizer": self._optimizer.state_dict(),
+            "precision": self._fabric.strategy.precision.state_dict(),
+        }
+        save_checkpoint(folder, weights, state, self._at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from nsi_clevrtex.synthetic import MATERIALS
 from nsi_cli.plugins import DataError, did_you_mean
 
 MAX_OBJECTS = 10
+FAR = 1e6
 SHAPES = ("cone", "cube", "cylinder", "icosahedron", "monkey", "sphere", "teapot", "torus")
 SIZES = ("large", "medium", "small")
 COLORS = ("blue", "brown", "cyan", "gray", "green", "purple", "red", "yellow")
@@ -39,34 +40,35 @@ def read_annotation(source: SceneSource) -> dict[str, Any]:
     """A scene's JSON. Raises `DataError` where it is not one whole JSON object."""
     try:
         data = json.loads(Path(source.path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{source}: its JSON cannot be read: {error}", _RESTORE) from None
+    except OSError as error:
+        raise DataError(f"{source}: its JSON cannot be read: {error.strerror}", _RESTORE) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source}: its JSON is not whole: {error}", _RESTORE) from None
     if not isinstance(data, dict) or not isinstance(data.get("objects"), list):
         raise DataError(f"{source}: its JSON has no list of 'objects'", _RESTORE)
     return data
 
 
-def read_objects(source: SceneSource, data: Mapping[str, Any], release: str) -> list[Properties]:
+def read_objects(
+    source: SceneSource, data: Mapping[str, Any], words: Sequence[str], *, any_material: bool
+) -> list[Properties]:
     """The objects of a scene, ordered by their index, which is their value in the mask.
 
-    Each has shape, size, material, color and position (x, y, z in scene units). Words must be
-    known ones, except that v2's materials are published nowhere and taken as they are. Raises
-    `DataError`.
+    Each has the ``words`` (of shape, size, material and color) and its position (x, y, z in scene
+    units). Words must be known ones, but for materials where ``any_material``. Raises `DataError`.
     """
     objects = data["objects"]
-    if not 1 <= len(objects) <= MAX_OBJECTS or data.get("num_objects", len(objects)) != len(
-        objects
-    ):
-        raise DataError(
-            f"{source}: {len(objects)} objects, told as {data.get('num_objects')!r}; "
-            f"1 to {MAX_OBJECTS} are expected",
-            _RESTORE,
-        )
+    count, told = len(objects), data.get("num_objects", len(objects))
+    if told != count:
+        raise DataError(f"{source}: {count} objects, but 'num_objects' is {told!r}", _RESTORE)
+    if not 1 <= count <= MAX_OBJECTS:
+        raise DataError(f"{source}: {count} objects, 1 to {MAX_OBJECTS} are expected", _RESTORE)
     by_index = {}
     for place, one in enumerate(objects, start=1):
         if not isinstance(one, dict):
             raise DataError(f"{source}: object {place} is not a JSON object", _RESTORE)
-        by_index[_index(source, one)] = _properties(source, one, release)
+        said = {key: _word(source, one, key, any_material) for key in words}
+        by_index[_index(source, one)] = {**said, "position": _position(source, one)}
     if sorted(by_index) != list(range(1, len(objects) + 1)):
         raise DataError(f"{source}: its objects are not numbered 1 to {len(objects)}", _RESTORE)
     return [by_index[index] for index in sorted(by_index)]
@@ -79,23 +81,28 @@ def _index(source: SceneSource, one: Mapping[str, Any]) -> int:
     return index
 
 
-def _properties(source: SceneSource, one: Mapping[str, Any], release: str) -> Properties:
-    words = {
-        key: _word(source, one, key, release) for key in ("shape", "size", "material", "color")
-    }
+def _position(source: SceneSource, one: Mapping[str, Any]) -> tuple[float, ...]:
     position = one.get("3d_coords")
-    if not isinstance(position, list) or len(position) != 3:
-        raise DataError(f"{source}: an object's '3d_coords' is {position!r}", _RESTORE)
-    return {**words, "position": tuple(position)}
+    if not isinstance(position, list) or len(position) != 3 or not all(map(_near, position)):
+        raise DataError(
+            f"{source}: an object's '3d_coords' is {position!r}, not three numbers", _RESTORE
+        )
+    return tuple(map(float, position))
 
 
-def _word(source: SceneSource, one: Mapping[str, Any], key: str, release: str) -> str:
+def _near(value: Any) -> bool:
+    """Whether a coordinate is a number, and one of this world."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) < FAR
+
+
+def _word(source: SceneSource, one: Mapping[str, Any], key: str, any_material: bool) -> str:
     value = one.get(key)
     if not isinstance(value, str) or not value:
         raise DataError(f"{source}: an object's '{key}' is {value!r}, not a word", _RESTORE)
     if key == "material":
         value = ALIASES.get(value.lower(), value.lower())
-        if release == "v2":
+        if any_material:
             return value
     if value not in _KNOWN[key]:
         near = did_you_mean(value, sorted(_KNOWN[key]))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,10 +81,10 @@ class ClevrtexBuilder:
     def load(self, source: SceneSource) -> Scene:
         """One scene at its own size (320 × 240, or 192 × 192 after the benchmark's crop)."""
         annotation = read_annotation(source)
-        objects = read_objects(source, annotation, self._found.release)
+        objects = self._objects(source, annotation)
         image_path, mask_path = picture_paths(source, annotation, self._found.release)
         image, mask = read_image(image_path), read_mask(mask_path)
-        primitives = self._schema.encode([self._chosen(one) for one in objects])
+        primitives = self._schema.encode(objects)
         whole = Scene(str(source), image, primitives, mask)
         if self.protocol == "nsi":
             return whole
@@ -92,8 +93,13 @@ class ClevrtexBuilder:
     def synthesize(
         self, count: int, *, seed: int, workers: int, advance: Advance | None = None
     ) -> None:
-        """Render ``count`` raw scenes under ``raw``; same seed, same bytes."""
+        """Render ``count`` raw scenes under ``raw``; same seed, same bytes.
+
+        Goes on where it was interrupted. Raises `DataError` where ``raw`` holds other scenes.
+        """
         release = "v1" if self.release == "auto" else self.release
+        told = {"count": count, "seed": seed, "release": release, "variant": self.variant}
+        self._mark_as_synthetic({**told, "materials": self.materials})
         render_scenes(
             self.raw,
             count,
@@ -104,8 +110,19 @@ class ClevrtexBuilder:
             workers=workers,
             advance=advance,
         )
-        told = {"count": count, "seed": seed, "release": release, "variant": self.variant}
-        (self.raw / _MARK).write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+    def _mark_as_synthetic(self, told: dict[str, object]) -> None:
+        """Mark ``raw`` before the first scene is there, so that no others are ever mixed in."""
+        mark, text = self.raw / _MARK, json.dumps(told) + "\n"
+        if self.raw.is_dir() and any(self.raw.iterdir()):
+            if not mark.is_file() or mark.read_text(encoding="utf-8") != text:
+                raise DataError(
+                    f"{self.raw} holds other files than these synthetic scenes",
+                    "remove them, or choose another place with --raw",
+                )
+            return
+        self.raw.mkdir(parents=True, exist_ok=True)
+        mark.write_text(text, encoding="utf-8")
 
     def _chosen_materials(self) -> tuple[str, ...]:
         """Materials spread evenly over the sorted list, so that few of them differ in kind."""
@@ -122,8 +139,10 @@ class ClevrtexBuilder:
         words = ("shape", "size", "material")
         return (*words, "color") if self.variant == "vbg" else words
 
-    def _chosen(self, one: Properties) -> Properties:
-        return {key: one[key] for key in (*self._words, "position")}
+    def _objects(self, source: SceneSource, annotation: dict[str, Any]) -> list[Properties]:
+        # The materials of v2 are published nowhere, and outd has some of its own.
+        any_material = self._found.release == "v2" or self.variant == "outd"
+        return read_objects(source, annotation, self._words, any_material=any_material)
 
     @cached_property
     def _schema(self) -> Schema:
@@ -133,7 +152,7 @@ class ClevrtexBuilder:
                 values.add(one[word])
         if not seen["material"]:
             first = self._found.sources[0]
-            read_objects(first, read_annotation(first), self._found.release)  # tells what is wrong
+            self._objects(first, read_annotation(first))  # tells what is wrong
         if self.variant == "full" and len(seen["material"]) > FULL_MATERIALS:
             raise DataError(
                 f"{len(seen['material'])} materials in {self._found.folder}, full has 60",
@@ -146,6 +165,6 @@ class ClevrtexBuilder:
         """The objects of every scene that can be read; the others are told of when built."""
         for source in self._found.sources:
             try:
-                yield from read_objects(source, read_annotation(source), self._found.release)
+                yield from self._objects(source, read_annotation(source))
             except DataError:
                 continue

@@ -49,14 +49,12 @@ def find_scenes(raw: Path, variant: str, release: str) -> RawFolder:
             f"no raw folder at {raw}",
             "unpack CLEVRTex there, or render scenes with --synthetic N",
         )
-    found = []
-    for one in RELEASES if release == "auto" else (release,):
-        for folder in (raw / f"{_FOLDER[one]}_{variant}", raw):
-            pattern = re.compile(rf"{_STEM[one]}_{variant}_(\d{{6,}})\.json")
-            sources = sorted(_sources(folder, pattern, one), key=lambda item: item.index)
-            if sources:
-                found.append(RawFolder(one, folder, tuple(sources)))
-                break
+    try:
+        found = _find(raw, variant, release)
+    except OSError as error:
+        raise DataError(
+            f"the raw folder {raw} cannot be read: {error.strerror}", "check its permissions"
+        ) from None
     if not found:
         raise DataError(
             f"no scenes of variant '{variant}' under {raw}",
@@ -67,6 +65,18 @@ def find_scenes(raw: Path, variant: str, release: str) -> RawFolder:
         raise DataError(f"both releases lie under {raw}", "choose one with --release v1 or v2")
     _refuse_repeats(found[0])
     return found[0]
+
+
+def _find(raw: Path, variant: str, release: str) -> list[RawFolder]:
+    found = []
+    for one in RELEASES if release == "auto" else (release,):
+        for folder in (raw / f"{_FOLDER[one]}_{variant}", raw):
+            pattern = re.compile(rf"{_STEM[one]}_{variant}_(\d{{6,}})\.json")
+            sources = sorted(_sources(folder, pattern, one), key=lambda item: item.index)
+            if sources:
+                found.append(RawFolder(one, folder, tuple(sources)))
+                break
+    return found
 
 
 def _sources(folder: Path, pattern: re.Pattern[str], release: str) -> Iterator[SceneSource]:

@@ -42,6 +42,8 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
 def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path, formats=("PNG",)) as picture:
+            picture.verify()  # the checksums, which loading does not look at
+        with Image.open(path, formats=("PNG",)) as picture:
             if picture.size != FRAME:
                 width, height = picture.size
                 raise DataError(f"{path.name}: {width}×{height} pixels, not 320×240", _RESTORE)
@@ -56,7 +58,7 @@ def _open(path: Path) -> Image.Image:
 
 
 def _short(error: Exception, path: Path) -> str:
-    return str(error).replace(str(path), path.name) or type(error).__name__
+    return str(error).replace(repr(str(path)), path.name) or type(error).__name__
 
 
 def crop(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:

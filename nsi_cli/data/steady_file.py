@@ -1,0 +1,72 @@
+"""A file under HDF5 that a full disk does not pull away.
+
+HDF5 cannot close a file whose writes fail: it keeps it open, and the process crashes as it ends.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+class SteadyFile:
+    """A new binary file, in the shape that ``h5py.File`` takes, whose writes never raise.
+
+    The first refusal of the operating system is kept, and everything after it is dropped; `check`
+    raises it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b", buffering=0)
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the `OSError` of the first write that failed, if one did."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self, *, whole: bool) -> None:
+        """Close the file; where it is to be ``whole``, raise `OSError` unless all of it is down."""
+        with self._file:
+            if whole:
+                self.check()
+                os.fsync(self._file.fileno())  # a quota or a file server may refuse only now
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data`` at the current place."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while self._error is None and len(left):
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file."""
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read ``size`` bytes, or all that is left."""
+        return self._file.read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer."""
+        return self._file.readinto(buffer)
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        """The current place."""
+        return self._file.tell()
+
+    def flush(self) -> None:
+        """Nothing is held back."""

@@ -1,0 +1,121 @@
+"""Categorical and continuous properties: what they encode, and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+
+from nsi_cli.errors import SchemaError
+from nsi_cli.schema import Categorical, Continuous
+
+SHAPE = Categorical("shape", ("cube", "sphere", "monkey"))
+PLACE = Continuous("place", 3, -3.0, 3.0)
+
+
+def test_an_id_is_a_values_place_in_the_order_given() -> None:
+    assert [SHAPE.encode(value) for value in SHAPE.values] == [0, 1, 2]
+    assert SHAPE.decode(2.0) == "monkey"
+
+
+def test_missing_values_are_minus_one_and_nan() -> None:
+    assert SHAPE.encode(None) == -1
+    assert SHAPE.decode(-1) is None
+    assert all(map(math.isnan, PLACE.encode(None)))
+    assert PLACE.decode([math.nan] * 3) is None
+
+
+def test_an_unknown_value_is_told_with_the_nearest_known_one() -> None:
+    with pytest.raises(SchemaError, match="unknown shape 'sphear'") as caught:
+        SHAPE.encode("sphear")
+    assert caught.value.hint == "did you mean 'sphere'?"
+    with pytest.raises(SchemaError) as caught:
+        SHAPE.encode("ψ")
+    assert caught.value.hint == "known: cube, sphere, monkey"
+
+
+@pytest.mark.parametrize("index", [3, -2, 0.5, math.nan, math.inf])
+def test_an_id_of_no_value_is_refused(index: float) -> None:
+    with pytest.raises(SchemaError, match="no value of id"):
+        SHAPE.decode(index)
+
+
+def test_one_number_is_itself_and_more_are_a_tuple() -> None:
+    assert Continuous("x").decode([0.5]) == 0.5
+    assert PLACE.decode([1, 2, 3]) == (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(1, 2, 3), [1.0, 2.0, 3.0], np.array([1, 2, 3]), np.array([1, 2, 3], np.float16),
+     (np.float32(1), np.int64(2), 3)],
+)  # fmt: skip
+def test_numbers_of_any_kind_are_taken(value: object) -> None:
+    assert PLACE.encode(value) == (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1, 2),
+        (1, 2, 3, 4),
+        (1, 2, 3, math.nan),
+        1.0,
+        (1, 2, math.nan),
+        (1, 2, math.inf),
+        (1, 2, 1e39),  # beyond float32
+        (1, 2, 10**400),  # beyond any float
+        (1, 2, True),
+        (1, 2, "3"),
+        "123",
+        np.zeros((3, 1)),
+    ],
+)
+def test_what_is_not_three_finite_numbers_is_refused(value: object) -> None:
+    with pytest.raises(SchemaError, match="is not 3 finite numbers"):
+        PLACE.encode(value)
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (1, 2, math.nan), (math.nan,) * 2, (1, 2, math.inf)])
+def test_numbers_that_encode_never_gives_are_not_decoded(numbers: tuple[float, ...]) -> None:
+    with pytest.raises(SchemaError, match="place"):
+        PLACE.decode(numbers)
+
+
+def test_a_bound_is_one_number_for_all_components_or_one_for_each() -> None:
+    assert PLACE.lows == (-3.0, -3.0, -3.0)
+    both = Continuous("place", 2, 0, [1, np.float32(2)])
+    assert (both.lows, both.highs) == ((0.0, 0.0), (1.0, 2.0))
+
+
+@pytest.mark.parametrize("values", [(), ("a", "a"), ("a", ""), ("a", 1), "cube", None])
+def test_values_must_be_different_words(values: object) -> None:
+    with pytest.raises(SchemaError, match="'shape': values must be"):
+        Categorical("shape", values)
+
+
+@pytest.mark.parametrize("name", ["", None, 3])
+def test_a_property_needs_a_name(name: object) -> None:
+    for make in (lambda: Categorical(name, ("a",)), lambda: Continuous(name)):
+        with pytest.raises(SchemaError, match="name must be"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"size": 0}, "size must be"),
+        ({"size": True}, "size must be"),
+        ({"size": 1.0}, "size must be"),
+        ({"low": 1, "high": 1}, "low must be below high"),
+        ({"low": math.nan}, "a bound must be"),
+        ({"high": 10**400}, "a bound must be"),
+        ({"high": "1"}, "a bound must be"),
+        ({"size": 2, "low": (0, math.inf, 0)}, "a bound must be"),
+        ({"size": 3, "high": (1, 2)}, "a bound must be"),
+    ],
+)
+def test_a_continuous_property_needs_a_size_and_finite_bounds_in_order(
+    wrong: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SchemaError, match=told):
+        Continuous("x", **wrong)

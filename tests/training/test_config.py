@@ -1,0 +1,139 @@
+"""Options: published defaults, presets beneath a file beneath flags, and faults told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nsi_cli.errors import ConfigError
+from nsi_cli.options import declared_options, plain
+from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.presets import preset_names, read_preset, resolve
+
+PUBLISHED = {
+    "batch_size": 128,
+    "epochs": 300,
+    "num_slots": 15,
+    "slot_dim": 192,
+    "num_iterations": 5,
+    "num_blocks": 8,
+    "d_model": 192,
+    "num_heads": 8,
+    "embed_dim": 64,
+    "mlp_hidden_size": 192,
+    "dropout": 0.1,
+    "tau": 0.1,
+    "beta": 1.0,
+    "image_size": 224,
+    "max_program_len": 10,
+    "lr": 4e-4,
+    "patience": 4,
+    "lr_factor": 0.5,
+    "backbone": "vit_base_patch8_224.dino",
+    "slot_init": "gaussian",
+    "reconstruct": "decoder",
+    "decoder_hidden_size": 1024,
+}
+GRADIENT_CLIP, WARM_UP = 1.0, 10_000
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    defaults = plain(TrainConfig(task="any"))
+    assert {name: defaults[name] for name in PUBLISHED} == PUBLISHED
+    assert [defaults[name] for name in defaults if "clip" in name] == [GRADIENT_CLIP]
+    assert [defaults[name] for name in defaults if "warmup" in name] == [WARM_UP]
+
+
+def test_every_option_says_what_it_is() -> None:
+    for item in declared_options(TrainConfig):
+        assert item.option.help.endswith("."), item.name
+        assert item.option.group != "Options", item.name
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_a_whole_configuration(name: str) -> None:
+    config = resolve(name, None, {"task": "clevrtex"})
+    assert read_preset(name).items() <= plain(config).items()
+
+
+def test_the_readme_preset_trains_longer_with_fewer_rounds() -> None:
+    config = resolve("readme", None, {"task": "clevrtex"})
+    assert (config.epochs, config.num_iterations) == (900, 3)
+    assert config.batch_size == PUBLISHED["batch_size"]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_flags_overrule_the_file_that_overrules_the_preset(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.yaml", "task: clevrtex\nepochs: 7\nnum-slots: 9\n")
+    config = resolve("readme", file, {"num_slots": 11})
+    assert (config.num_iterations, config.epochs, config.num_slots) == (3, 7, 11)
+    assert config.batch_size == PUBLISHED["batch_size"]
+
+
+def test_all_faults_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "c.yaml",
+        "task: clevrtex\nepoch: 7\nlr: fast\nbatch_size: 0\ntau: .nan\nbeta: yes\n",
+    )
+    with pytest.raises(ConfigError) as told:
+        resolve(None, file, {"dropout": 1.5})
+    message = told.value.message
+    assert "unknown key 'epoch' (did you mean 'epochs'?)" in message
+    for name in ("lr", "batch_size", "tau", "beta", "dropout"):
+        assert f"{name}: " in message
+    assert str(file) in message
+    assert "\n" not in message
+    assert "6 faults" in told.value.hint
+    assert told.value.exit_code == 2
+
+
+def test_sizes_that_do_not_fit_together_are_faults() -> None:
+    with pytest.raises(ConfigError, match=r"d_model 30 is not a multiple.*no task given"):
+        resolve(None, None, {"d_model": 30})
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "just words\n"])
+def test_a_file_that_is_no_mapping_is_told_in_one_line(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        resolve(None, write(tmp_path / "c.yaml", text), {"task": "x"})
+    assert "c.yaml" in told.value.message
+    assert "\n" not in told.value.message
+    assert told.value.hint
+
+
+def test_a_missing_file_and_an_unknown_preset_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"away\.yaml cannot be read"):
+        resolve(None, tmp_path / "away.yaml", {})
+    with pytest.raises(ConfigError, match="no preset 'redme'") as told:
+        resolve("redme", None, {})
+    assert "readme" in told.value.hint
+
+
+@pytest.mark.parametrize("value", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(value: int) -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        resolve(None, None, {"task": "x", "seed": value})
+
+
+def test_numbers_may_be_written_as_scientists_write_them(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.yaml", "task: x\nlr: 4e-4\n")  # a text, for YAML 1.1
+    assert resolve(None, file, {}).lr == 4e-4
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    flags: dict[str, Any] = {"task": "x"}
+    file = write(tmp_path / "c.yaml", "# nothing yet\n")
+    assert resolve(None, file, flags) == resolve(None, None, flags)
+
+
+def test_a_configuration_survives_its_own_yaml(tmp_path: Path) -> None:
+    config = resolve("readme", None, {"task": "x", "lr": 1e-05, "data": "a: b #c"})
+    file = write(tmp_path / "c.yaml", yaml.safe_dump(plain(config)))
+    assert resolve(None, file, {}) == config
