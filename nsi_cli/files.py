@@ -73,7 +73,10 @@ def _parents_of(path: Path) -> Iterator[None]:
     """The folders above ``path``, made where they lack; those made go again if the body fails."""
     made = [folder for folder in path.parents if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
         yield
     except BaseException:
         for folder in made:

@@ -46,13 +46,14 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
 
     data, run = out / "data", out / "run"
     chosen = read_config_file(Path(__file__).with_name("demo-data.yaml"))
-    count, size, materials = (chosen[key] for key in ("synthetic", "image_size", "materials"))
+    count, size = chosen.pop("synthetic"), chosen.pop("image_size")
     count = scenes or count
-    _show(state, "build-data", TASK, "--synthetic", count, "--materials", materials,
-          "--image-size", size, "--seed", seed, "--out", data)  # fmt: skip
+    flags = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+    _show(state, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
+          "--seed", seed, "--out", data)  # fmt: skip
     build = run_build(
         state, state.catalogue.task(TASK), raw=None, synthetic=count, out=data, image_size=size,
-        workers=None, seed=seed, options={"materials": materials},
+        workers=None, seed=seed, options=chosen,
     )  # fmt: skip
     print_build(data, build)
     _show(state, "train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed,

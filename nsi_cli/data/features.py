@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -148,10 +149,14 @@ def _fill_split(
                 advance(len(index))
                 if (start // CHUNK) % SAVED_EVERY == SAVED_EVERY - 1:
                     _save(file, down, done)
-        finally:
-            _save(file, down, done)
+        except BaseException:
+            with suppress(OSError, DataError):  # on a full disk this fails as well
+                _save(file, down, done)
+            raise
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, cache.folder / f"{split}.npy")
-    down.unlink()
+    down.unlink(missing_ok=True)
 
 
 def _header(shape: tuple[int, int, int]) -> bytes:

@@ -27,7 +27,12 @@ class SteadyFile:
             raise self._error
 
     def close(self, *, whole: bool) -> None:
-        """Close the file; where it is to be ``whole``, raise `OSError` unless all of it is down."""
+        """Close the file; where it is to be ``whole``, raise `OSError` unless all of it is down.
+
+        Closing it again does nothing.
+        """
+        if self._file.closed:
+            return
         with self._file:
             if whole:
                 self.check()

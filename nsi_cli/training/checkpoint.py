@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from nsi_cli.errors import DataError
@@ -50,8 +52,10 @@ def save_checkpoint(
         try:
             beside.mkdir(parents=True)
             tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-            _write_tensors(tensors, beside / WEIGHTS)
-            _write_state({**state, "progressed": asdict(progressed)}, beside / STATE)
+            _write(beside / WEIGHTS, tensors_as_bytes(tensors))
+            packed = BytesIO()
+            torch.save({**state, "progressed": asdict(progressed)}, packed)
+            _write(beside / STATE, packed.getbuffer())
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -61,24 +65,11 @@ def save_checkpoint(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:  # it hides the operating system's error
-        raise OSError(str(error)) from error
-    _flush(path)
-
-
-def _write_state(state: dict[str, Any], path: Path) -> None:
-    try:
-        torch.save(state, path)
-    except RuntimeError as error:  # likewise
-        raise OSError(str(error)) from error
-    _flush(path)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
+def _write(path: Path, content: bytes | memoryview) -> None:
+    """Write and flush; plainly, since the libraries' own writers hide why a disk refuses."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
         os.fsync(file.fileno())
 
 
