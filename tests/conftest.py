@@ -129,6 +129,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their store, at 48 pixels."""
     from nsi_clevrtex.builder import ClevrtexBuilder
+
     from nsi_cli.data.build import build_store
 
     builder = ClevrtexBuilder(raw, materials=4)

@@ -10,9 +10,6 @@ from nsi_cli.errors import ConfigError
 from nsi_cli.options import check_options, declared_options, did_you_mean, option, plain
 
 
-THERE = Path("there")
-
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
     raw: Path = Path("raw")
@@ -24,7 +21,7 @@ class Settings:
     cache: str = option("auto", help="Where features are kept.")
     shuffle: bool = option(True, help="Shuffle.")
     sizes: tuple[int, ...] = option((1, 2), help="Sizes.")
-    place: Path = option(THERE, help="A folder.")
+    place: Path | None = option(None, help="A folder.")  # noqa: RUF009
 
     def faults(self) -> list[str]:
         odd = self.num_slots == 13

@@ -106,6 +106,7 @@ def run_build(
 
     from nsi_cli.data.build import build_store
     from nsi_cli.data.store import open_store
+    from nsi_cli.files import told_when_disk_fails
     from nsi_cli.options import check_options, plain
     from nsi_cli.plugins.contract import Synthesizer
 
@@ -122,7 +123,10 @@ def run_build(
                 f"task '{task.name}' cannot make synthetic scenes", "give it raw data with --raw"
             )
         told |= {"synthetic": synthetic, "seed": seed}
-        with state.progress.stage("render", synthetic) as advance:
+        with (
+            told_when_disk_fails(raw, "--raw"),
+            state.progress.stage("render", synthetic) as advance,
+        ):
             builder.synthesize(synthetic, seed=seed, workers=workers, advance=advance)
     build_store(
         builder,

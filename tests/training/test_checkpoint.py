@@ -7,8 +7,8 @@ import os
 import pickle
 import resource
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from nsi_cli.training.checkpoint import (
     save_checkpoint,
 )
 from nsi_cli.training.schedule import Plateau
+
+CHANGES = 11
+"""Of the disk, that a save makes over an old checkpoint."""
 
 AT = Progressed(step=7, epoch=1, batches=2, running=3.5, plateau=Plateau(1.5, 2, 0.25))
 
@@ -53,7 +56,7 @@ def last(tmp_path: Path) -> Path:
 
 
 def test_what_is_saved_comes_back(last: Path) -> None:
-    weights = {"a": torch.randn(2, 3), "b": torch.randn(4).T}
+    weights = {"a": torch.randn(2, 3), "b": torch.randn(4, 2).mT}
     adam = torch.optim.Adam([torch.nn.Parameter(torch.randn(2))])
     save_checkpoint(last, weights, {"optimizer": adam.state_dict()}, AT)
     loaded = load_weights(last)
@@ -79,13 +82,12 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
 
         return call
 
-    for owner, name in ((os, "replace"), (checkpoint, "_write_tensors"),
-                        (checkpoint, "_write_state"), (checkpoint.shutil, "rmtree"),
-                        (Path, "mkdir")):  # fmt: skip
+    changes = [(os, "replace"), (os, "fsync"), (Path, "mkdir"), (Path, "open")]
+    for owner, name in [*changes, (checkpoint.shutil, "rmtree")]:
         monkeypatch.setattr(owner, name, dying(getattr(owner, name)))
 
 
-@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("place", range(CHANGES))
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new(
     place: int, last: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +108,7 @@ def test_the_places_of_a_kill_reach_past_the_last_change(
     last: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(last, 1)
-    kill_at(monkeypatch, 8)
+    kill_at(monkeypatch, CHANGES)
     save(last, 2)
     assert load(last) == 2
 
@@ -118,19 +120,68 @@ def test_reading_between_the_renames_moves_nothing(last: Path) -> None:
     assert [path.name for path in last.parent.iterdir()] == [".last.old"]
 
 
-def test_a_full_disk_keeps_the_old_and_is_told_in_one_line(last: Path) -> None:
+@contextmanager
+def room_for(count: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize(("weights", "state"), [(10**6, 1), (1, 10**6)], ids=["weights", "state"])
+def test_a_full_disk_keeps_the_old_and_is_told_in_one_line(
+    weights: int, state: int, last: Path
+) -> None:
     save(last, 1)
-    code = f"""
-        import resource, signal, torch
-        from pathlib import Path
-        from nsi_cli.errors import DataError
-        from nsi_cli.training.checkpoint import Progressed, save_checkpoint
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
-        try:
-            save_checkpoint(Path({str(last)!r}), {{"w": torch.zeros(WEIGHTS)}},
-                            {{"optimizer": torch.zeros(STATE)}}, Progressed())
-        except DataError as error:
-            print(error.message, "|", error.hint)
-    """
-    del resource, signal, code
+    with room_for(2**16), pytest.raises(DataError, match="disk is full") as told:
+        save_checkpoint(last, {"w": torch.zeros(weights)}, {"optimizer": torch.zeros(state)}, AT)
+    assert "\n" not in told.value.message
+    assert load(last) == 1
+    assert [path.name for path in last.parent.iterdir()] == ["last"]
+
+
+def test_no_checkpoint_is_told_with_the_way_on(last: Path) -> None:
+    with pytest.raises(DataError, match="no checkpoint at") as told:
+        load_weights(last)
+    assert f"nsi train --resume {last.parent.parent}" in told.value.hint
+    assert not has_checkpoint(last)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, STATE])
+@pytest.mark.parametrize("content", [b"", b"half a file"])
+def test_a_damaged_checkpoint_is_told_in_one_line(name: str, content: bytes, last: Path) -> None:
+    save(last, 1)
+    (last / name).write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read") as told:
+        load(last)
+    assert "\n" not in told.value.message
+    assert told.value.hint
+
+
+class Code:
+    """Runs when it is unpickled the careless way."""
+
+    def __reduce__(self) -> Any:
+        return print, ("this ran",)
+
+
+def test_a_state_that_holds_code_is_refused(last: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(last, 1)
+    torch.save({"optimizer": Code(), "progressed": {}}, last / STATE, pickle_module=pickle)
+    with pytest.raises(DataError, match="cannot be read"):
+        load_state(last)
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_of_another_size_are_refused(last: Path) -> None:
+    save_checkpoint(last, torch.nn.Linear(2, 3).state_dict(), {}, AT)
+    with pytest.raises(DataError, match=r"config\.yaml"):
+        restore(torch.nn.Linear(2, 4), load_weights(last), last)
+    model = torch.nn.Linear(2, 3)
+    restore(model, load_weights(last), last)
+    assert torch.equal(model.weight, load_weights(last)["weight"])

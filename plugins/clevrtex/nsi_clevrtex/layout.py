@@ -110,6 +110,6 @@ def picture_paths(source: SceneSource, annotation: dict[str, object], release: s
     if release == "v1":
         return [path.with_suffix(".png"), path.with_name(f"{path.stem}_flat.png")]
     mask = annotation.get("mask_filename")
-    if not isinstance(mask, str) or Path(mask).name != mask:
+    if not isinstance(mask, str) or not mask or Path(mask).name != mask:
         raise DataError(f"{source}: 'mask_filename' is not a file's name", "restore the scene")
     return [path.with_name(f"{path.stem}_{V2_FRAME}"), path.with_name(f"{mask}_{V2_FRAME}")]

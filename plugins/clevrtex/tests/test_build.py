@@ -1,0 +1,208 @@
+"""Raw folders of both layouts, made by hand, become correct stores."""
+
+import json
+import os
+import random
+
+import h5py
+import numpy as np
+import pytest
+from nsi_clevrtex.builder import ClevrtexBuilder
+from PIL import Image
+
+from nsi_cli.data.build import build_store
+from nsi_cli.data.store import open_store
+from nsi_cli.errors import DataError
+from nsi_cli.files import sha256
+
+SIZE = 48
+
+
+def _build(made, out, workers=0, size=SIZE, **options):
+    builder = ClevrtexBuilder(made.raw, variant=made.variant, **options)
+    told = {"split_by": builder.split_by}
+    build_store(builder, "clevrtex", out, image_size=size, workers=workers, told=told)
+    return open_store(out)
+
+
+def _nearest(mask: np.ndarray, size: int = SIZE) -> np.ndarray:
+    return np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
+
+
+@pytest.mark.parametrize("release", ["v1", "v2"])
+def test_every_file_of_the_store_says_what_the_raw_files_say(
+    make_raw, boxes, thing, tmp_path, release: str
+) -> None:
+    made = make_raw(release)
+    made.scene(0, 3, mode="RGBA")
+    made.scene(1, 10, mode="RGB")
+    made.scene(40_000, [thing(2), thing(1, material="whitemarble")])
+    out = tmp_path / "store"
+    store = _build(made, out)
+
+    materials = ["poliigonbricks01", "poliigonfabricdenim003", "whitemarble"]
+    values = {
+        "shape": ["cube", "cylinder", "monkey", "sphere"],
+        "size": ["large", "medium", "small"],
+        "material": materials,
+    }
+    assert store.schema.to_json() == json.loads((out / "schema.json").read_text())
+    assert {item.name: list(item.values) for item in store.schema.categorical} == values
+    assert store.schema.max_objects == 10
+    space, there, back = (
+        json.loads((out / f"{name}.json").read_text())
+        for name in ("program_space", "program2label", "label2program")
+    )
+    bounds = {"size": 3, "low": [-3.0] * 3, "high": [3.0] * 3}
+    assert space == {**values, "position": bounds}
+    assert there == {name: {v: i for i, v in enumerate(vs)} for name, vs in values.items()}
+    assert back == {name: {str(i): v for i, v in enumerate(vs)} for name, vs in values.items()}
+
+    assert store.splits == ("train", "test")
+    assert store.ids("train") == [made.stem(0).name, made.stem(1).name]
+    for split, index, of_raw in (("train", 0, 0), ("train", 1, 1), ("test", 0, 40_000)):
+        image = Image.fromarray(made.pixels(of_raw)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(store.images(split, [index])[0], np.asarray(image))
+    np.testing.assert_array_equal(store.masks("train", [0, 1])[0], _nearest(boxes(3)))
+    np.testing.assert_array_equal(store.masks("train", [0, 1])[1], _nearest(boxes(10)))
+
+    labels = np.load(out / "train_labels.npy", allow_pickle=False)
+    lengths = np.load(out / "train_lengths.npy", allow_pickle=False)
+    assert (labels.dtype, labels.shape) == (np.float32, (2, 10, 6))
+    assert (lengths.dtype, lengths.tolist()) == (np.int64, [3, 10])
+    assert labels[0, 0].tolist() == [3, 1, 2, 0.25, -0.5, 0.5]  # sphere, medium, white marble
+    assert not labels[0, 3:].any()
+    (first, second), (length,) = store.primitives("test")[0][0, :2], store.primitives("test")[1]
+    assert length == 2
+    assert store.schema.decode([first, second])[0]["material"] == "whitemarble"  # by index, not row
+
+
+@pytest.mark.parametrize("release", ["v1", "v2"])
+def test_build_json_tells_how_the_store_was_made(make_raw, tmp_path, release: str) -> None:
+    made = make_raw(release)
+    for index in range(3):
+        made.scene(index, 2)
+    store = _build(made, tmp_path / "store", split_by="test")
+    build = json.loads((tmp_path / "store" / "build.json").read_text())
+    assert (build["task"], build["image_size"], build["masks"]) == ("clevrtex", SIZE, True)
+    assert build["options"] == {"split_by": "test", "image_size": SIZE}
+    assert build["splits"] == {"test": {"scenes": 3, "objects": 6, "dropped_objects": 0}}
+    assert build["skipped"] == []
+    assert build["schema"] == store.schema.fingerprint
+    assert {"nsi-cli", "numpy", "pillow", "h5py"} <= set(build["versions"])
+    files = {path.name for path in (tmp_path / "store").iterdir()} - {"build.json"}
+    assert set(build["files"]) == files
+    for name, told in build["files"].items():
+        path = tmp_path / "store" / name
+        assert told == {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def test_images_h5_can_be_read_without_the_toolkit(make_raw, boxes, tmp_path) -> None:
+    made = make_raw()
+    made.scene(0, 4)
+    _build(made, tmp_path / "store")
+    with h5py.File(tmp_path / "store" / "images.h5") as file:
+        assert set(file) == {"train", "masks", "ids"}
+        assert (file["train"].dtype, file["train"].shape) == (np.uint8, (1, SIZE, SIZE, 3))
+        np.testing.assert_array_equal(file["masks/train"][0], _nearest(boxes(4)))
+        assert file["ids/train"].asstr()[0] == "CLEVRTEX_full_000000"
+
+
+def test_outd_has_its_own_words_and_is_all_for_test(make_raw, thing, tmp_path) -> None:
+    made = make_raw(variant="outd")
+    shapes = ("teapot", "cone", "torus", "icosahedron")
+    for i, shape in enumerate(shapes):
+        made.scene(i, [thing(1, shape=shape, material="poliigonchippedpaint015")])
+    store = _build(made, tmp_path / "store")
+    assert store.splits == ("test",)
+    assert store.schema["shape"].values == tuple(sorted(shapes))
+    assert store.schema["material"].values == ("poliigonchippedpaint015",)
+
+
+def test_colour_is_a_property_where_materials_are_plain(make_raw, thing, tmp_path) -> None:
+    made = make_raw(variant="vbg")
+    colours = ("red", "cyan")
+    made.scene(
+        0, [thing(i, material="rubber", color=colour) for i, colour in enumerate(colours, start=1)]
+    )
+    store = _build(made, tmp_path / "store")
+    assert list(store.schema.columns) == ["shape", "size", "material", "color", "position"]
+    assert store.schema["color"].values == ("cyan", "red")
+
+
+def test_the_order_of_the_disk_changes_nothing(make_raw, tmp_path, monkeypatch) -> None:
+    made = make_raw()
+    for index in random.Random(0).sample(range(12), 12):
+        made.scene(index, 1 + index % 10)
+    here = _build(made, tmp_path / "here")
+    scan = os.scandir
+
+    class Shuffled(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(
+        os, "scandir", lambda path: Shuffled(random.Random(1).sample(e := list(scan(path)), len(e)))
+    )
+    there = _build(made, tmp_path / "there")
+    assert here.schema == there.schema
+    assert here.ids("train") == there.ids("train")
+    for name in ("images.h5", "train_labels.npy", "program2label.json"):
+        assert sha256(tmp_path / "here" / name) == sha256(tmp_path / "there" / name)
+
+
+def test_worker_processes_change_nothing(make_raw, tmp_path, monkeypatch) -> None:
+    made = make_raw()
+    for index in range(9):
+        made.scene(index, 1 + index)
+    made.scene(40_000, 2)
+    monkeypatch.setattr("nsi_cli.data.build.CHUNK", 2)
+    alone = _build(made, tmp_path / "alone")
+    helped = _build(made, tmp_path / "helped", workers=2)
+    assert alone.build["files"] == helped.build["files"]  # to the last byte
+
+
+def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes, tmp_path) -> None:
+    made = make_raw()
+    made.scene(0, 10)
+    store = _build(made, tmp_path / "store", size=192, protocol="benchmark", split_by="test")
+    assert store.build["splits"]["test"] == {"scenes": 1, "objects": 7, "dropped_objects": 3}
+    kept = boxes(10)[24:216, 64:256]
+    assert sorted(set(kept.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
+    wanted = np.where(kept == 0, 0, kept - 1)  # numbered 1 to 7 anew
+    np.testing.assert_array_equal(store.masks("test", [0])[0], wanted)
+    labels, lengths = store.primitives("test")
+    assert lengths.tolist() == [7]
+    assert [round(float(row[3]) * 4) for row in labels[0, :7]] == [2, 3, 4, 5, 6, 7, 8]
+    np.testing.assert_array_equal(
+        store.images("test", [0])[0], made.pixels(0)[24:216, 64:256]
+    )  # at the crop's own size nothing is resampled
+
+
+def test_more_materials_than_the_dataset_has_are_refused(make_raw, thing, tmp_path) -> None:
+    made = make_raw("v2")
+    names = [f"material{i}" for i in range(61)]
+    for i in range(7):
+        some = names[10 * i : 10 * i + 10]
+        made.scene(i, [thing(j, material=name) for j, name in enumerate(some, start=1)])
+    with pytest.raises(DataError, match=r"61 materials in .*, full has 60"):
+        _build(made, tmp_path / "store")
+
+
+def test_synthetic_scenes_never_mix_with_others(make_raw, tmp_path) -> None:
+    made = make_raw()
+    made.scene(0, 1)
+    before = made.json(0).read_bytes()
+    with pytest.raises(DataError, match="holds other files than these synthetic scenes"):
+        ClevrtexBuilder(made.raw).synthesize(1, seed=0, workers=0)
+    assert made.json(0).read_bytes() == before
+
+    synthetic = ClevrtexBuilder(tmp_path / "synthetic")
+    synthetic.synthesize(1, seed=0, workers=0)
+    synthetic.synthesize(1, seed=0, workers=0)  # as after an interruption
+    with pytest.raises(DataError, match="holds other files"):
+        synthetic.synthesize(1, seed=1, workers=0)
+    assert list(ClevrtexBuilder(tmp_path / "synthetic").splits()) == ["train"]

@@ -1,0 +1,246 @@
+"""What is wrong with raw data or the disk is one line and a hint, and leaves nothing behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nsi_clevrtex.builder import ClevrtexBuilder
+
+from nsi_cli.data.build import build_store, is_store
+from nsi_cli.data.store import open_store
+from nsi_cli.errors import DataError, NsiError
+
+
+def _build(made, out: Path, **how) -> Path:
+    how = {"image_size": 32, **how}
+    return build_store(ClevrtexBuilder(made.raw, split_by="test"), "clevrtex", out, **how)
+
+
+def _everything(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def _truncate_json(made, thing, boxes) -> None:
+    made.json(1).write_text(made.json(1).read_text()[:100])
+
+
+def _corrupt_image(made, thing, boxes) -> None:
+    data = made.image(1).read_bytes()
+    made.image(1).write_bytes(data[: len(data) // 2])
+
+
+def _corrupt_mask(made, thing, boxes) -> None:
+    made.mask(1).write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+
+
+def _colour_mask(made, thing, boxes) -> None:
+    made.image(1).replace(made.mask(1))
+    made.write_image(1)
+
+
+def _other_size(made, thing, boxes) -> None:
+    made.write_mask(1, np.zeros((120, 160), np.uint8))
+
+
+def _many(made, thing, boxes) -> None:
+    made.scene(1, [thing(i) for i in range(1, 12)], mask=boxes(10))
+
+
+FAULTS = {
+    "truncated JSON": (_truncate_json, "000001: its JSON is not whole", "restore the scene"),
+    "corrupt image": (_corrupt_image, r"000001\.png: not a whole PNG", "restore the scene"),
+    "corrupt mask": (_corrupt_mask, r"000001_flat\.png: not a whole PNG", "restore the scene"),
+    "missing image": (lambda m, *_: m.image(1).unlink(), "is missing beside", "restore"),
+    "coloured mask": (_colour_mask, "a mask of mode RGBA", "restore the scene"),
+    "other frame": (_other_size, "160×120 pixels", "restore the scene"),
+    "unknown material": (
+        lambda m, t, b: m.scene(1, [t(1, material="poligonbricks01")]),
+        "000001: unknown material 'poligonbricks01'",
+        "did you mean 'poliigonbricks01'",
+    ),
+    "object without pixel": (
+        lambda m, t, b: m.write_mask(1, b(2)),
+        "000001: object 3 has no pixel in the mask",
+        "must agree",
+    ),
+    "pixel without object": (
+        lambda m, t, b: m.write_mask(1, b(4)),
+        "000001: the mask has a value 4 that is no object's",
+        "must agree",
+    ),
+    "NaN": (
+        lambda m, t, b: m.scene(1, [t(1, **{"3d_coords": [0.0, float("nan"), 0.0]})]),
+        "000001: an object's '3d_coords' is",
+        "restore the scene",
+    ),
+    "eleven objects": (_many, "000001: 11 objects", "restore the scene"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_scene_is_one_line_and_a_hint_and_leaves_nothing(
+    make_raw, thing, boxes, tmp_path: Path, fault: str
+) -> None:
+    damage, told, remedy = FAULTS[fault]
+    made = make_raw()
+    for index in range(3):
+        made.scene(index)
+    damage(made, thing, boxes)
+    raw = _everything(made.raw)
+    with pytest.raises(NsiError, match=told) as caught:
+        _build(made, tmp_path / "out" / "store")
+    error = caught.value
+    assert error.exit_code == 1
+    assert error.message.startswith("1 of 3 scenes cannot be read")
+    assert "\n" not in error.message + error.hint
+    assert remedy in error.hint
+    assert "--max-skipped" in error.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+    assert _everything(made.raw) == raw
+
+
+def test_a_missing_raw_folder_leaves_nothing(make_raw, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no raw folder at"):
+        _build(make_raw(), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_when_no_scene_can_be_read_the_first_reason_is_told(make_raw, thing, tmp_path) -> None:
+    made = make_raw()
+    made.scene(0, [thing(1, material="marbel")])
+    with pytest.raises(DataError, match="unknown material 'marbel'"):
+        _build(made, tmp_path / "out", max_skipped=1.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_store_stays_as_it_was_when_its_rebuilding_fails(make_raw, tmp_path: Path) -> None:
+    made = make_raw()
+    for index in range(3):
+        made.scene(index)
+    _build(made, tmp_path / "store")
+    before = _everything(tmp_path / "store")
+    made.mask(2).unlink()
+    with pytest.raises(DataError):
+        _build(made, tmp_path / "store")
+    assert _everything(tmp_path / "store") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "store"]
+
+
+def test_few_unreadable_scenes_are_left_out_and_listed(make_raw, tmp_path: Path) -> None:
+    made = make_raw()
+    for index in range(10):
+        made.scene(index, 2)
+    made.image(3).write_bytes(b"")
+    made.json(7).write_text("{")
+    with pytest.raises(
+        DataError, match=r"2 of 10 scenes cannot be read, more than 10.0%"
+    ) as caught:
+        _build(made, tmp_path / "store", max_skipped=0.1)
+    assert "000003.png" in caught.value.message
+    assert "000007" in caught.value.message
+    store = open_store(_build(made, tmp_path / "store", max_skipped=0.2))
+    assert store.count("test") == 8
+    assert not {made.stem(3).name, made.stem(7).name} & set(store.ids("test"))
+    first, second = store.build["skipped"]
+    assert (first["split"], first["scene"]) == ("test", "CLEVRTEX_full_000003")
+    assert "not a whole PNG" in first["reason"]
+    assert "its JSON is not whole" in second["reason"]
+
+
+def test_a_split_of_which_nothing_is_left_fails_the_build(make_raw, tmp_path: Path) -> None:
+    made = make_raw()
+    for index in (0, 1, 40_000):
+        made.scene(index)
+    made.image(40_000).write_bytes(b"")
+    builder = ClevrtexBuilder(made.raw)
+    with pytest.raises(DataError, match=r"no scene of split 'test' can be read: .*040000"):
+        build_store(builder, "clevrtex", tmp_path / "out", image_size=32, max_skipped=0.5)
+
+
+def test_nothing_but_a_store_is_ever_replaced(make_raw, tmp_path: Path) -> None:
+    made = make_raw()
+    made.scene(0)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thesis.tex").write_text("years of work")
+    with pytest.raises(DataError, match="holds something that is not a store"):
+        _build(made, home)
+    assert (home / "thesis.tex").read_text() == "years of work"
+    _build(made, tmp_path / "store")
+    made.raw.rename(tmp_path / "store" / "raw")
+    with pytest.raises(DataError, match=r"the raw data .* lies in"):
+        build_store(
+            ClevrtexBuilder(tmp_path / "store" / "raw"), "x", tmp_path / "store", image_size=32
+        )
+    assert is_store(tmp_path / "store")
+
+
+FULL_DISK = """
+import json, resource, signal, sys
+from pathlib import Path
+from nsi_clevrtex.builder import ClevrtexBuilder
+from nsi_cli.data.build import build_store
+from nsi_cli.errors import NsiError
+
+raw, out, *limits = sys.argv[1:]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for limit in map(int, limits):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        build_store(ClevrtexBuilder(Path(raw)), "clevrtex", Path(out), image_size=64)
+    except NsiError as error:
+        print(json.dumps([error.message, error.hint, error.exit_code]))
+    else:
+        print(json.dumps("built"))
+"""
+
+
+def test_a_full_disk_is_told_at_whatever_byte_it_fills(make_raw, tmp_path: Path) -> None:
+    made = make_raw()
+    for index in range(40):  # more than one chunk
+        made.scene(index, 2)
+    out = tmp_path / "deep" / "store"
+    whole = (_build(made, tmp_path / "whole", image_size=64) / "images.h5").stat().st_size
+    limits = [10, 1000, 100_000, 400_000, whole - 5000, whole - 1, 2 * whole]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(made.raw), str(out), *map(str, limits)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    *failures, last = map(json.loads, done.stdout.splitlines())
+    assert len(failures) == len(limits) - 1
+    for message, hint, code in failures:
+        assert message == f"cannot write {out}: the disk is full"
+        assert "free some space" in hint
+        assert code == 1
+    assert last == "built"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["store"]
+
+
+def test_a_disk_without_room_is_told_before_any_work(make_raw, tmp_path: Path, monkeypatch) -> None:
+    made = make_raw()
+    made.scene(0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3000}))
+    with pytest.raises(DataError, match="the disk is full: a store of 1 scenes needs"):
+        _build(made, tmp_path / "out" / "store")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_worker_that_is_ended_from_outside_is_told(make_raw, tmp_path: Path) -> None:
+    made = make_raw()
+    made.scene(0)
+    with pytest.raises(DataError, match="ended from outside") as caught:
+        build_store(Deadly(made.raw), "clevrtex", tmp_path / "out", image_size=32, workers=1)
+    assert "--workers" in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+class Deadly(ClevrtexBuilder):
+    """Unpickles as the end of the process, as one that runs out of memory would."""
+
+    def __reduce__(self):
+        return exec, ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)",)

@@ -1,0 +1,253 @@
+"""What goes wrong is told in one line with a hint, on stderr, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nsi_cli.training.run import create_run, open_run
+
+Nsi = Callable[..., Any]
+OneLine = Callable[..., None]
+Tree = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default paths lead nowhere."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_missing_raw_folder(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
+    told = nsi("build-data", "clevrtex", "--raw", "away", "--out", "new/data")
+    one_line(told, 1, "no raw folder at away", "--synthetic")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words", [("build-data", "clevrtx"), ("train", "--task", "clevrtx"), ("build-data", "x y")]
+)
+def test_an_unknown_task(
+    words: tuple[str, ...], nsi: Nsi, one_line: OneLine, tmp_path: Path
+) -> None:
+    one_line(nsi(*words), 3, f"unknown task '{words[-1]}'", "clevrtex")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_keys_of_a_config_file(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
+    Path("c.yaml").write_text("task: clevrtex\nnum_slot: 3\nbatchsize: 4\nlr: -1\n")
+    told = nsi("train", "--config", "c.yaml")
+    one_line(
+        told, 2, "'num_slot' (did you mean 'num_slots'?)", "'batchsize' (did you mean 'batch_size'",
+        "lr: ", "3 faults",
+    )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_a_flag_that_is_out_of_bounds(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
+    one_line(nsi("train", "--task", "clevrtex", "--dropout", "1"), 2, "flags: dropout")
+    one_line(nsi("train"), 2, "no task given (--task)")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_store(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
+    told = nsi("train", "--task", "clevrtex")
+    one_line(told, 1, "no store at data/clevrtex", "nsi build-data")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def damaged(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the raw folder, to be damaged; the path of its first scene's JSON."""
+    copy = tmp_path_factory.mktemp("damaged") / "raw"
+    shutil.copytree(raw, copy)
+    return min(copy.rglob("CLEVRTEX_full_*.json"))
+
+
+def corrupt_picture(scene: Path) -> None:
+    picture = scene.with_suffix(".png")
+    picture.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
+
+
+def truncate_json(scene: Path) -> None:
+    scene.write_text(scene.read_text()[:100])
+
+
+def misname_material(scene: Path) -> None:
+    data = json.loads(scene.read_text())
+    data["objects"][0]["material"] = "poliigonbrickz01"
+    scene.write_text(json.dumps(data))
+
+
+def add_object_without_pixel(scene: Path) -> None:
+    from PIL import Image
+
+    path = scene.with_name(f"{scene.stem}_flat.png")
+    with Image.open(path) as mask:
+        mask.load()
+    emptied = mask.point(lambda value: 0 if value == 1 else value)
+    emptied.putpalette(mask.getpalette() or [])
+    emptied.save(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (corrupt_picture, "CLEVRTEX_full_000000"),
+        (truncate_json, "its JSON is not whole"),
+        (misname_material, "poliigonbrickz01"),
+        (add_object_without_pixel, "object 1 has no pixel"),
+    ],
+)
+def test_a_damaged_scene(
+    damage: Callable[[Path], None], cause: str, damaged: Path, nsi: Nsi, one_line: OneLine,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    damage(damaged)
+    folder = damaged.parents[2]
+    told = nsi("build-data", "clevrtex", "--raw", folder, "--out", "new/data", "--workers", 0,
+               "--image-size", 32)  # fmt: skip
+    one_line(told, 1, "1 of 60 scenes cannot be read", cause, "--max-skipped")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_but_a_store_is_ever_replaced(nsi: Nsi, one_line: OneLine, raw: Path) -> None:
+    precious = Path("precious")
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("years of work")
+    words = ("build-data", "clevrtex", "--raw", raw, "--force", "--out")
+    one_line(nsi(*words, precious), 1, "is no store", "--out")
+    one_line(nsi(*words, precious / "thesis.tex"), 1, "is no store")
+    one_line(nsi(*words, raw), 1, "is no store")
+    assert (precious / "thesis.tex").read_text() == "years of work"
+    assert any(raw.iterdir())
+
+
+def test_a_store_is_replaced_only_by_force(nsi: Nsi, one_line: OneLine, raw: Path) -> None:
+    words = ("build-data", "clevrtex", "--raw", raw, "--out", "data", "--workers", 0)
+    assert nsi(*words, "--image-size", 16).code == 0
+    one_line(nsi(*words, "--image-size", 32), 1, "there is a store at data already", "--force")
+    assert json.loads(Path("data/build.json").read_text())["image_size"] == 16
+    assert nsi(*words, "--image-size", 32, "--force").code == 0
+    assert json.loads(Path("data/build.json").read_text())["image_size"] == 32
+
+
+@pytest.mark.parametrize("command", ["eval", "interpret"])
+def test_a_folder_that_is_no_run(command: str, nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
+    one_line(nsi(command, "away"), 1, "no run at away")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["eval", "interpret"])
+def test_a_run_without_a_checkpoint(
+    command: str, nsi: Nsi, one_line: OneLine, trained: Path, tmp_path: Path, tree: Tree
+) -> None:
+    done = open_run(trained)
+    create_run(tmp_path / "run", done.config, done.schema)
+    before = tree(tmp_path)
+    told = nsi(command, tmp_path / "run")
+    one_line(told, 1, "no checkpoint at", f"nsi train --resume {tmp_path / 'run'}")
+    assert tree(tmp_path) == before
+
+
+@pytest.fixture(scope="module")
+def other_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of scenes with other materials."""
+    from nsi_clevrtex.builder import ClevrtexBuilder
+
+    from nsi_cli.data.build import build_store
+
+    folder = tmp_path_factory.mktemp("other")
+    builder = ClevrtexBuilder(folder / "raw", materials=2)
+    builder.synthesize(8, seed=2, workers=0)
+    return build_store(builder, "clevrtex", folder / "data", image_size=48)
+
+
+@pytest.mark.parametrize("command", ["eval", "interpret"])
+def test_a_store_of_another_schema(
+    command: str, nsi: Nsi, one_line: OneLine, trained: Path, other_store: Path, tree: Tree
+) -> None:
+    before = tree(trained)
+    told = nsi(command, trained, "--data", other_store)
+    one_line(told, 1, "another schema", "'material' has other values", "--data")
+    assert tree(trained) == before
+
+
+def test_resuming_on_a_store_of_another_schema(
+    nsi: Nsi, one_line: OneLine, trained: Path, other_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    values = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump({**values, "data": str(other_store), "batch_size": 1}))
+    one_line(nsi("-q", "train", "--resume", tmp_path / "run"), 1, "another schema")
+
+
+def test_an_unknown_split_and_an_unknown_metric(
+    nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree
+) -> None:
+    before = tree(trained)
+    one_line(nsi("-q", "eval", trained, "--split", "tset"), 1, "no split 'tset'", "train, val")
+    one_line(nsi("-q", "eval", trained, "--metric", "retrival"), 2, "'retrieval'?")
+    assert tree(trained) == before
+
+
+def test_an_image_that_is_none(nsi: Nsi, one_line: OneLine, trained: Path) -> None:
+    Path("notes.txt").write_text("no picture")
+    one_line(nsi("interpret", trained, "--image", "away.png"), 1, "no image at away.png")
+    one_line(nsi("interpret", trained, "--image", "notes.txt"), 1, "cannot be read as an image")
+
+
+def test_a_new_run_never_takes_the_place_of_another(
+    nsi: Nsi, one_line: OneLine, tiny_flags: list[str], trained: Path, tree: Tree
+) -> None:
+    before = tree(trained)
+    told = nsi("-q", "train", *tiny_flags, "--out", trained)
+    one_line(told, 1, "there is a run at", "--resume")
+    assert tree(trained) == before
+
+
+def test_resume_takes_no_other_option(nsi: Nsi, one_line: OneLine, trained: Path) -> None:
+    one_line(nsi("train", "--resume", trained, "--lr", "1"), 2, "--resume goes on")
+
+
+def test_a_damaged_checkpoint_and_a_changed_config(
+    nsi: Nsi, one_line: OneLine, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    config = run / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("slot_dim: 16", "slot_dim: 32"))
+    one_line(nsi("-q", "eval", run), 1, "other sizes", "config.yaml")
+    config.write_text(text)
+    (run / "checkpoints" / "best" / "weights.safetensors").write_bytes(b"half")
+    one_line(nsi("-q", "eval", run), 1, "cannot be read")
+
+
+def test_debug_shows_the_traceback(nsi: Nsi) -> None:
+    told = nsi("--debug", "eval", "away")
+    assert told.code == 1
+    assert "Traceback (most recent call last)" in told.stderr
+    assert "nsi: no run at away" in told.stderr
+    assert told.stdout == ""
+
+
+def test_a_fault_of_our_own_is_one_line_too(
+    nsi: Nsi, one_line: OneLine, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("in two\nlines")
+
+    monkeypatch.setattr("nsi_cli.cli.loaded.load_run", broken)
+    one_line(nsi("eval", trained), 1, "ZeroDivisionError: in two lines", "--debug")
+
+
+def test_a_missing_plugin_folder(nsi: Nsi, one_line: OneLine) -> None:
+    one_line(nsi("--plugin-dir", "away", "tasks"), 3, "no plugin folder away")

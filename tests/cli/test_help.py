@@ -1,0 +1,88 @@
+"""Help is quick, and tells what there is in the order of a user's way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from nsi_cli.options import declared_options
+from nsi_cli.training.config import TrainConfig
+
+Nsi = Callable[..., "object"]
+HEAVY = {"torch", "numpy", "h5py", "matplotlib", "pydantic", "scipy", "sklearn", "PIL", "timm"}
+
+
+def modules_after(*words: str) -> set[str]:
+    """The top-level modules that a process has imported once ``nsi`` has answered."""
+    code = (
+        "import json, sys\n"
+        f"sys.argv = ['nsi', *{list(words)!r}]\n"
+        "from nsi_cli.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
+    assert not modules_after(*words) & HEAVY
+
+
+def test_the_help_of_training_needs_only_what_typer_itself_imports() -> None:
+    assert not modules_after("train", "--help") & (HEAVY - {"pydantic"})
+
+
+def test_listing_tasks_imports_no_torch() -> None:
+    imported = modules_after("tasks", "--json")
+    assert not imported & {"torch", "h5py", "matplotlib", "timm"}
+    assert "nsi_clevrtex" in imported
+
+
+def test_commands_are_listed_in_the_order_of_use(nsi: Nsi) -> None:
+    told = nsi("--help")
+    lines = [line.strip("│ ").split() for line in told.stdout.split("Commands")[1].splitlines()]
+    names = ["tasks", "build-data", "train", "eval", "interpret", "new-task", "demo"]
+    assert [words[0] for words in lines if words and words[0] in names] == names
+    assert told.code == 0
+    assert told.stderr == ""
+
+
+def test_every_command_says_more_in_its_own_help(nsi: Nsi) -> None:
+    for name in ("tasks", "build-data", "train", "eval", "interpret", "new-task", "demo"):
+        told = nsi(name, "--help")
+        assert told.code == 0, told
+        assert "Usage" in told.stdout
+
+
+def test_every_hyperparameter_is_a_flag_with_its_default(
+    nsi: Nsi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    text = nsi("train", "--help").stdout
+    for item in declared_options(TrainConfig):
+        (line,) = [line for line in text.splitlines() if f"{item.flag} " in line]
+        if item.default != "":
+            assert f"[default: {item.default}]" in line
+
+
+def test_the_options_of_a_task_have_a_panel_of_their_own(nsi: Nsi) -> None:
+    common, _, own = nsi("build-data", "clevrtex", "--help").stdout.partition("Options of clevrtex")
+    for flag in ("--raw", "--synthetic", "--out", "--image-size", "--workers", "--seed", "--json"):
+        assert f" {flag} " in common
+        assert f" {flag} " not in own
+    for flag in ("--variant", "--release", "--protocol", "--materials"):
+        assert flag in own
+
+
+def test_a_misspelt_command_has_a_suggestion(nsi: Nsi) -> None:
+    told = nsi("trian")
+    assert told.code == 2
+    assert "Did you mean 'train'?" in told.stderr
+    assert told.stdout == ""

@@ -1,0 +1,110 @@
+"""Broken plugins harm nobody else, and a plugin in a folder does the whole job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+Nsi = Callable[..., Any]
+
+PROJECT = """
+    [project]
+    name = "{name}"
+    version = "0.1"
+
+    [project.entry-points."nsi.tasks"]
+    {name} = "nsi_plugin_{name}"
+    """
+HOOK = """
+    from nsi_cli.plugins import Task, hookimpl
+
+    @hookimpl
+    def {hook}():
+        return Task("{task}", "", schema_builder="away:Builder")
+    """
+SOURCES = {
+    "syntax": "def nsi_tasks(:\n",
+    "misspelt": HOOK.format(hook="nsi_task", task="misspelt"),
+    "taken": HOOK.format(hook="nsi_tasks", task="clevrtex"),
+}
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A folder of three plugin projects, each at fault in its own way."""
+    folder = tmp_path / "plugins"
+    for name, source in SOURCES.items():
+        package = folder / name / f"nsi_plugin_{name}"
+        package.mkdir(parents=True)
+        (folder / name / "pyproject.toml").write_text(dedent(PROJECT.format(name=name)))
+        (package / "__init__.py").write_text(dedent(source))
+    return folder
+
+
+def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path) -> None:
+    told = run_nsi("--plugin-dir", broken, "tasks", "--json")
+    assert told.code == 0, told
+    rows = {row["source"]: row for row in json.loads(told.stdout)}
+    assert (rows["folder syntax"]["status"], rows["folder misspelt"]["status"]) == ("broken",) * 2
+    assert "SyntaxError" in rows["folder syntax"]["reason"]
+    assert "no hook 'nsi_task'" in rows["folder misspelt"]["reason"]
+    assert "did you mean 'nsi_tasks'?" in rows["folder misspelt"]["reason"]
+    assert rows["folder taken"]["status"] == "conflict"
+    assert "nsi-cli keeps the name" in rows["folder taken"]["reason"]
+    assert [row["status"] for row in rows.values() if row["name"] == "clevrtex"] == [
+        "ok", "conflict",
+    ]  # fmt: skip
+
+
+def test_training_works_beside_them(
+    run_nsi: Nsi, broken: Path, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    told = run_nsi("--plugin-dir", broken, "train", *tiny_flags, "--epochs", 1,
+                   "--out", tmp_path / "run")  # fmt: skip
+    assert told.code == 0, told
+    assert (tmp_path / "run" / "checkpoints" / "best").is_dir()
+
+
+def test_asking_for_a_broken_one_is_one_line(
+    run_nsi: Nsi, broken: Path, one_line: Callable[..., None]
+) -> None:
+    told = run_nsi("--plugin-dir", broken, "build-data", "syntax")
+    one_line(told, 3, "task 'syntax' is broken", "SyntaxError", "mend the plugin")
+
+
+def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSI_DISABLE", "clevrtex")
+    (row,) = [row for row in json.loads(nsi("tasks", "--json").stdout)
+              if row["name"] == "clevrtex"]  # fmt: skip
+    assert row["status"] == "disabled"
+    assert nsi("build-data", "clevrtex").code == 3
+
+
+CLASHING = """
+    from dataclasses import dataclass
+    from pathlib import Path
+    from nsi_cli.plugins import Task, hookimpl, option
+
+    @dataclass(frozen=True)
+    class Builder:
+        raw: Path
+        workers: int = option(1, help="Mine.")
+
+    @hookimpl
+    def nsi_tasks():
+        return Task("clash", "", schema_builder=Builder)
+    """
+
+
+def test_an_option_that_the_command_has_itself_is_the_plugins_fault(
+    run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
+) -> None:
+    (tmp_path / "nsi_plugin_clash.py").write_text(dedent(CLASHING))
+    (tmp_path / "pyproject.toml").write_text(dedent(PROJECT.format(name="clash")))
+    told = run_nsi("--plugin-dir", tmp_path, "build-data", "clash", "--help")
+    one_line(told, 3, "option 'workers'", "another name")

@@ -1,0 +1,162 @@
+"""``nsi train``: flags, files and presets; runs that stop and go on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nsi_cli.options import plain
+from nsi_cli.training.checkpoint import has_checkpoint, load_state, load_weights
+from nsi_cli.training.presets import preset_names, resolve
+from nsi_cli.training.run import create_run, open_run
+
+Nsi = Callable[..., Any]
+Start = Callable[..., subprocess.Popen[str]]
+Tree = Callable[[Path], dict[str, bytes]]
+
+
+def test_both_spellings_are_one_flag(nsi: Nsi) -> None:
+    printed = [
+        nsi("train", "--task", "clevrtex", flag, "7", "--print-config").stdout
+        for flag in ("--batch-size", "--batch_size")
+    ]
+    assert printed[0] == printed[1]
+    assert yaml.safe_load(printed[0])["batch_size"] == 7
+
+
+def test_a_printed_config_is_read_back(nsi: Nsi, tmp_path: Path) -> None:
+    first = nsi("train", "--task", "clevrtex", "--preset", "readme", "--lr", "1e-5",
+                "--slot-init", "tokens", "--print-config")  # fmt: skip
+    assert (first.code, first.stderr) == (0, "")
+    (tmp_path / "c.yaml").write_text(first.stdout)
+    second = nsi("train", "--config", tmp_path / "c.yaml", "--print-config")
+    assert second.stdout == first.stdout
+    values = yaml.safe_load(first.stdout)
+    assert (values["epochs"], values["lr"], values["data"]) == (900, 1e-5, "data/clevrtex")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_prints_what_it_resolves_to(name: str, nsi: Nsi) -> None:
+    told = nsi("train", "--task", "clevrtex", "--data", "d", "--preset", name, "--print-config")
+    assert yaml.safe_load(told.stdout) == plain(
+        resolve(name, None, {"task": "clevrtex", "data": "d"})
+    )
+
+
+def test_a_dry_run_writes_nothing(
+    nsi: Nsi, tiny_flags: list[str], store: Path, tmp_path: Path, tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    told = nsi("train", *tiny_flags, "--dry-run")
+    assert told.code == 0, told
+    assert [line.split()[0] for line in told.stdout.splitlines()] == [
+        "loss", "contrastive", "reconstruction", "R@1",
+    ]  # fmt: skip
+    assert tree(tmp_path) == {}
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+
+
+def test_too_few_slots_are_a_warning_and_training_goes_on(
+    nsi: Nsi, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    told = nsi("train", *tiny_flags, "--num-slots", 3, "--epochs", 1, "--out", tmp_path / "run")
+    assert told.code == 0, told
+    (warning,) = [line for line in told.stderr.splitlines() if line.startswith("warning:")]
+    assert "3 slots for scenes of up to 10 objects" in warning
+    assert "share slots" in warning
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Every logged line, every weight, and how far both are."""
+    assert (run / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    mine, theirs = (load_weights(path / "checkpoints" / "last") for path in (run, other))
+    assert all(mine[name].equal(theirs[name]) for name in mine | theirs)
+    (_, at), (_, other_at) = (load_state(path / "checkpoints" / "last") for path in (run, other))
+    assert at == other_at
+
+
+EPOCHS = 12
+
+
+@pytest.fixture(scope="module")
+def left_alone(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A longer run that nothing interrupts."""
+    from nsi_cli.cli.state import State
+    from nsi_cli.cli.train import start_training
+
+    out = tmp_path_factory.mktemp("alone") / "run"
+    start_training(State(quiet=True), resolve(None, None, {**tiny, "epochs": EPOCHS}), out)
+    return out
+
+
+def wait_for_lines(process: subprocess.Popen[str], metrics: Path, count: int) -> None:
+    """Until the run has logged so many lines; it must not have ended by then."""
+    until = time.monotonic() + 120
+    while not metrics.is_file() or metrics.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_been_left_alone(
+    start_nsi: Start, nsi: Nsi, tiny_flags: list[str], left_alone: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start_nsi("train", *tiny_flags, "--epochs", EPOCHS, "--out", run,
+                        "--checkpoint-minutes", "1e-9")  # fmt: skip
+    wait_for_lines(process, run / "metrics.jsonl", 17)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    lines = (run / "metrics.jsonl").read_bytes().count(b"\n")
+    assert 17 <= lines < EPOCHS * 7
+    assert nsi("train", "--resume", run).code == 0
+    assert_same(run, left_alone)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_tells_how_to_go_on(
+    number: signal.Signals, start_nsi: Start, nsi: Nsi, tiny_flags: list[str], left_alone: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    run = tmp_path / "a run"
+    more = ["--workers", "1"] if number == signal.SIGINT else []
+    process = start_nsi("--plugin-dir", tmp_path, "train", *tiny_flags, *more,
+                        "--epochs", EPOCHS, "--out", run)  # fmt: skip
+    wait_for_lines(process, run / "metrics.jsonl", 7)
+    if number == signal.SIGINT:  # a terminal sends it to every process of the command
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    *_, told, hint = stderr.splitlines()
+    assert told.startswith("nsi: interrupted after step ")
+    assert hint == f"     resume with: nsi --plugin-dir {tmp_path} train --resume '{run}'"
+    assert "Traceback" not in stderr
+    assert nsi("train", "--resume", run).code == 0
+    assert_same(run, left_alone)
+
+
+def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
+    nsi: Nsi, trained: Path, tmp_path: Path
+) -> None:
+    done = open_run(trained)
+    run = create_run(tmp_path / "run", done.config, done.schema)
+    shutil.copy(trained / "metrics.jsonl", run.metrics)  # what it had logged before it was killed
+    told = nsi("train", "--resume", run.path)
+    assert told.code == 0, told
+    assert "no checkpoint yet: it starts from the beginning" in told.stderr
+    assert has_checkpoint(run.best)
+    assert_same(run.path, trained)

@@ -1,0 +1,69 @@
+"""A tiny dataset that lives in memory, and a store of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nsi_cli.data.build import build_store
+from nsi_cli.data.scene import Scene
+from nsi_cli.data.store import Store, open_store
+from nsi_cli.schema import Categorical, Continuous, Schema
+
+SCHEMA = Schema((Categorical("shape", ("cube", "ball")), Continuous("x", 1, -1, 1)), 4)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Scene n is an image full of n (its last digits of base 256), with n % 5 objects."""
+
+    raw: Path
+    sizes: tuple[tuple[str, int], ...] = (("train", 11), ("test", 3))
+    masked: bool = True
+
+    def schema(self) -> Schema:
+        return SCHEMA
+
+    def splits(self) -> dict[str, list[int]]:
+        starts = np.cumsum([0, *(size for _, size in self.sizes)])
+        return {
+            split: list(range(start, start + size))
+            for (split, size), start in zip(self.sizes, starts, strict=False)
+        }
+
+    def load(self, source: int) -> Scene:
+        image = np.full((16, 16, 3), source % 256, np.uint8)
+        count = source % 5
+        primitives = SCHEMA.encode([{"shape": "ball", "x": source / 100}] * count)
+        mask = np.zeros((16, 16), np.uint8)
+        mask[0, :count] = range(1, count + 1)
+        return Scene(f"scene{source}", image, primitives, mask if self.masked else None)
+
+
+@pytest.fixture(scope="session")
+def numbered() -> type[Numbered]:
+    """The schema builder `Numbered`."""
+    return Numbered
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., Store]:
+    """Build a store of `Numbered` scenes: ``make_store(train=11, test=3)``."""
+
+    def make(*, masked: bool = True, name: str = "store", **sizes: int) -> Store:
+        splits = tuple((sizes or {"train": 11, "test": 3}).items())
+        builder = Numbered(tmp_path / "raw", splits, masked)
+        build_store(builder, "numbered", tmp_path / name, image_size=16)
+        return open_store(tmp_path / name)
+
+    return make
+
+
+@pytest.fixture
+def store(make_store: Callable[..., Store]) -> Store:
+    """A store of 11 training and 3 test scenes."""
+    return make_store()

@@ -1,0 +1,127 @@
+"""The main job from end to end, each in a process of its own, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Nsi = Callable[..., Any]
+pytestmark = pytest.mark.slow
+
+DEMO = """
+import sys
+from nsi_cli.cli import demo, main
+from nsi_cli.training import presets
+
+read = presets.read_preset
+shrunken = {tiny!r}
+presets.read_preset = lambda name: {{**read(name), **(shrunken if name == demo.PRESET else {{}})}}
+sys.argv = ["nsi", "demo", "--scenes", "60", "--out", "my demo"]
+main()
+"""
+
+
+def measures(part: Any) -> list[dict[str, Any]]:
+    """Every measure below a part of a result."""
+    if not isinstance(part, dict):
+        return []
+    if "value" in part:
+        return [part]
+    return [found for value in part.values() for found in measures(value)]
+
+
+def check_result(result: dict[str, Any], split: str) -> None:
+    """A result has the published structure, and every measure an interval around it."""
+    assert result["split"] == split
+    assert result["scenes"] > 0
+    for direction in ("image_to_schema", "schema_to_image"):
+        assert {"R@1", "R@5", "R@10", "median_rank"} <= result["retrieval"][direction].keys()
+    assert {"pointing", "iou"} <= result["grounding"].keys()
+    for masks in ("slot_masks", "attention_masks"):
+        if result["segmentation"][masks]:  # there are no slot masks without a decoder
+            assert {"ari", "fg_ari", "mbo", "miou"} <= result["segmentation"][masks].keys()
+    assert result["segmentation"]["attention_masks"]
+    assert result["properties"]
+    found = measures(result)
+    assert len(found) > 15
+    for measure in found:
+        low, high = measure["ci95"]
+        assert low <= measure["value"] <= high
+
+
+def check_page(page: Path) -> None:
+    """The page is one file: nothing in it is fetched from anywhere."""
+    text = page.read_text(encoding="utf-8")
+    assert "<html" in text
+    fetched = re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?\s*((?:https?:)?//[^\"')\s]+)", text)
+    assert fetched == []
+    assert "@import" not in text
+    assert "data:image/" in text
+
+
+def test_the_demo(tiny: dict[str, Any], tmp_path: Path) -> None:
+    keep = ("slot_dim", "num_iterations", "mlp_hidden_size", "decoder_hidden_size", "d_model",
+            "num_blocks", "num_heads", "embed_dim", "epochs", "texture_grid")  # fmt: skip
+    small = {name: tiny[name] for name in keep} | {"batch_size": 16}
+    done = subprocess.run(
+        [sys.executable, "-c", DEMO.format(tiny=small)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    demo = tmp_path / "my demo"
+    assert [path.name for path in tmp_path.iterdir()] == ["my demo"]
+    check_result(json.loads((demo / "run" / "eval" / "test.json").read_text()), "test")
+    check_page(demo / "run" / "report" / "index.html")
+    commands = re.findall(r"^\$ nsi (\S+)", done.stderr, re.MULTILINE)
+    assert commands == ["build-data", "train", "eval", "interpret"]
+    assert "--data 'my demo/data'" in done.stderr
+    table, _, rest = done.stdout.partition("report: ")
+    assert "R@1" in table
+    assert rest.startswith("my demo/run/report/index.html\nnext:")
+    again = subprocess.run(
+        [sys.executable, "-m", "nsi_cli", "demo", "--out", "my demo"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+def test_a_trained_run_is_evaluated_and_shown_with_images_of_ones_own(
+    run_nsi: Nsi, trained: Path, raw: Path, tmp_path: Path
+) -> None:
+    told = run_nsi("eval", trained, "--split", "test", "--json", cwd=tmp_path)
+    assert told.code == 0, told
+    check_result(json.loads(told.stdout), "test")
+    image = min(raw.rglob("CLEVRTEX_full_*[0-9].png"))
+    told = run_nsi("interpret", trained, "--image", image, "--out", tmp_path / "page", "--top", 2)
+    assert told.code == 0, told
+    assert told.stdout == f"{tmp_path / 'page' / 'index.html'}\n"
+    check_page(tmp_path / "page" / "index.html")
+    assert image.name in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_new_task_does_the_whole_job_uninstalled(
+    run_nsi: Nsi, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    made = run_nsi("new-task", "my-scenes", "--dir", "plugins", cwd=tmp_path)
+    assert made.code == 0, made
+    told = run_nsi("--plugin-dir", "plugins", "tasks", "--json", cwd=tmp_path)
+    assert ("my-scenes", "ok") in {(row["name"], row["status"]) for row in json.loads(told.stdout)}
+    build = run_nsi("--plugin-dir", "plugins", "build-data", "my-scenes", "--synthetic", 40,
+                    "--image-size", 48, "--workers", 1, "--json", cwd=tmp_path)  # fmt: skip
+    assert build.code == 0, build
+    assert sum(split["scenes"] for split in json.loads(build.stdout)["splits"].values()) == 40
+    flags = [*tiny_flags, "--task", "my-scenes", "--data", "data/my-scenes", "--epochs", 1,
+             "--workers", 1]  # fmt: skip
+    told = run_nsi("train", *flags, "--out", "run", cwd=tmp_path, NSI_PLUGIN_PATH="plugins")
+    assert told.code == 0, told
+    told = run_nsi("--plugin-dir", "plugins/my-scenes", "eval", "run", "--json", cwd=tmp_path)
+    assert told.code == 0, told
+    check_result(json.loads(told.stdout), "test")

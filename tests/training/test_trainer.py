@@ -1,0 +1,286 @@
+"""A run is a function of its options: repeated, killed and resumed, it comes out the same."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nsi_cli.data.store import open_store
+from nsi_cli.errors import ConfigError, DataError, NsiError
+from nsi_cli.options import check_options
+from nsi_cli.training import trainer as trainer_module
+from nsi_cli.training.checkpoint import load_state, load_weights
+from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.interruption import Interrupted
+from nsi_cli.training.trainer import Trainer, check
+
+TrainerOf = Callable[..., Trainer]
+STEPS, PER_EPOCH = 18, 6
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Every line of the metrics and every bit of both checkpoints."""
+    assert (run / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    for name in ("best", "last"):
+        mine, theirs = (load_weights(path / "checkpoints" / name) for path in (run, other))
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+        folders = [path / "checkpoints" / name for path in (run, other)]
+        (state, at), (other_state, other_at) = map(load_state, folders)
+        assert at == other_at
+        assert str(state) == str(other_state)
+
+
+def test_a_run_logs_each_step_and_each_epoch(
+    trained: Path, lines: Callable[[Path], list[dict[str, Any]]]
+) -> None:
+    told = lines(trained)
+    steps = [line for line in told if line["kind"] == "train"]
+    assert [line["step"] for line in steps] == list(range(1, STEPS + 1))
+    assert [line["epoch"] for line in steps] == [0] * 6 + [1] * 6 + [2] * 6
+    epochs = [line for line in told if line["kind"] == "val"]
+    assert [line["step"] for line in epochs] == [6, 12, 18]
+    for line in told:
+        assert line["loss"] == pytest.approx(line["contrastive"] + line["reconstruction"])
+        assert 0 <= line["R@1"] <= 1
+    assert all(line["grad_norm"] > 0 for line in steps)
+    assert {path.name for path in trained.iterdir()} >= {
+        "config.yaml", "schema.json", "metrics.jsonl", "tensorboard", "checkpoints",
+    }  # fmt: skip
+
+
+def test_the_rate_warms_up(trained: Path, lines: Callable[[Path], list[dict[str, Any]]]) -> None:
+    rates = [line["lr"] for line in lines(trained) if line["kind"] == "train"]
+    assert rates[:6] == pytest.approx([2e-4, 4e-4, 6e-4, 8e-4, 1e-3, 1e-3])
+
+
+def test_training_lowers_the_loss(
+    trained: Path, lines: Callable[[Path], list[dict[str, Any]]]
+) -> None:
+    losses = [line["reconstruction"] for line in lines(trained) if line["kind"] == "val"]
+    assert losses[-1] < losses[0]
+
+
+def test_one_seed_is_one_run(trainer_of: TrainerOf, trained: Path, tmp_path: Path) -> None:
+    trainer_of(tmp_path / "again").fit()
+    assert_same(tmp_path / "again", trained)
+
+
+def test_another_seed_is_another_run(trainer_of: TrainerOf, trained: Path, tmp_path: Path) -> None:
+    trainer_of(tmp_path / "other", seed=1, epochs=1).fit()
+    first, other = ((run / "metrics.jsonl").read_text().splitlines()[0]
+                    for run in (trained, tmp_path / "other"))  # fmt: skip
+    assert first != other
+
+
+def test_reading_in_workers_and_without_the_cache_changes_nothing(
+    trainer_of: TrainerOf, trained: Path, tmp_path: Path
+) -> None:
+    trainer_of(tmp_path / "run", workers=1, feature_cache="off").fit()
+    assert_same(tmp_path / "run", trained)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def die_before(monkeypatch: pytest.MonkeyPatch, name: str, wanted: str) -> None:
+    """Let the trainer die where it calls its method ``name`` in the wanted situation."""
+    method = getattr(Trainer, name)
+
+    def dying(trainer: Trainer, *args: Any, **options: Any) -> Any:
+        at = trainer._at
+        if wanted in (f"step {at.step}", f"epoch {at.epoch}", f"{args[0]}, epoch {at.epoch}"):
+            raise Killed
+        return method(trainer, *args, **options)
+
+    monkeypatch.setattr(Trainer, name, dying)
+
+
+EVERY_STEP, EVERY_EPOCH = 1e-9, 10.0
+
+
+@pytest.mark.parametrize(
+    ("saved", "name", "wanted"),
+    [
+        (EVERY_EPOCH, "_step", "step 3"),  # before the first checkpoint
+        (EVERY_EPOCH, "_step", "step 8"),
+        (EVERY_EPOCH, "_step", "step 17"),
+        (EVERY_EPOCH, "_validate", "epoch 1"),
+        (EVERY_EPOCH, "_save", "best, epoch 1"),
+        (EVERY_EPOCH, "_save", "last, epoch 1"),  # the best is of a later step than the last
+        (EVERY_EPOCH, "_save", "last, epoch 3"),
+        (EVERY_STEP, "_step", "step 8"),
+        (EVERY_STEP, "_step", "step 12"),
+        (EVERY_STEP, "_validate", "epoch 1"),
+        (EVERY_STEP, "_save", "last, epoch 2"),
+    ],
+)
+def test_a_run_killed_anywhere_goes_on_as_if_it_had_not_been(
+    saved: float, name: str, wanted: str, trainer_of: TrainerOf, trained: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        die_before(patch, name, wanted)
+        with pytest.raises(Killed):
+            trainer_of(run, checkpoint_minutes=saved).fit()
+    trainer_of(run, resume=True).fit()
+    assert_same(run, trained)
+
+
+def test_a_finished_run_resumed_stays_as_it_is(
+    trainer_of: TrainerOf, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    trainer_of(run).fit()
+    trainer_of(run, resume=True).fit()
+    assert_same(run, trained)
+
+
+def test_the_best_checkpoint_is_of_the_lowest_validation_loss(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(Trainer, "_validate", lambda self, log: {"loss": next(losses)})
+    trainer_of(tmp_path / "run", patience=1).fit()
+    (_, best), (_, last) = (load_state(tmp_path / "run" / "checkpoints" / name)
+                            for name in ("best", "last"))  # fmt: skip
+    assert (best.step, best.plateau.best) == (12, 1.0)
+    assert (last.step, last.plateau.best) == (18, 1.0)
+
+
+def test_the_rate_falls_where_validation_stands_still(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[[Path], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Trainer, "_validate", lambda self, log: {"loss": 1.0})
+    trainer_of(tmp_path / "run", patience=1, warmup_steps=0, lr=1e-3).fit()
+    rates = [line["lr"] for line in lines(tmp_path / "run") if line["kind"] == "train"]
+    assert rates[::PER_EPOCH] == pytest.approx([1e-3, 1e-3, 5e-4])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(
+    trainer_of: TrainerOf, tmp_path: Path
+) -> None:
+    with pytest.raises(NsiError, match="not finite at step") as told:
+        trainer_of(tmp_path / "run", lr=1e30, warmup_steps=0, epochs=9).fit()
+    assert "\n" not in told.value.message
+    assert "--lr" in told.value.hint
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_in_one_line(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(tmp_path / "run")
+    monkeypatch.setattr(trainer._fabric, "clip_gradients", lambda *_, **__: torch.tensor(math.inf))
+    with pytest.raises(NsiError, match="the gradient is not finite at step 1") as told:
+        trainer.fit()
+    assert told.value.hint
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_other_precisions_train_and_draw_too(
+    precision: str, trainer_of: TrainerOf, tmp_path: Path
+) -> None:
+    trainer_of(tmp_path / "run", precision=precision, epochs=1, pictures_every=1).fit()
+    assert (tmp_path / "run" / "checkpoints" / "best").is_dir()
+
+
+def test_a_dry_run_gives_the_losses_of_a_batch_and_writes_nothing(
+    trainer_of: TrainerOf, tmp_path: Path, trained: Path,
+    lines: Callable[[Path], list[dict[str, Any]]], tree: Callable[[Path], dict[str, bytes]],
+) -> None:  # fmt: skip
+    trainer = trainer_of(tmp_path / "run")
+    before = tree(tmp_path)
+    told = trainer.dry_run()
+    assert told["loss"] == pytest.approx(lines(trained)[0]["loss"], rel=1e-6)
+    assert tree(tmp_path) == before
+
+
+def config_of(tiny: dict[str, Any], **options: Any) -> TrainConfig:
+    return check_options(TrainConfig, {**tiny, **options}, where="test")
+
+
+def test_too_few_slots_are_warned_of_and_why(tiny: dict[str, Any], store: Path) -> None:
+    (warning,) = check(config_of(tiny, num_slots=3), open_store(store))
+    assert warning.startswith("3 slots for scenes of up to 10 objects")
+    assert "share slots" in warning
+    assert "--num-slots 11" in warning
+    assert check(config_of(tiny), open_store(store)) == []
+
+
+def test_a_batch_larger_than_the_split_is_warned_of(tiny: dict[str, Any], store: Path) -> None:
+    (warning,) = check(config_of(tiny, batch_size=1000), open_store(store))
+    assert "smaller than --batch-size 1000" in warning
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [({"image_size": 64}, "--image-size 48"), ({"max_program_len": 9}, "--max-program-len 10")],
+)
+def test_options_that_do_not_fit_the_store_are_refused(
+    options: dict[str, Any], remedy: str, tiny: dict[str, Any], store: Path
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        check(config_of(tiny, **options), open_store(store))
+    assert remedy in told.value.hint
+
+
+def test_a_full_disk_is_told_and_the_run_can_be_resumed(
+    trainer_of: TrainerOf, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, save = tmp_path / "run", trainer_module.save_checkpoint
+    count = itertools.count()
+
+    def full(*args: Any) -> None:
+        if next(count) == 3:
+            raise DataError("cannot write: the disk is full", "free some space")
+        save(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "save_checkpoint", full)
+        with pytest.raises(DataError, match="disk is full"):
+            trainer_of(run).fit()
+    trainer_of(run, resume=True).fit()
+    assert_same(run, trained)
+
+
+def test_a_signal_before_the_first_step_stops_at_once(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        trainer_module, "prepare_cache", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    with pytest.raises(Interrupted, match="at once") as told:
+        trainer_of(tmp_path / "run").fit()
+    assert told.value.exit_code == 130
+
+
+def test_a_second_signal_stops_at_once_and_keeps_the_last_checkpoint(
+    trainer_of: TrainerOf, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, validate = tmp_path / "run", Trainer._validate
+
+    def twice(trainer: Trainer, log: Any) -> Any:
+        if trainer._at.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return validate(trainer, log)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_validate", twice)
+        with pytest.raises(Interrupted, match="at once"):
+            trainer_of(run).fit()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert load_state(run / "checkpoints" / "last")[1].step == PER_EPOCH
+    trainer_of(run, resume=True).fit()
+    assert_same(run, trained)
