@@ -36,8 +36,9 @@ TINY: dict[str, Any] = {
     "batch_size": 8,
     "epochs": 3,
     "lr": 1e-3,
-    "warmup_steps": 5,
+    "lr_warmup_steps": 5,
     "log_every": 1,
+    "num_workers": 0,
     "pictures_every": 2,
     "accelerator": "cpu",
 }

@@ -119,7 +119,7 @@ def test_a_new_task_does_the_whole_job_uninstalled(
     assert build.code == 0, build
     assert sum(split["scenes"] for split in json.loads(build.stdout)["splits"].values()) == 40
     flags = [*tiny_flags, "--task", "my-scenes", "--data", "data/my-scenes", "--epochs", 1,
-             "--workers", 1]  # fmt: skip
+             "--num-workers", 1]  # fmt: skip
     told = run_nsi("train", *flags, "--out", "run", cwd=tmp_path, NSI_PLUGIN_PATH="plugins")
     assert told.code == 0, told
     told = run_nsi("--plugin-dir", "plugins/my-scenes", "eval", "run", "--json", cwd=tmp_path)

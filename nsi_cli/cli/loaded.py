@@ -40,7 +40,7 @@ class LoadedRun:
         total = store.count(split)
         cache = prepare_cache(self.backbone, store, [split], config.feature_cache, state.progress)
         options = LoaderOptions(
-            batch_size=batch_size, workers=config.workers, masks=store.has_masks, features=cache
+            batch_size=batch_size, workers=config.num_workers, masks=store.has_masks, features=cache
         )
         with state.progress.stage("evaluate", total) as advance:
             for batch in self.task.load_dataloader()(store, split, options):

@@ -14,8 +14,9 @@ from nsi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from nsi_cli.training.config import TrainConfig
+    from nsi_cli.training.prepare import Prepared
     from nsi_cli.training.run import Run
-    from nsi_cli.training.trainer import Prepared, Trainer
+    from nsi_cli.training.trainer import Trainer
 
 
 @with_flags_of("nsi_cli.training.config:TrainConfig")
@@ -133,7 +134,7 @@ def _dry_run(state: State, config: TrainConfig) -> None:
 def _prepared(state: State, config: TrainConfig) -> Prepared:
     task = state.catalogue.task(config.task)
     from nsi_cli.data.store import open_store
-    from nsi_cli.training.trainer import check, prepare
+    from nsi_cli.training.prepare import check, prepare
 
     store = open_store(Path(config.data))
     for warning in check(config, store):

@@ -29,7 +29,7 @@ class ModelConfig:
     )
     num_slots: int = option(15, ge=1, help="Slots of an image.", group=_IMAGE)
     slot_dim: int = option(192, ge=1, help="Width of a slot.", group=_IMAGE)
-    slot_heads: int = option(1, ge=1, help="Heads of slot attention.", group=_IMAGE)
+    num_slot_heads: int = option(1, ge=1, help="Heads of slot attention.", group=_IMAGE)
     num_iterations: int = option(5, ge=1, help="Rounds of slot attention.", group=_IMAGE)
     mlp_hidden_size: int = option(
         192, ge=1, help="Hidden width of the MLP on the slots.", group=_IMAGE
@@ -61,8 +61,7 @@ class ModelConfig:
         found = []
         if self.d_model % self.num_heads:
             found.append(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
-        if self.slot_dim % self.slot_heads:
-            found.append(
-                f"slot_dim {self.slot_dim} is not a multiple of slot_heads {self.slot_heads}"
-            )
+        if self.slot_dim % self.num_slot_heads:
+            heads = self.num_slot_heads
+            found.append(f"slot_dim {self.slot_dim} is not a multiple of num_slot_heads {heads}")
         return found

@@ -19,8 +19,8 @@ class SlotAttention(nn.Module):
         super().__init__()
         width = config.slot_dim
         self.num_iterations = config.num_iterations
-        self.heads = config.slot_heads
-        self.scale = (width / config.slot_heads) ** -0.5
+        self.heads = config.num_slot_heads
+        self.scale = (width / config.num_slot_heads) ** -0.5
         self.norm_tokens = LayerNorm(channels)
         self.norm_slots = LayerNorm(width)
         self.norm_mlp = LayerNorm(width)

@@ -27,7 +27,7 @@ class TrainConfig(ModelConfig):
     )
     epochs: int = option(300, ge=1, help="Passes over the training split.", group=_OPTIMISATION)
     lr: float = option(4e-4, gt=0, help="Learning rate of Adam.", group=_OPTIMISATION)
-    warmup_steps: int = option(
+    lr_warmup_steps: int = option(
         10_000, ge=0, help="Steps over which the learning rate rises from 0.", group=_OPTIMISATION
     )
     patience: int = option(
@@ -39,7 +39,7 @@ class TrainConfig(ModelConfig):
     lr_factor: float = option(
         0.5, gt=0, le=1, help="What the learning rate falls to, as a factor.", group=_OPTIMISATION
     )
-    clip: float = option(
+    grad_clip: float = option(
         1.0, gt=0, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
     )
     tau: float = option(0.1, gt=0, help="Temperature of the contrastive loss.", group=_OPTIMISATION)
@@ -57,7 +57,7 @@ class TrainConfig(ModelConfig):
         help="Numbers that the model computes in.",
         group=_MACHINE,
     )
-    workers: int = option(0, ge=0, help="Processes that read batches.", group=_MACHINE)
+    num_workers: int = option(1, ge=0, help="Processes that read batches.", group=_MACHINE)
     feature_cache: str = option(
         "auto",
         help="Where the frozen backbone's features are kept: auto (in the store, where they "

@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from nsi_cli.data.batch import Batch
 from nsi_cli.data.features import FeatureCache
 from nsi_cli.data.loader import LoaderOptions
-from nsi_cli.data.store import Store
-from nsi_cli.errors import ConfigError, NsiError
-from nsi_cli.models.backbone import Backbone, build_backbone
+from nsi_cli.errors import NsiError
 from nsi_cli.models.features import features_of, prepare_cache
-from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.slot_noise import slot_noise
-from nsi_cli.plugins.contract import Task
 from nsi_cli.progress import SILENT, Advance, Progress
 from nsi_cli.training.checkpoint import (
     Progressed,
@@ -30,77 +25,16 @@ from nsi_cli.training.checkpoint import (
     restore,
     save_checkpoint,
 )
-from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted, Interruption
 from nsi_cli.training.log import Log
 from nsi_cli.training.pictures import slot_pictures
+from nsi_cli.training.prepare import TRAIN, VAL, Prepared
 from nsi_cli.training.run import Run
 from nsi_cli.training.schedule import learning_rate
 from nsi_cli.training.step import LOSS, RECALL, Objective, measures
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.parts import Batches
-
-TRAIN, VAL = "train", "val"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a training stands on, made before its first step."""
-
-    config: TrainConfig
-    task: Task
-    store: Store
-    backbone: Backbone
-    model: NSI
-    fabric: Fabric
-
-
-def check(config: TrainConfig, store: Store) -> list[str]:
-    """Raise `ConfigError` where options and store do not fit; return what deserves a warning."""
-    if config.image_size != store.image_size:
-        raise ConfigError(
-            f"store {store.path} has images of {store.image_size} pixels, image_size is "
-            f"{config.image_size}",
-            f"train with --image-size {store.image_size}, or build the store anew",
-        )
-    most = max(int(store.primitives(split)[1].max(initial=0)) for split in store.splits)
-    if most > config.max_program_len:
-        raise ConfigError(
-            f"scenes of up to {most} objects, max_program_len is {config.max_program_len}",
-            f"train with --max-program-len {most}",
-        )
-    warnings = []
-    if config.num_slots < most:
-        warnings.append(
-            f"{config.num_slots} slots for scenes of up to {most} objects: objects will have to "
-            f"share slots, so grounding suffers; --num-slots {most + 1} has one for each and one "
-            "for the background"
-        )
-    if store.count(TRAIN) < config.batch_size:
-        warnings.append(
-            f"{store.count(TRAIN)} training scenes make one batch, smaller than "
-            f"--batch-size {config.batch_size}"
-        )
-    if VAL not in store.splits:
-        warnings.append("the store has no val split: the training loss chooses the best checkpoint")
-    return warnings
-
-
-def prepare(config: TrainConfig, task: Task, store: Store) -> Prepared:
-    """Build the model and its surroundings from the seed."""
-    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
-    fabric.launch()
-    backbone = build_backbone(config)
-    torch.manual_seed(config.seed)
-    model = build_nsi(
-        config,
-        store.schema,
-        task.load_schema_encoder(),
-        num_tokens=backbone.num_tokens,
-        channels=backbone.channels,
-    )
-    return Prepared(config, task, store, backbone.to(fabric.device), model, fabric)
 
 
 class Trainer:
@@ -193,7 +127,7 @@ class Trainer:
 
     def _step(self, batch: Batch, log: Log) -> dict[str, float]:
         config, step = self._config, self._at.step
-        rate = learning_rate(config.lr, step, config.warmup_steps, self._at.plateau)
+        rate = learning_rate(config.lr, step, config.lr_warmup_steps, self._at.plateau)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         losses = self._losses(batch, step=step)
@@ -202,7 +136,7 @@ class Trainer:
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(losses[LOSS])
         norm = self._fabric.clip_gradients(
-            self._objective, self._optimizer, max_norm=config.clip, error_if_nonfinite=False
+            self._objective, self._optimizer, max_norm=config.grad_clip, error_if_nonfinite=False
         )
         assert norm is not None
         if config.precision != "16-mixed":  # whose scaler leaves such a step out, and goes on
@@ -284,7 +218,7 @@ class Trainer:
         whole = self._store.count(split) >= config.batch_size
         options = LoaderOptions(
             batch_size=config.batch_size,
-            workers=config.workers,
+            workers=config.num_workers,
             shuffle=training,
             drop_last=training or whole,  # the contrastive loss depends on the batch's size
             seed=config.seed,

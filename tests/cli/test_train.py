@@ -130,7 +130,7 @@ def test_a_signal_saves_and_tells_how_to_go_on(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     run = tmp_path / "a run"
-    more = ["--workers", "1"] if number == signal.SIGINT else []
+    more = ["--num-workers", "1"] if number == signal.SIGINT else []
     process = start_nsi("--plugin-dir", tmp_path, "train", *tiny_flags, *more,
                         "--epochs", EPOCHS, "--out", run)  # fmt: skip
     wait_for_lines(process, run / "metrics.jsonl", 7)

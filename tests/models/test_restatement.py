@@ -40,7 +40,7 @@ def restated(
             one,
             start,
             rounds=config.num_iterations,
-            heads=config.slot_heads,
+            heads=config.num_slot_heads,
             init=config.slot_init,
             redraw=config.reconstruct,
             w=plain.under(weights, "image_encoder"),
@@ -107,7 +107,9 @@ def test_small_models_agree(
     primitives: Primitives,
     restatement: ModuleType,
 ) -> None:
-    config = dataclasses.replace(small, slot_init=slot_init, reconstruct=reconstruct, slot_heads=2)
+    config = dataclasses.replace(
+        small, slot_init=slot_init, reconstruct=reconstruct, num_slot_heads=2
+    )
     agree(restatement, config, schema, primitives, grid=20, c=12)
 
 

@@ -25,7 +25,7 @@ SMALL = ModelConfig(
 @given(order=st.permutations(range(5)), heads=st.sampled_from([1, 2]), seed=st.integers(0, 99))
 def test_permuted_noise_permutes_slots_and_masks(order: list[int], heads: int, seed: int) -> None:
     torch.manual_seed(seed)
-    config = dataclasses.replace(SMALL, slot_heads=heads)
+    config = dataclasses.replace(SMALL, num_slot_heads=heads)
     encoder = ImageEncoder(config, num_tokens=9, channels=7).double().eval()
     features, noise = torch.randn(2, 9, 7).double(), torch.randn(2, 5, 16).double()
     plain, permuted = encoder(features, noise), encoder(features, noise[:, order])
@@ -44,7 +44,7 @@ def test_permuted_noise_permutes_slots_and_masks(order: list[int], heads: int, s
 )
 def test_masks_sum_to_one_over_slots(heads: int, seed: int, scale: float) -> None:
     torch.manual_seed(seed)
-    encoder = ImageEncoder(dataclasses.replace(SMALL, slot_heads=heads), 9, 7)
+    encoder = ImageEncoder(dataclasses.replace(SMALL, num_slot_heads=heads), 9, 7)
     encoding = encoder(torch.randn(2, 9, 7) * scale, torch.randn(2, 5, 16))
     for masks in (encoding.attention_masks, encoding.slot_masks):
         assert masks is not None

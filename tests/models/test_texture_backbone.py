@@ -54,8 +54,8 @@ def test_position_comes_last_and_is_the_same_for_every_image() -> None:
     assert torch.equal(position[0], position[1])
     assert len(position[0].unique(dim=0)) == seer.num_tokens
     corner, row_end = position[0, 0, :2], position[0, 7, :2]  # x then y, row by row
-    torch.testing.assert_close(corner, torch.tensor([-0.875, -0.875]))
-    torch.testing.assert_close(row_end, torch.tensor([0.875, -0.875]))
+    torch.testing.assert_close(corner, torch.tensor([-1.75, -1.75]))  # twice −7/8: it counts double
+    torch.testing.assert_close(row_end, torch.tensor([1.75, -1.75]))
 
 
 def test_each_image_is_seen_for_itself() -> None:

@@ -20,7 +20,8 @@ from nsi_cli.training import trainer as trainer_module
 from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted
-from nsi_cli.training.trainer import Trainer, check
+from nsi_cli.training.prepare import check
+from nsi_cli.training.trainer import Trainer
 
 TrainerOf = Callable[..., Trainer]
 STEPS, PER_EPOCH = 18, 6
@@ -84,7 +85,7 @@ def test_another_seed_is_another_run(trainer_of: TrainerOf, trained: Path, tmp_p
 def test_reading_in_workers_and_without_the_cache_changes_nothing(
     trainer_of: TrainerOf, trained: Path, tmp_path: Path
 ) -> None:
-    trainer_of(tmp_path / "run", workers=1, feature_cache="off").fit()
+    trainer_of(tmp_path / "run", num_workers=1, feature_cache="off").fit()
     assert_same(tmp_path / "run", trained)
 
 
@@ -163,7 +164,7 @@ def test_the_rate_falls_where_validation_stands_still(
     lines: Callable[[Path], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Trainer, "_validate", lambda self, log: {"loss": 1.0})
-    trainer_of(tmp_path / "run", patience=1, warmup_steps=0, lr=1e-3).fit()
+    trainer_of(tmp_path / "run", patience=1, lr_warmup_steps=0, lr=1e-3).fit()
     rates = [line["lr"] for line in lines(tmp_path / "run") if line["kind"] == "train"]
     assert rates[::PER_EPOCH] == pytest.approx([1e-3, 1e-3, 5e-4])
 
@@ -172,7 +173,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(
     trainer_of: TrainerOf, tmp_path: Path
 ) -> None:
     with pytest.raises(NsiError, match="not finite at step") as told:
-        trainer_of(tmp_path / "run", lr=1e30, warmup_steps=0, epochs=9).fit()
+        trainer_of(tmp_path / "run", lr=1e30, lr_warmup_steps=0, epochs=9).fit()
     assert "\n" not in told.value.message
     assert "--lr" in told.value.hint
 

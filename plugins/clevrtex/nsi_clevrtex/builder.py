@@ -67,7 +67,7 @@ class ClevrtexBuilder:
     )
 
     def schema(self) -> Schema:
-        """Shape, size, material and position; the words are those that occur, sorted."""
+        """Size, shape, material and position; the words are those that occur, sorted."""
         return self._schema
 
     def splits(self) -> dict[str, list[SceneSource]]:
@@ -136,7 +136,7 @@ class ClevrtexBuilder:
     @cached_property
     def _words(self) -> tuple[str, ...]:
         # Colour is in every scene, but it is what one sees only where materials are plain.
-        words = ("shape", "size", "material")
+        words = ("size", "shape", "material")  # the published order of a primitive
         return (*words, "color") if self.variant == "vbg" else words
 
     def _objects(self, source: SceneSource, annotation: dict[str, Any]) -> list[Properties]:

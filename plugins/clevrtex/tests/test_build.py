@@ -70,7 +70,7 @@ def test_every_file_of_the_store_says_what_the_raw_files_say(
     lengths = np.load(out / "train_lengths.npy", allow_pickle=False)
     assert (labels.dtype, labels.shape) == (np.float32, (2, 10, 6))
     assert (lengths.dtype, lengths.tolist()) == (np.int64, [3, 10])
-    assert labels[0, 0].tolist() == [3, 1, 2, 0.25, -0.5, 0.5]  # sphere, medium, white marble
+    assert labels[0, 0].tolist() == [1, 3, 2, 0.25, -0.5, 0.5]  # medium sphere, white marble
     assert not labels[0, 3:].any()
     (first, second), (length,) = store.primitives("test")[0][0, :2], store.primitives("test")[1]
     assert length == 2
@@ -126,7 +126,7 @@ def test_colour_is_a_property_where_materials_are_plain(make_raw, thing, tmp_pat
         0, [thing(i, material="rubber", color=colour) for i, colour in enumerate(colours, start=1)]
     )
     store = _build(made, tmp_path / "store")
-    assert list(store.schema.columns) == ["shape", "size", "material", "color", "position"]
+    assert list(store.schema.columns) == ["size", "shape", "material", "color", "position"]
     assert store.schema["color"].values == ("cyan", "red")
 
 
