@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -141,7 +142,8 @@ def _let_libraries_talk(verbose: bool) -> None:
 
 
 def main() -> None:
-    """Run ``nsi``."""
+    """Run ``nsi``. SIGTERM ends a command as Ctrl-C does, so that it leaves nothing half-done."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(line_buffering=True)

@@ -29,5 +29,6 @@ def new_task(
         typer.echo(f"    {file.relative_to(root)}")
     typer.echo("\nTry it as it is, then make it yours:")
     plugin = shlex.quote(str(root))
-    typer.echo(f"    nsi --plugin-dir {plugin} build-data {name} --synthetic 40 --image-size 96")
+    typer.echo(f"    nsi --plugin-dir {plugin} build-data {name} --synthetic 200 --image-size 128")
+    typer.echo(f"    nsi --plugin-dir {plugin} train --task {name} --preset demo")
     typer.echo(f"    pip install -e {shlex.quote(f'{root}[dev]')} && pytest {plugin}")

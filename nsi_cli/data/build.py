@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from nsi_cli.data.store_writer import StoreWriter
 from nsi_cli.errors import DataError, NsiError
 from nsi_cli.files import check_room, replacing_folder
 from nsi_cli.plugins.contract import SchemaBuilder, Source
+from nsi_cli.processes import worker_pool
 from nsi_cli.progress import SILENT, Progress
 
 CHUNK = 32
@@ -172,8 +171,7 @@ def load_all(
         for split, sources in work:
             yield split, [load(split, source) for source in sources]
         return
-    # Spawned, not forked: a forked child of a process with running threads may hang.
-    with ProcessPoolExecutor(options.workers, get_context("spawn"), _start, (load,)) as pool:
+    with worker_pool(options.workers, _start, load) as pool:
         waiting: deque[tuple[str, Future[list[Loaded]]]] = deque()
         try:
             for split, sources in work:
@@ -187,9 +185,6 @@ def load_all(
                 "a process that loads scenes was ended from outside",
                 "if memory was short, load with fewer: --workers 1",
             ) from error
-        finally:
-            for _, job in waiting:
-                job.cancel()
 
 
 _worker: dict[str, Callable[[str, Source], Loaded]] = {}
@@ -198,7 +193,6 @@ _worker: dict[str, Callable[[str, Source], Loaded]] = {}
 def _start(load: Callable[[str, Source], Loaded]) -> None:
     """Prepare a worker: the builder comes once, not with every chunk."""
     _worker["load"] = load
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends the workers
 
 
 def _load_chunk(split: str, sources: Sequence[Source]) -> list[Loaded]:

@@ -14,6 +14,7 @@ from nsi_cli.errors import DataError, NsiError, SchemaError
 from nsi_cli.options import did_you_mean, option
 from nsi_cli.plugins.contract import SchemaBuilder, Source, Synthesizer, Task
 from nsi_cli.plugins.hooks import hookimpl, hookspec
+from nsi_cli.processes import worker_pool
 from nsi_cli.progress import Advance
 from nsi_cli.schema import Categorical, Continuous, Schema
 
@@ -35,4 +36,5 @@ __all__ = [
     "hookspec",
     "keep_visible",
     "option",
+    "worker_pool",
 ]

@@ -23,6 +23,7 @@ from nsi_clevrtex.layout import (
 from nsi_clevrtex.pictures import crop, read_image, read_mask
 from nsi_clevrtex.splits import SPLIT_BY, split
 from nsi_clevrtex.synthetic import MATERIALS, render_scenes
+from nsi_clevrtex.synthetic import VARIANTS as SYNTHETIC_VARIANTS
 from nsi_cli.plugins import (
     Advance,
     Categorical,
@@ -95,8 +96,14 @@ class ClevrtexBuilder:
     ) -> None:
         """Render ``count`` raw scenes under ``raw``; same seed, same bytes.
 
-        Goes on where it was interrupted. Raises `DataError` where ``raw`` holds other scenes.
+        Rendering again what is there changes nothing. Raises `DataError` where ``raw`` holds
+        other scenes, and for a variant whose shapes cannot be rendered.
         """
+        if self.variant not in SYNTHETIC_VARIANTS:
+            raise DataError(
+                f"there are no synthetic scenes of variant '{self.variant}'",
+                f"there are: {', '.join(SYNTHETIC_VARIANTS)}; or give raw data with --raw",
+            )
         release = "v1" if self.release == "auto" else self.release
         told = {"count": count, "seed": seed, "release": release, "variant": self.variant}
         self._mark_as_synthetic({**told, "materials": self.materials})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from nsi_clevrtex.synthetic.files import ScenePaths, scene_json, write_scene
 from nsi_clevrtex.synthetic.render import CENTRES, Traced, render, trace
 from nsi_clevrtex.synthetic.scene import FEWEST_OBJECTS, Choice, SceneLayout, propose
 from nsi_clevrtex.synthetic.solids import Solid
+from nsi_cli.plugins import worker_pool
 
 LEAST_PIXELS = 200
 """Every object shows more pixels than this, or the scene is drawn anew."""
@@ -80,12 +80,6 @@ def produce(job: Job, count: int, workers: int, advance: Callable[[int], None] |
             job.write(index)
             report(1)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(chunks) or 1), mp_context=context) as pool:
-        futures = [pool.submit(job.write_range, chunk) for chunk in chunks]
-        try:
-            for future in as_completed(futures):
-                report(future.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with worker_pool(min(workers, len(chunks) or 1)) as pool:
+        for done in as_completed([pool.submit(job.write_range, chunk) for chunk in chunks]):
+            report(done.result())
