@@ -13,6 +13,7 @@ import torch
 from nsi_cli.cli.state import State
 from nsi_cli.data.loader import LoaderOptions
 from nsi_cli.data.store import Store, open_store
+from nsi_cli.errors import DataError
 from nsi_cli.evaluation.find import find, find_images
 from nsi_cli.evaluation.findings import Findings
 from nsi_cli.models.backbone import Backbone, build_backbone
@@ -74,6 +75,12 @@ def load_run(state: State, path: Path, data: Path | None = None) -> LoadedRun:
     weights = load_weights(run.best)
     store = open_store(data or Path(run.config.data))
     run.check_schema(store.schema, store.path)
+    if store.image_size != run.config.image_size:
+        raise DataError(
+            f"store {store.path} has images of {store.image_size} pixels, run {path} was trained "
+            f"on {run.config.image_size}",
+            f"build it anew with --image-size {run.config.image_size}",
+        )
     backbone = build_backbone(run.config)
     model = build_nsi(
         run.config,

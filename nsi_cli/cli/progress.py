@@ -46,7 +46,7 @@ class BarProgress(Progress):
         """Draw a bar while the body runs."""
         bar = RichProgress(
             TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),

@@ -31,6 +31,11 @@ class Prepared:
 
 def check(config: TrainConfig, store: Store) -> list[str]:
     """Raise `ConfigError` where options and store do not fit; return what deserves a warning."""
+    if config.task != store.task:
+        raise ConfigError(
+            f"store {store.path} is of task '{store.task}', not '{config.task}'",
+            f"train with --task {store.task}, or name another store with --data",
+        )
     if config.image_size != store.image_size:
         raise ConfigError(
             f"store {store.path} has images of {store.image_size} pixels, image_size is "
