@@ -1,0 +1,58 @@
+"""The toolkit's own training step, taken from where `nsi train` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import torch
+
+from nsi_cli.data.batch import Batch
+from nsi_cli.models.backbone import Backbone
+from nsi_cli.models.build import build
+from nsi_cli.models.nsi import NSI
+from nsi_cli.models.schema_encoder import PropertySchemaEncoder
+from nsi_cli.schema import Schema
+from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.launch import launch
+from nsi_cli.training.step import LOSS, Step
+
+
+@dataclass(frozen=True)
+class OurStep:
+    """One training step: ``run`` takes a batch as the loader hands it out and tells the loss."""
+
+    run: Callable[[Batch], float]
+    update: Callable[[], None]  # clipping and Adam, on the gradients that are there
+    autocast: Callable[[], AbstractContextManager[None]]
+    model: NSI
+    backbone: Backbone
+    device: torch.device
+    dtype: torch.dtype  # what matrices are multiplied in
+
+
+def our_step(config: TrainConfig, schema: Schema, *, compiled: bool) -> OurStep:
+    """Everything that `nsi train` sets up for a step, and the step as it does it."""
+    config = replace(config, compile=compiled)
+    fabric = launch(config)
+    backbone, model = build(
+        config, schema, PropertySchemaEncoder, precision=config.precision, seed=config.seed
+    )
+    backbone = backbone.to(fabric.device)
+    step = Step(config, model, backbone, fabric)
+
+    def update() -> None:
+        step.update({}, config.lr)
+
+    def run(host: Batch) -> float:
+        batch = host.map(lambda tensor: tensor.to(fabric.device, non_blocking=True))
+        annotated = torch.ones(len(batch), dtype=torch.bool, device=fabric.device)
+        told = step.train(batch, annotated, 0, len(batch))
+        step.update(told, config.lr)
+        return told[LOSS]
+
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
+        config.precision, torch.float32
+    )
+    return OurStep(run, update, fabric.autocast, model, backbone, fabric.device, dtype)

@@ -1,0 +1,95 @@
+"""How fast random batches of 128 come from ways to lay out images and masks in an HDF5 file.
+
+Run it with ``python benchmarks/store_layout.py``. Each way stores the same synthetic pictures at
+224 × 224; rows are read by HDF5's selection of points, by HDF5 one after the other, and (where
+they lie in one piece) past HDF5 by their place in the file, which is what the store does. Prints
+a table: bytes a row, and milliseconds a batch from a warm page cache.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from nsi_clevrtex.builder import ClevrtexBuilder
+from raw_scenes import RENDERED, make_raw
+
+from nsi_cli.data.build import BuildOptions, build_store
+from nsi_cli.data.store import open_store
+from nsi_cli.data.store_images import Rows, read_rows
+
+BATCH, ROWS, ROUNDS = 128, 3000, 7
+WAYS: dict[str, dict[str, Any]] = {
+    "one piece": {},
+    "chunk of 1": {"chunks": 1},
+    "chunks of 8": {"chunks": 8},
+    "chunk of 1, lzf": {"chunks": 1, "compression": "lzf"},
+    "chunk of 1, gzip 1": {"chunks": 1, "compression": "gzip", "compression_opts": 1},
+    "chunks of 8, lzf": {"chunks": 8, "compression": "lzf"},
+}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        raw = make_raw(Path(folder), RENDERED)
+        builder = ClevrtexBuilder(raw, split_by="test")
+        store = open_store(
+            build_store(builder, "clevrtex", Path(folder) / "store", BuildOptions(workers=2))
+        )
+        pictures = {
+            "images": store.images("test", range(RENDERED)),
+            "masks": store.masks("test", range(RENDERED)),
+        }
+        print(f"{'':8}{'way':20}{'bytes':>9}{'points':>9}{'singly':>9}{'by place':>9}")
+        for what, data in pictures.items():
+            for way, options in WAYS.items():
+                told = measure(Path(folder) / "rows.h5", np.asarray(data), dict(options))
+                print(f"{what:8}{way:20}" + "".join(f"{item:>9}" for item in told), flush=True)
+
+
+def measure(path: Path, data: np.ndarray, options: dict[str, Any]) -> list[str]:
+    shape = data.shape[1:]
+    if "chunks" in options:
+        options["chunks"] = (options["chunks"], *shape)
+    with h5py.File(path, "w") as file:
+        rows = file.create_dataset("rows", (ROWS, *shape), np.uint8, **options)
+        for start in range(0, ROWS, RENDERED):
+            rows[start : start + RENDERED] = data
+    told = [f"{path.stat().st_size / ROWS:,.0f}"]
+    with h5py.File(path) as file, path.open("rb") as plain:
+        rows = file["rows"]
+        told += [
+            timed(lambda index: rows[np.sort(index)]),
+            timed(lambda index: singly(rows, index)),
+        ]
+        if "chunks" in options:
+            return [*told, "–"]
+        where = Rows(rows.id.get_offset(), ROWS, shape)
+        return [*told, timed(lambda index: read_rows(plain.fileno(), where, index))]
+
+
+def singly(rows: h5py.Dataset, index: np.ndarray) -> np.ndarray:
+    found = np.empty((len(index), *rows.shape[1:]), np.uint8)
+    for number in np.argsort(index):
+        rows.read_direct(found, np.s_[index[number]], np.s_[number])
+    return found
+
+
+def timed(read: Callable[[np.ndarray], np.ndarray]) -> str:
+    rng, times = np.random.default_rng(0), []
+    for _ in range(ROUNDS):
+        index = rng.choice(ROWS, BATCH, replace=False)
+        began = time.perf_counter()
+        read(index)
+        times.append(time.perf_counter() - began)
+    return f"{1000 * statistics.median(times):.1f}"
+
+
+if __name__ == "__main__":
+    main()
