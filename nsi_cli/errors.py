@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+LONGEST = 300
+
+
+def one_line(text: str) -> str:
+    """A text of unknown origin on one line that can be printed, stored, and read at a glance.
+
+    Spaces are joined; what cannot be printed (control characters, halves of surrogate pairs) is
+    escaped; the middle of a very long text is left out.
+    """
+    joined = " ".join(text.split())
+    safe = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in joined
+    )
+    if len(safe) <= LONGEST:
+        return safe
+    return f"{safe[: LONGEST - 60]} … {safe[-50:]}"
+
 
 class NsiError(Exception):
     """A fault told to the user as one line and a hint, without a traceback.
 
-    ``exit_code`` is what the command exits with (1 failed, 2 usage or config, 3 plugin).
+    ``exit_code`` is what the command exits with (1 failed, 2 usage or config, 3 plugin,
+    130 interrupted).
     """
 
     exit_code = 1
@@ -27,6 +45,12 @@ class PluginError(NsiError):
     """A task that is unknown, broken or claimed twice."""
 
     exit_code = 3
+
+
+class Interrupted(NsiError):
+    """The user or the machine asked to stop; everything is saved."""
+
+    exit_code = 130
 
 
 class SchemaError(NsiError):

@@ -20,14 +20,14 @@ from nsi_cli.errors import DataError
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, moved over it when the body ends well, else removed."""
-    with told_when_disk_fails(path), _parents_of(path):
-        _sweep(path)
+    with told_when_disk_fails(path), parents_of(path):
+        sweep(path)
         beside = _beside(path, "part")
         try:
             yield beside
             os.replace(beside, path)
         finally:
-            _remove(beside)
+            remove(beside)
 
 
 @contextmanager
@@ -37,25 +37,37 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Where ``path`` is a link, the folder that it points to is replaced. Raises `DataError` where
     a folder cannot be replaced, before the body runs.
     """
-    place = Path(os.path.realpath(path))
-    _check_replaceable(place)
-    with told_when_disk_fails(path), _parents_of(place):
-        _sweep(place)
-        beside, old = _beside(place, "part"), _beside(place, "old")
+    place = replaceable(path)
+    with told_when_disk_fails(path), parents_of(place):
+        sweep(place)
+        beside = _beside(place, "part")
         try:
             beside.mkdir()
             yield beside
-            if place.exists():
-                os.replace(place, old)
-            os.replace(beside, place)
+            put_folder(beside, place)
         finally:
-            if old.exists() and not place.exists():
-                os.replace(old, place)
-            _remove(beside)
-            _remove(old)
+            remove(beside)
 
 
-def _check_replaceable(place: Path) -> None:
+def put_folder(beside: Path, place: Path) -> None:
+    """Put the whole folder ``beside`` in the place of ``place``; the folder there goes."""
+    old = _beside(place, "old")
+    try:
+        if place.exists():
+            os.replace(place, old)
+        os.replace(beside, place)
+    finally:
+        if old.exists() and not place.exists():
+            os.replace(old, place)
+        remove(old)
+
+
+def replaceable(path: Path) -> Path:
+    """The folder that ``path`` means, links followed, if another may take its place.
+
+    Raises `DataError` where it may not.
+    """
+    place = Path(os.path.realpath(path))
     current = Path.cwd()
     if place in (current, *current.parents):
         why = "the current folder is in it"
@@ -64,12 +76,12 @@ def _check_replaceable(place: Path) -> None:
     elif place.exists() and not place.is_dir():
         why = "it is a file"
     else:
-        return
+        return place
     raise DataError(f"the folder {place} cannot be replaced: {why}", f"name {place / 'NAME'}, say")
 
 
 @contextmanager
-def _parents_of(path: Path) -> Iterator[None]:
+def parents_of(path: Path) -> Iterator[None]:
     """The folders above ``path``, made where they lack; those made go again if the body fails."""
     made = [folder for folder in path.parents if not folder.exists()]
     try:
@@ -93,7 +105,7 @@ def _beside(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{kind}")
 
 
-def _sweep(path: Path) -> None:
+def sweep(path: Path) -> None:
     """Clear what processes that were killed left beside ``path``.
 
     One killed between its two moves left the old folder aside: that is put back.
@@ -106,7 +118,7 @@ def _sweep(path: Path) -> None:
         if match[2] == "old" and not path.exists():
             os.replace(beside, path)
         else:
-            _remove(beside)
+            remove(beside)
 
 
 def _runs(process: int) -> bool:
@@ -124,7 +136,8 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing is told where that fails."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -182,13 +195,18 @@ def check_room(path: Path, needed: int, what: str, hint: str) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise DataError(
-            f"the disk is full: {what} needs {_size(needed)}, {_size(free)} are free at {there}",
+            f"the disk is full: {what} needs {readable(needed)}, "
+            f"{readable(free)} are free at {there}",
             hint,
         )
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+def readable(count: float) -> str:
+    """A number of bytes in a unit that suits it."""
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size * 0.99995:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} B"
 
 
 def write_json(path: Path, data: Any) -> None:

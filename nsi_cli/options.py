@@ -31,7 +31,9 @@ class Option:
     le: float | None = None
     lt: float | None = None
     choices: tuple[str, ...] | None = None
+    pattern: str | None = None
     group: str = "Options"
+    changes_images: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +60,19 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     choices: tuple[str, ...] | None = None,
+    pattern: str | None = None,
     group: str = "Options",
+    changes_images: bool = False,
 ) -> Any:
     """Declare a dataclass field as an option.
 
     ``ge``, ``gt``, ``le`` and ``lt`` bound a number from below and above; ``choices`` lists the
-    words that a text option takes; ``group`` is the heading of its flag in ``--help``.
+    words that a text option takes, ``pattern`` is what they look like (both take the numbers that
+    YAML makes of some words); ``group`` is the heading of its flag in ``--help``. An option of a
+    schema builder that ``changes_images`` makes other pictures of the same scenes, so that a model
+    is not to be evaluated on a store built with another value of it unawares.
     """
-    declared = Option(help, ge, gt, le, lt, choices, group)
+    declared = Option(help, ge, gt, le, lt, choices, pattern, group, changes_images)
     return dataclasses.field(default=default, metadata={_KEY: declared})
 
 
@@ -149,10 +156,11 @@ def _constrained(item: Declared) -> Any:
 
     said = item.option
     kind: Any = typing.Literal[said.choices] if said.choices else item.type
-    bounds = {
-        key: value for key in ("ge", "gt", "le", "lt") if (value := getattr(said, key)) is not None
-    }
+    limits = ("ge", "gt", "le", "lt", "pattern")
+    bounds = {key: value for key in limits if (value := getattr(said, key)) is not None}
     checks: list[Any] = [Field(**bounds)] if bounds else []
+    if said.choices or said.pattern:
+        checks.append(BeforeValidator(_as_word))
     if bool not in (item.type, *typing.get_args(item.type)):
         checks.append(BeforeValidator(_refuse_bool))
     for check in checks:
@@ -167,6 +175,10 @@ def _refuse_bool(value: Any) -> Any:
             "false unless they are in quotes)"
         )
     return value
+
+
+def _as_word(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def plain(instance: Any) -> dict[str, Any]:

@@ -1,16 +1,26 @@
-"""Worker processes that never outlive the process that started them."""
+"""Processes: workers that never outlive who started them, and which of several this one is."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that torchrun, SLURM or Fabric started.
+
+    Read from what they set in the environment, since it is asked before they meet.
+    """
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return os.environ[name] == "0"
+    return all(os.environ.get(name, "0") == "0" for name in ("NODE_RANK", "LOCAL_RANK"))
 
 
 @contextmanager
@@ -22,25 +32,32 @@ def worker_pool(
     They are spawned, not forked: a forked child of a process with running threads may hang. What
     is not begun when the body fails is not begun any more.
     """
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), _start, (os.getpid(), start, arguments)
-    )
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, arguments))
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _start(parent: int, start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """Prepare a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends the workers
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def begin_worker() -> None:
+    """Make this process, which `multiprocessing` started, a worker that never outlives its parent.
+
+    It ends with it even where that was killed and could tell nobody. Ctrl-C, which reaches every
+    process of a terminal, is left to the parent: that may still need its workers to save.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    """Prepare a worker of a pool."""
+    begin_worker()
     if start is not None:
         start(*arguments)
 
 
-def _end_with(parent: int) -> None:
-    """End this process once its parent is gone, even if that was killed and could tell nobody."""
-    while os.getppid() == parent:
-        time.sleep(1)
+def _end_with(parent: Any) -> None:
+    parent.join()
     os._exit(1)

@@ -25,7 +25,7 @@ class Progress:
     def stage(
         self, what: str, total: int, unit: str = "scenes", done: int = 0
     ) -> Iterator[Advance]:
-        """A stage of ``total`` items of ``unit``, ``done`` of them already there."""
+        """A stage of ``total`` items of ``unit`` ("B": bytes), ``done`` of them already there."""
         yield _silent
 
     def note(self, text: str) -> None:

@@ -95,7 +95,7 @@ def start_nsi() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -131,11 +131,11 @@ def store(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their store, at 48 pixels."""
     from nsi_clevrtex.builder import ClevrtexBuilder
 
-    from nsi_cli.data.build import build_store
+    from nsi_cli.data.build import BuildOptions, build_store
 
     builder = ClevrtexBuilder(raw, materials=4)
     return build_store(
-        builder, "clevrtex", tmp_path_factory.mktemp("store") / "data", image_size=48
+        builder, "clevrtex", tmp_path_factory.mktemp("store") / "data", BuildOptions(48)
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-_PROGRAM = """
-import os, sys, time
+_POOL = """
+import os, time
 from nsi_cli.processes import worker_pool
 
 if __name__ == "__main__":
@@ -19,14 +19,39 @@ if __name__ == "__main__":
         time.sleep(60)
 """
 
+# A batch that does not fit into a pipe: its worker has nobody left to hand it to.
+_LOADER = """
+import sys, time
+from pathlib import Path
+from nsi_cli.data.loader import BatchDataset, LoaderOptions, make_dataloader
+from nsi_cli.data.store import open_store
+
+class Endless(BatchDataset):
+    def __getitem__(self, index):
+        return bytes(1_000_000)
+
+if __name__ == "__main__":
+    store = open_store(Path(sys.argv[1]), "clevrtex")
+    loader = make_dataloader(store, "train", LoaderOptions(batch_size=1, workers=2))
+    loader.dataset.__class__ = Endless
+    batches = iter(loader)
+    next(batches)
+    print(*(worker.pid for worker in batches._workers), flush=True)
+    time.sleep(60)
+"""
+
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [_POOL, _LOADER], ids=["pool", "loader"])
+def test_no_worker_outlives_its_parent(
+    text: str, number: signal.Signals, store: Path, tmp_path: Path
+) -> None:
     program = tmp_path / "program.py"
-    program.write_text(_PROGRAM)
+    program.write_text(text)
     parent = subprocess.Popen(
-        [sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+        [sys.executable, program, store],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
     assert parent.stdout is not None
     workers = [int(word) for word in parent.stdout.readline().split()]
     assert workers

@@ -101,6 +101,11 @@ FAULTS = {
     ),
     "unseeded": ("default_rng(seed)", "default_rng()", "wrote other bytes the second time"),
     "synthesises nothing": ("in range(count)", "in range(0)", "synthesize wrote nothing"),
+    "archives of another kind": (
+        "    def synthesize",
+        "    def archives(self):\n        return ['a.tar']\n\n    def synthesize",
+        "must return one Archive or more",
+    ),
     "no schema": ("return Schema(", "return (", "must return a Schema"),
     "restless schema": (
         "return Schema(",
@@ -124,6 +129,11 @@ FAULTS = {
     "id out of range": ("self.schema().encode(objects)", "np.float32([[7, 0], [0, 0]])", "id 7"),
     "infinite number": ("self.schema().encode(objects)", "np.float32([[0, np.inf]] * 2)", "finite"),
     "mask disagrees": ("mask[:4], mask[4:8] = 1, 2", "mask[:4] = 1", "no pixel in the mask"),
+    "prepare": (
+        "    def load(self",
+        "    def prepare(self, image):\n        return image / 255\n\n    def load(self",
+        "prepare\\(\\) must return",
+    ),
     "one id for all": ("Scene(source,", "Scene('scene',", "share an id"),
     "masks now and then": (
         ".encode(objects), mask)",
@@ -144,6 +154,7 @@ def test_a_faulty_builder_is_told(fault: str, task_of: Callable[[str], Task]) ->
 ENCODERS = {
     "another shape": ("return embeddings[:, :1]", r"embeddings \(B, T, E\)"),
     "not finite": ("return embeddings / 0", "not finite"),
+    "missing values": ("return embeddings / (primitives[..., :1] + 1)", "for missing values"),
     "absent seen": ("return embeddings + primitives[:, -1:, :1]", "absent place changes"),
     "failing": ("raise KeyError('shape')", "KeyError: 'shape'"),
     "no tensor": ("return None", "must give a tensor"),
@@ -168,6 +179,10 @@ class Encoder(PropertySchemaEncoder):
 
 LOADERS = {
     "a scene left out": ("[item for item in batches][:1]", "each once, in order, is wanted"),
+    "the whole batch in every process": (
+        "make_dataloader(store, split, dataclasses.replace(options, part=(0, 1)))",
+        "the parts of each batch",
+    ),
     "wrong records": ("[vars(item) for item in batches]", "must give Batch records"),
     "no length": ("(item for item in batches)", "has no len"),
     "float images": (
@@ -190,6 +205,7 @@ LOADERS = {
 def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
     expression, told = LOADERS[fault]
     loader = f"""
+import dataclasses
 import torch
 from nsi_cli.data.loader import make_dataloader
 

@@ -18,6 +18,7 @@ from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, 
 from nsi_cli.cli.flags import command_of, stub_of
 from nsi_cli.cli.state import State
 from nsi_cli.errors import NsiError
+from nsi_cli.processes import is_first_process
 
 COMMANDS: dict[str, Callable[..., object]] = {
     "tasks": tasks.tasks,
@@ -55,7 +56,8 @@ class NsiGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except NsiError as error:
-            _tell(error.message, error.hint, ctx)
+            if is_first_process() or error.exit_code == 1:  # else all processes say the same
+                _tell(error.message, error.hint, ctx)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             _tell("interrupted", "", ctx)
@@ -78,7 +80,8 @@ def _is_usage_error(error: Exception) -> bool:
 def _tell(message: str, hint: str, ctx: Any) -> None:
     if isinstance(ctx.obj, State) and ctx.obj.debug:
         traceback.print_exc()
-    typer.secho(f"nsi: {' '.join(message.split())}", err=True, fg="red", bold=True)
+    who = "" if is_first_process() else "in another process: "
+    typer.secho(f"nsi: {who}{' '.join(message.split())}", err=True, fg="red", bold=True)
     if hint:
         typer.echo(f"     {hint}", err=True)
 

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from nsi_cli.cli.build_parts import parse_shard, run_merge, tell_next_of_shard
+from nsi_cli.cli.build_steps import BuildRequest, run_build, told_how_to_go_on
+from nsi_cli.cli.build_summary import print_build
+from nsi_cli.cli.check_store import check_and_print
+from nsi_cli.cli.download import (
+    AllFilesFlag,
+    ConnectionsFlag,
+    DeleteArchivesFlag,
+    DownloadFlag,
+    MirrorFlag,
+    Wish,
+    YesFlag,
+    wish_of,
+)
 from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
-from nsi_cli.cli.output import print_json, print_table
-from nsi_cli.cli.state import State, state_of
-from nsi_cli.errors import ConfigError, DataError
+from nsi_cli.cli.output import print_json
+from nsi_cli.cli.state import state_of
+from nsi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.contract import Task
@@ -35,17 +49,42 @@ app = typer.Typer(
     cls=TaskGroup,
     add_completion=False,
     no_args_is_help=True,
+    invoke_without_command=True,
     subcommand_metavar="TASK [OPTIONS]",
     rich_markup_mode="rich",
 )
 
 
 @app.callback()
-def build_data() -> None:
+def build_data(
+    ctx: typer.Context,
+    merge: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Join the shards that lie beside OUT into a store there."),
+    ] = None,
+    keep_shards: Annotated[
+        bool, typer.Option("--keep-shards", help="With --merge: leave the shards where they are.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --merge: replace a store.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --merge: print build.json instead of a table.")
+    ] = False,
+) -> None:
     """Build a task's store from its raw data.
 
     Each task has options of its own: nsi build-data TASK --help.
     """
+    if ctx.invoked_subcommand is not None:
+        if merge or keep_shards or force or as_json:
+            raise ConfigError(
+                "options before the task's name go with --merge, and --merge with no task",
+                f"nsi build-data {ctx.invoked_subcommand} --help lists those of the task",
+            )
+        return
+    if merge is None:
+        raise ConfigError("no task is named", "nsi tasks lists them; or join shards with --merge")
+    build = run_merge(state_of(ctx), merge, keep=keep_shards, force=force)
+    print_json(build) if as_json else print_build(merge, build)
 
 
 def _command(task: Task) -> Callable[..., None]:
@@ -70,97 +109,75 @@ def _command(task: Task) -> Callable[..., None]:
             float,
             typer.Option(min=0, max=1, help="Share of unreadable scenes that fails the build."),
         ] = 0.001,
+        limit: Annotated[
+            int | None,
+            typer.Option(min=1, metavar="N", help="Build of the first N scenes, of all splits."),
+        ] = None,
+        shard: Annotated[
+            str | None,
+            typer.Option(metavar="I/N", help="Build part I of N only, to be joined by --merge."),
+        ] = None,
+        vocabulary: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="STORE",
+                help="Another store (or a run), in whose words this one is built: values keep the "
+                "ids that they have there, so that a model trained on it can be evaluated on this.",
+            ),
+        ] = None,
+        new_values: Annotated[
+            Literal["refuse", "extend", "drop"],
+            typer.Option(
+                help="With --vocabulary, values that it lacks are an error, or appended to it "
+                "(extend), or stored as missing (drop)."
+            ),
+        ] = "refuse",
         seed: Annotated[int, typer.Option(min=0, help="Seed of synthetic scenes.")] = 0,
         force: Annotated[bool, typer.Option("--force", help="Replace a store.")] = False,
+        download: DownloadFlag = False,
+        yes: YesFlag = False,
+        mirror: MirrorFlag = "",
+        connections: ConnectionsFlag = 4,
+        all_files: AllFilesFlag = False,
+        delete_archives: DeleteArchivesFlag = False,
+        check: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="DIR",
+                help="Build nothing: read the store DIR again, tell all that is wrong with it, and "
+                "draw a contact sheet (--out FILE.png, --seed)."
+                + default_shown("no; the sheet at DIR-check.png"),
+            ),
+        ] = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print build.json instead of a table.")
         ] = False,
         **options: Any,
     ) -> None:
-        out = out or Path("data") / task.name
-        build = run_build(
-            state_of(ctx),
-            task,
+        if check is not None:
+            check_and_print(ctx, task.name, check, sheet=out, seed=seed, as_json=as_json)
+            return
+        request = BuildRequest(
+            task=task,
+            out=out or Path("data") / task.name,
             raw=raw,
             synthetic=synthetic,
-            out=out,
             image_size=image_size,
             workers=workers,
             max_skipped=max_skipped,
+            limit=limit,
+            shard=None if shard is None else parse_shard(shard),
+            vocabulary=vocabulary,
+            new_values=new_values,
             seed=seed,
             force=force,
+            download=wish_of(download, Wish(yes, mirror, connections, all_files, delete_archives)),
             options=given(options),
         )
-        print_json(build) if as_json else print_build(out, build)
+        state = state_of(ctx)
+        with told_how_to_go_on():
+            build = run_build(state, request)
+        print_json(build) if as_json else print_build(request.place, build)
+        tell_next_of_shard(state, request)
 
     return with_flags(command, task.load_schema_builder(), panel=f"Options of {task.name}")
-
-
-def run_build(
-    state: State, task: Task, *, raw: Path | None, synthetic: int | None, out: Path,
-    image_size: int, workers: int | None, max_skipped: float = 0.001, seed: int = 0,
-    force: bool = False, options: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Make synthetic scenes where asked for, build the store, and return its ``build.json``."""
-    import os
-
-    from nsi_cli.data.build import build_store
-    from nsi_cli.data.store import open_store
-    from nsi_cli.files import told_when_disk_fails
-    from nsi_cli.options import check_options, plain
-    from nsi_cli.plugins.contract import Synthesizer
-
-    raw = raw or out.with_name(out.name + "-raw")
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    builder: Any = check_options(
-        task.load_schema_builder(), options, where=f"nsi build-data {task.name}", raw=raw
-    )
-    _check_place(out, force=force)
-    told = {**plain(builder), "raw": str(raw)}
-    if synthetic is not None:
-        if not isinstance(builder, Synthesizer):
-            raise ConfigError(
-                f"task '{task.name}' cannot make synthetic scenes", "give it raw data with --raw"
-            )
-        told |= {"synthetic": synthetic, "seed": seed}
-        with (
-            told_when_disk_fails(raw, "--raw"),
-            state.progress.stage("render", synthetic) as advance,
-        ):
-            builder.synthesize(synthetic, seed=seed, workers=workers, advance=advance)
-    build_store(
-        builder,
-        task.name,
-        out,
-        image_size=image_size,
-        workers=workers,
-        max_skipped=max_skipped,
-        told=told,
-        progress=state.progress,
-    )
-    return open_store(out).build
-
-
-def _check_place(out: Path, *, force: bool) -> None:
-    """Raise `DataError` where a store would take the place of something else."""
-    from nsi_cli.data.build import is_store
-
-    if is_store(out):
-        if not force:
-            raise DataError(f"there is a store at {out} already", "replace it with --force")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(
-            f"{out} is there already, and is no store", "choose another place with --out"
-        )
-
-
-def print_build(out: Path, build: dict[str, Any]) -> None:
-    """Say what was built: scenes and objects by split, and what was left out."""
-    rows = [
-        (split, f"{told['scenes']:,}", f"{told['objects']:,}", f"{told['dropped_objects']:,}")
-        for split, told in build["splits"].items()
-    ]
-    title = f"{out}: {build['task']}, images of {build['image_size']} × {build['image_size']}"
-    print_table(title, ("split", "scenes", "objects", "dropped"), rows)
-    for item in build["skipped"]:
-        typer.echo(f"skipped: {item['reason']}")

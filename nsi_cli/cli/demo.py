@@ -38,7 +38,8 @@ def demo(
 
 def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     """Run the five stages."""
-    from nsi_cli.cli.build_data import print_build, run_build
+    from nsi_cli.cli.build_steps import BuildRequest, run_build
+    from nsi_cli.cli.build_summary import print_build
     from nsi_cli.cli.evaluate import print_result, run_evaluation
     from nsi_cli.cli.interpret import run_interpretation
     from nsi_cli.cli.train import start_training
@@ -51,10 +52,11 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     flags = [word for name, value in chosen.items() for word in (f"--{name}", value)]
     _show(state, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
           "--seed", seed, "--out", data)  # fmt: skip
-    build = run_build(
-        state, state.catalogue.task(TASK), raw=None, synthetic=count, out=data, image_size=size,
-        workers=None, seed=seed, options=chosen,
+    request = BuildRequest(
+        state.catalogue.task(TASK), data, synthetic=count, image_size=size, seed=seed,
+        options=chosen,
     )  # fmt: skip
+    build = run_build(state, request)
     print_build(data, build)
     _show(state, "train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed,
           "--out", run)  # fmt: skip

@@ -87,7 +87,9 @@ def _flag(item: Declared, panel: str) -> inspect.Parameter:
     if item.default not in ("", None, ()):
         told += default_shown(item.default)
     heading = panel if panel and said.group == "Options" else said.group
-    info = typer.Option(item.flag, help=told, show_default=False, rich_help_panel=heading)
+    # What a file turns on, a flag can turn off.
+    spelt = f"{item.flag}/--no-{item.flag[2:]}" if item.type is bool else item.flag
+    info = typer.Option(spelt, help=told, show_default=False, rich_help_panel=heading)
     return inspect.Parameter(
         item.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -19,9 +18,19 @@ from rich.progress import Progress as RichProgress
 from rich.progress import Task as RichTask
 from rich.text import Text
 
+from nsi_cli.files import readable
 from nsi_cli.progress import SILENT, Advance, Progress
 
 SECONDS_BETWEEN_LINES = 10.0
+BYTES = "B"
+"""The unit of stages that count bytes: they are told in kB, MB, GB."""
+
+
+class _Done(ProgressColumn):
+    """How many items of all are done."""
+
+    def render(self, task: RichTask) -> Text:
+        return Text(_done(task.completed, task.total or 0, task.fields["unit"]), style="green")
 
 
 class _Rate(ProgressColumn):
@@ -30,7 +39,27 @@ class _Rate(ProgressColumn):
     def render(self, task: RichTask) -> Text:
         if not task.speed:
             return Text("")
-        return Text(f"{task.speed:,.0f} {task.fields['unit']}/s", style="dim")
+        return Text(_rate(task.speed, task.fields["unit"]), style="dim")
+
+
+def _done(done: float, total: float, unit: str) -> str:
+    """How many of all; bytes in the unit that suits them all."""
+    if unit != BYTES:
+        return f"{done:.0f}/{total:.0f}"
+    told, name = readable(total).split()
+    return f"{done * float(told) / total if total else 0:.1f}/{told} {name}"
+
+
+def _rate(speed: float, unit: str) -> str:
+    return f"{readable(speed)}/s" if unit == BYTES else f"{speed:,.0f} {unit}/s"
+
+
+def _seconds(count: float) -> str:
+    """A time, to the second or, where it is long, to the minute."""
+    minutes = round(count / 60)
+    if minutes < 10:
+        return f"{count:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class BarProgress(Progress):
@@ -47,7 +76,7 @@ class BarProgress(Progress):
         bar = RichProgress(
             TextColumn("{task.description:<9}"),
             BarColumn(bar_width=10),
-            MofNCompleteColumn(),
+            _Done(),
             _Rate(),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -87,10 +116,12 @@ class LineProgress(Progress):
         def line() -> None:
             seconds = max(time.monotonic() - began, 1e-6)
             rate = (done - first) / seconds
-            left = f", {(total - done) / rate:.0f} s left" if 0 < done < total and rate else ""
+            left = f", {_seconds((total - done) / rate)} left" if done < total and rate > 0 else ""
             told = f"  {now_told}" if now_told else ""
+            items = "" if unit == BYTES else f" {unit}"
             self.note(
-                f"{what}: {done}/{total} {unit} in {seconds:.0f} s, {rate:.0f} {unit}/s{left}{told}"
+                f"{what}: {_done(done, total, unit)}{items} in {_seconds(seconds)}, "
+                f"{_rate(rate, unit)}{left}{told}"
             )
 
         def advance(count: int, told: str = "") -> None:

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nsi_cli.processes import is_first_process
+
 if TYPE_CHECKING:
     from nsi_cli.plugins.catalogue import Catalogue
     from nsi_cli.progress import Progress
@@ -34,10 +36,13 @@ class State:
 
     @cached_property
     def progress(self) -> Progress:
-        """Progress on stderr: bars on a terminal, lines elsewhere, nothing when quiet."""
+        """Progress on stderr: bars on a terminal, lines elsewhere, nothing when quiet.
+
+        Where several processes train together, the first one tells.
+        """
         from nsi_cli.cli.progress import make_progress
 
-        return make_progress(quiet=self.quiet)
+        return make_progress(quiet=self.quiet or not is_first_process())
 
     def command(self, *words: object) -> str:
         """A command to type next, ready for a shell, with the global options that it needs."""

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from nsi_cli.training.trainer import Trainer
 
 
+def _presets_told() -> str:
+    """Called where the annotations are read: once the command is asked for."""
+    from nsi_cli.training.presets import preset_names
+
+    return f"Options from a preset: {', '.join(preset_names())}."
+
+
 @with_flags_of("nsi_cli.training.config:TrainConfig")
 def train(
     ctx: typer.Context,
@@ -28,11 +35,18 @@ def train(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="Options from a YAML file.")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Options from a preset: demo, readme.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help=_presets_told())] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run from its last checkpoint.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run, for more epochs if you say so."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where --resume goes on from: last, best, or a step-… that is kept."
+            + default_shown("last"),
+        ),
     ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the options as YAML, and stop.")
@@ -48,12 +62,17 @@ def train(
     """
     state = state_of(ctx)
     if resume is not None:
-        if preset or config or out or given(options) or print_config or dry_run:
+        flags = given(options)
+        epochs = flags.pop("epochs", None)
+        if preset or config or out or flags or print_config or dry_run:
             raise ConfigError(
-                "--resume goes on with a run as it was", "give it no other option, or start anew"
+                "--resume goes on with a run as it was",
+                "give it no other option than --epochs and --checkpoint, or start anew",
             )
-        resume_training(state, resume)
+        resume_training(state, resume, epochs=epochs, checkpoint=checkpoint or "last")
         return
+    if checkpoint is not None:
+        raise ConfigError("--checkpoint is one of a run's", "name the run with --resume")
     resolved = _resolved(preset, config, given(options))
     if print_config:
         from nsi_cli.options import plain
@@ -81,30 +100,87 @@ def _fresh(task: str) -> Path:
 
 def start_training(state: State, config: TrainConfig, out: Path) -> Run:
     """Train a new run at ``out``."""
-    from nsi_cli.training.run import create_run
+    from nsi_cli.processes import is_first_process
+    from nsi_cli.training.lock import alone
+    from nsi_cli.training.run import Run, create_run
     from nsi_cli.training.trainer import Trainer
 
     prepared = _prepared(state, config)
-    run = create_run(out, config, prepared.store.schema)
+    ranks = prepared.ranks
+    out = Path(ranks.agreed(str(out)))  # its time is not the same on all machines
+    run = Run(out, config, prepared.store.schema)
+    ranks.by_first(lambda: create_run(out, config, run.schema))
     state.progress.note(f"run: {run.path}")
-    _fit(state, Trainer(prepared, run, progress=state.progress), run)
+    with alone(run.path, first=is_first_process()):
+        _fit(state, Trainer(prepared, run, progress=state.progress), run)
     return run
 
 
-def resume_training(state: State, path: Path) -> None:
-    """Go on with a run, or with one that was stopped before its first checkpoint."""
-    from nsi_cli.training.checkpoint import has_checkpoint
+def resume_training(
+    state: State, path: Path, *, epochs: int | None = None, checkpoint: str = "last"
+) -> None:
+    """Go on with a run, for more ``epochs`` where they are given.
+
+    A run that was stopped before its first checkpoint starts from the beginning.
+    """
+    from nsi_cli.processes import is_first_process
+    from nsi_cli.training.lock import alone
     from nsi_cli.training.run import open_run
+
+    run = _with_epochs(open_run(path), epochs)
+    place = run.checkpoint(checkpoint)
+    with alone(run.path, first=is_first_process()):
+        if _finished(run, place):
+            more = state.command("train", "--resume", path, "--epochs", 2 * run.config.epochs)
+            state.progress.note(f"already finished: {run.config.epochs} epochs; train more: {more}")
+            _tell_trained(state, run)
+        else:
+            _resume(state, run, place, extended=epochs is not None)
+
+
+def _with_epochs(run: Run, epochs: int | None) -> Run:
+    """The run with as many epochs; it can only have more than it had."""
+    from dataclasses import replace
+
+    if epochs is not None and epochs < run.config.epochs:
+        raise ConfigError(
+            f"run {run.path} is to train for {run.config.epochs} epochs, more than {epochs}",
+            "leave --epochs out, or ask for more",
+        )
+    return replace(run, config=replace(run.config, epochs=epochs or run.config.epochs))
+
+
+def _finished(run: Run, place: Path) -> bool:
+    """Whether nothing is left to train after the checkpoint at ``place``."""
+    from nsi_cli.training.checkpoint import load_state
+    from nsi_cli.training.rotation import has_checkpoint
+
+    return has_checkpoint(place) and load_state(place)[1].epoch >= run.config.epochs
+
+
+def _resume(state: State, run: Run, place: Path, *, extended: bool) -> None:
+    """Train a run from the checkpoint at ``place``, or anew where it never had a last one."""
+    from nsi_cli.training.checkpoint import go_back
+    from nsi_cli.training.rotation import has_checkpoint
+    from nsi_cli.training.run import write_config
     from nsi_cli.training.trainer import Trainer
 
-    run = open_run(path)
     prepared = _prepared(state, run.config)
     run.check_schema(prepared.store.schema, prepared.store.path)
     trainer = Trainer(prepared, run, progress=state.progress)
-    if has_checkpoint(run.last):
-        trainer.resume()
+    anew = place == run.last and not has_checkpoint(place)
+
+    def ready() -> None:
+        if not anew:
+            go_back(run.last, place)
+        if extended:
+            write_config(run)
+
+    prepared.ranks.by_first(ready)
+    if anew:
+        state.progress.note(f"{run.path} has no checkpoint yet: it starts from the beginning")
     else:
-        state.progress.note(f"{path} has no checkpoint yet: it starts from the beginning")
+        trainer.resume()
     _fit(state, trainer, run)
 
 
@@ -117,8 +193,15 @@ def _fit(state: State, trainer: Trainer, run: Run) -> None:
     except Interrupted as error:
         error.hint = "resume with: " + state.command("train", "--resume", run.path)
         raise
-    typer.echo(f"trained: {run.path}")
-    state.progress.note("next: " + state.command("eval", run.path))
+    _tell_trained(state, run)
+
+
+def _tell_trained(state: State, run: Run) -> None:
+    from nsi_cli.processes import is_first_process
+
+    if is_first_process():
+        typer.echo(f"trained: {run.path}")
+        state.progress.note("next: " + state.command("eval", run.path))
 
 
 def _dry_run(state: State, config: TrainConfig) -> None:
@@ -136,7 +219,7 @@ def _prepared(state: State, config: TrainConfig) -> Prepared:
     from nsi_cli.data.store import open_store
     from nsi_cli.training.prepare import check, prepare
 
-    store = open_store(Path(config.data))
+    store = open_store(Path(config.data), config.task)
     for warning in check(config, store):
         state.progress.note(f"warning: {warning}")
     return prepare(config, task, store)

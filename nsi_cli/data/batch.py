@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from nsi_cli.data.lending import to_send
+
 TensorMap = Callable[[Tensor], Tensor]
+
+SMALL = 1 << 17
+"""Bytes below which a tensor is sent to another process rather than shared with it."""
 
 
 @dataclass(frozen=True)
@@ -29,3 +37,34 @@ class Batch:
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         moved = {name: move(value) for name, value in tensors.items() if value is not None}
         return replace(self, **moved)
+
+    def rows(self, wanted: slice) -> Batch:
+        """Some of the scenes."""
+        return self.map(lambda tensor: tensor[wanted])
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory; torch's loaders look for this method by its name."""
+        return self.map(Tensor.pin_memory)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Small tensors travel between processes in the message itself.
+
+        Torch would share each of them, for which the two processes meet once more.
+        """
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _rebuilt, ({name: _sent(part) for name, part in parts.items()},)
+
+
+def _sent(part: Tensor | None) -> Any:
+    if part is None or part.device.type != "cpu" or part.nbytes >= SMALL:
+        return part if part is None else to_send(part)
+    return part.numpy()
+
+
+def _rebuilt(parts: dict[str, Any]) -> Batch:
+    return Batch(
+        **{
+            name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
+            for name, part in parts.items()
+        }
+    )

@@ -1,45 +1,31 @@
-"""Building a store: raw scenes are loaded by worker processes and streamed to disk in order."""
+"""Building a store: worker processes write images into place, and a killed build goes on."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.data.scene import Scene, resized
-from nsi_cli.data.store import BUILD
-from nsi_cli.data.store_writer import StoreWriter
-from nsi_cli.errors import DataError, NsiError
-from nsi_cli.files import check_room, replacing_folder
-from nsi_cli.plugins.contract import SchemaBuilder, Source
-from nsi_cli.processes import worker_pool
-from nsi_cli.progress import SILENT, Progress
+import numpy as np
+import numpy.typing as npt
 
-CHUNK = 32
-"""Scenes that a worker loads before it hands them over."""
+from nsi_cli.data.build_folder import BuildFolder, build_folder
+from nsi_cli.data.build_parts import Shard
+from nsi_cli.data.build_plan import Plan, make_plan, versions
+from nsi_cli.data.build_work import Job, Kept, Skipped, do_all, load_one
+from nsi_cli.data.store import is_store
+from nsi_cli.data.store_writer import StoreInfo, complete_store
+from nsi_cli.data.vocabulary import Vocabulary, translation
+from nsi_cli.errors import DataError
+from nsi_cli.files import check_room
+from nsi_cli.plugins.contract import SchemaBuilder
+from nsi_cli.progress import SILENT, Progress
 
 TOLD = 5
 """Unreadable scenes that the error of a failed build names."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A scene left out of a store, and why."""
-
-    split: str
-    scene: str
-    reason: str
-    hint: str = ""
-
-
-Loaded = Scene | Skipped
-Work = tuple[str, Sequence[Source]]
 
 
 @dataclass(frozen=True)
@@ -48,55 +34,52 @@ class BuildOptions:
 
     image_size: int = 224
     workers: int = 0
-    max_skipped: float = 0.001
-    told: Mapping[str, Any] = field(default_factory=dict)
+    max_skipped: float = 0.001  # share of unreadable scenes above which the build fails
+    limit: int | None = None  # the first scenes only, so many in all
+    shard: Shard | None = None  # only this part of them
+    vocabulary: Vocabulary | None = None  # of another store, in whose words this one is built
+    told: Mapping[str, Any] = field(default_factory=dict)  # options to record in build.json
 
 
 def build_store(
     builder: SchemaBuilder,
     task: str,
     out: Path,
-    *,
-    image_size: int,
-    workers: int = 0,
-    max_skipped: float = 0.001,
-    told: Mapping[str, Any] | None = None,
+    options: BuildOptions,
     progress: Progress = SILENT,
 ) -> Path:
     """Build the store of ``task`` at ``out`` from what ``builder`` reads, and return its path.
 
-    Scenes that cannot be read are skipped and listed in ``build.json`` with the reason; more
-    than a share of ``max_skipped`` of them fails the build. ``told`` are the options to record.
-    Nothing is at ``out`` before the store is whole, and what was there stays if the build fails.
-    A store at ``out`` is replaced; anything else there, or raw data in it, is refused.
-    Raises `DataError`.
+    A shard is built at `Shard.place` instead. Scenes that cannot be read are skipped and listed
+    in ``build.json`` with the reason; too many of them fail the build. Nothing is there before the
+    store is whole, and what was there stays if the build fails. Where the same build was killed,
+    interrupted or out of disk before, it goes on from there, to the same store. A store is
+    replaced; anything else there, or raw data in it, is refused. With a vocabulary the store takes
+    its schema in place of the builder's own. Raises `DataError`.
     """
-    options = BuildOptions(image_size, workers, max_skipped, told or {})
-    _refuse_to_overwrite(out, builder.raw)
-    schema, found = builder.schema(), builder.splits()
-    splits = {split: sources for split, sources in found.items() if len(sources)}
-    total = sum(map(len, splits.values()))
-    if not total:
-        raise DataError("there are no scenes to build from", "check the raw folder and the splits")
-    _check_room(out, total, image_size)
-    with replacing_folder(out) as folder, StoreWriter(folder, schema, image_size) as writer:
-        for split in splits:
-            writer.add_split(split)
-        skipped: list[Skipped] = []
-        with progress.stage("build", total) as advance:
-            for split, loaded in load_all(builder, splits, options):
-                scenes = [item for item in loaded if isinstance(item, Scene)]
-                skipped += [item for item in loaded if isinstance(item, Skipped)]
-                _check_skipped(skipped, total, max_skipped)
-                if scenes:
-                    writer.add(split, scenes)
-                advance(len(loaded))
-        _check_splits(splits, skipped)
-        writer.finish(task, _record(options, skipped))
+    if options.shard is not None:
+        out = options.shard.place(out)
+    refuse_to_overwrite(out, builder.raw)
+    translate = translation(builder.schema(), options.vocabulary)
+    plan = make_plan(builder, translate, task, options.image_size, options.limit, options.shard)
+    with _told_when_a_worker_is_killed(), build_folder(out, progress) as folder:
+        Building(builder, task, options, plan, folder, progress).run()
     return out
 
 
-def _refuse_to_overwrite(out: Path, raw: Path) -> None:
+@contextmanager
+def _told_when_a_worker_is_killed() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that loads scenes was ended from outside",
+            "if memory was short, load with fewer: --workers 1",
+        ) from error
+
+
+def refuse_to_overwrite(out: Path, raw: Path) -> None:
+    """Raise `DataError` where ``out`` holds anything but a store, or the raw data."""
     if out.is_dir() and any(out.iterdir()) and not is_store(out):
         raise DataError(
             f"{out} holds something that is not a store", "choose another place with --out"
@@ -108,108 +91,112 @@ def _refuse_to_overwrite(out: Path, raw: Path) -> None:
         )
 
 
-def _check_room(out: Path, scenes: int, size: int) -> None:
-    hint = "free some space, or choose another place with --out"
-    check_room(out, scenes * size * size * 3, f"a store of {scenes:,} scenes", hint)
+@dataclass(frozen=True)
+class Building:
+    """One build, in its folder."""
 
+    builder: SchemaBuilder
+    task: str
+    options: BuildOptions
+    plan: Plan
+    folder: BuildFolder
+    progress: Progress
 
-def _record(options: BuildOptions, skipped: list[Skipped]) -> dict[str, Any]:
-    return {
-        "options": {**options.told, "image_size": options.image_size},
-        "versions": _versions(),
-        "skipped": [
-            {"split": item.split, "scene": item.scene, "reason": item.reason} for item in skipped
-        ],
-    }
+    def run(self) -> None:
+        """Do what is not done yet, and make a store of all."""
+        if not self.folder.resume(self.plan.key):
+            self._begin()
+        down = self.folder.journal.down(self.plan.counts)
+        skipped = self._write_missing(down)
+        skipped.sort(key=lambda item: (list(self.plan.counts).index(item.split), item.number))
+        self._check_splits(skipped)
+        self._finish(skipped)
 
+    def _begin(self) -> None:
+        size, counts = self.options.image_size, self.plan.counts
+        if self.folder.under_way:
+            self.progress.note(f"begins anew: {self.folder.path} is of another build")
+        hint = "free some space, or choose another place with --out"
+        needed = self.plan.total * size * size * 3
+        check_room(self.folder.path, needed, f"a store of {self.plan.total:,} scenes", hint)
+        self.folder.begin(self.plan.key, counts, size, masked=self._has_masks())
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("nsi-cli", "numpy", "pillow", "h5py"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    def _has_masks(self) -> bool:
+        """Whether scenes have masks, as the first one tells that can be read."""
+        skipped = []
+        for split, sources in self.plan.sources.items():
+            for number, source in enumerate(sources):
+                scene = load_one(self.builder, self.options.image_size, split, number, source)
+                if not isinstance(scene, Skipped):
+                    return scene.mask is not None
+                skipped.append(scene)
+                self._check_skipped(skipped)
+        return False
 
+    def _write_missing(self, down: Mapping[str, npt.NDArray[np.bool_]]) -> list[Skipped]:
+        """Load and write what is not ``down``; return what was left out."""
+        plan, folder, skipped = self.plan, self.folder, list[Skipped]()
+        size = self.options.image_size
+        job = Job(self.builder, plan.translate, size, folder.rows, folder.places())
+        done = sum(int(there.sum()) for there in down.values())
+        with self.progress.stage("build", plan.total, done=done) as advance:
+            for split, loaded in do_all(job, plan.chunks(down), self.options.workers):
+                folder.add(split, [item for item in loaded if isinstance(item, Kept)])
+                skipped += [item for item in loaded if isinstance(item, Skipped)]
+                self._check_skipped(skipped)
+                advance(len(loaded))
+        folder.save()
+        return skipped
 
-def _check_skipped(skipped: list[Skipped], total: int, most: float) -> None:
-    if len(skipped) <= most * total:
-        return
-    listed = "; ".join(item.reason for item in skipped[:TOLD]) + "; …" * (len(skipped) > TOLD)
-    hint = skipped[0].hint or "mend or remove those scenes"
-    raise DataError(
-        f"{len(skipped)} of {total} scenes cannot be read, more than {most:.1%}: {listed}",
-        f"{hint}; --max-skipped allows more to be left out",
-    )
+    def _check_skipped(self, skipped: list[Skipped]) -> None:
+        total, most = sum(self.plan.whole.values()), self.options.max_skipped
+        if len(skipped) <= most * total:
+            return
+        told = "; ".join(item.reason for item in skipped[:TOLD]) + "; …" * (len(skipped) > TOLD)
+        hint = skipped[0].hint or "mend or remove those scenes"
+        raise DataError(
+            f"{len(skipped)} of {total} scenes cannot be read, more than {most:.1%}: {told}",
+            f"{hint}; --max-skipped allows more to be left out",
+        )
 
+    def _check_splits(self, skipped: list[Skipped]) -> None:
+        """Raise `DataError` where nothing is left of a split; of a shard's, something may be."""
+        for split, count in self.plan.whole.items():
+            lost = [item for item in skipped if item.split == split]
+            if len(lost) == count:
+                raise DataError(
+                    f"no scene of split '{split}' can be read: {lost[0].reason}",
+                    lost[0].hint or "mend those scenes",
+                )
 
-def _check_splits(splits: Mapping[str, Sequence[Source]], skipped: list[Skipped]) -> None:
-    for split, sources in splits.items():
-        lost = [item for item in skipped if item.split == split]
-        if len(lost) == len(sources):
-            raise DataError(
-                f"no scene of split '{split}' can be read: {lost[0].reason}",
-                lost[0].hint or "mend those scenes",
-            )
+    def _finish(self, skipped: list[Skipped]) -> None:
+        """Make a store of what is written."""
+        folder, plan = self.folder, self.plan
+        labels = folder.journal.labels(plan.counts, plan.schema)
+        masked = any(name.startswith("masks/") for name in folder.places())
+        folder.finish(plan.counts, self.options.image_size, masked=masked)
+        info = StoreInfo(self.task, plan.schema, self.options.image_size, masked)
+        complete_store(folder.store, info, labels, self._record(skipped))
 
-
-def load_all(
-    builder: SchemaBuilder, splits: Mapping[str, Sequence[Source]], options: BuildOptions
-) -> Iterator[tuple[str, list[Loaded]]]:
-    """The scenes of all splits at the store's size, chunk by chunk, in order.
-
-    At most three chunks a worker are under way, so memory does not grow with their number.
-    """
-    work = (
-        (split, sources[start : start + CHUNK])
-        for split, sources in splits.items()
-        for start in range(0, len(sources), CHUNK)
-    )
-    load = partial(_load_one, builder, options.image_size)
-    if not options.workers:
-        for split, sources in work:
-            yield split, [load(split, source) for source in sources]
-        return
-    with worker_pool(options.workers, _start, load) as pool:
-        waiting: deque[tuple[str, Future[list[Loaded]]]] = deque()
-        try:
-            for split, sources in work:
-                waiting.append((split, pool.submit(_load_chunk, split, sources)))
-                if len(waiting) >= 3 * options.workers:
-                    first, done = waiting.popleft()
-                    yield first, done.result()
-            yield from ((split, done.result()) for split, done in waiting)
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process that loads scenes was ended from outside",
-                "if memory was short, load with fewer: --workers 1",
-            ) from error
-
-
-_worker: dict[str, Callable[[str, Source], Loaded]] = {}
-
-
-def _start(load: Callable[[str, Source], Loaded]) -> None:
-    """Prepare a worker: the builder comes once, not with every chunk."""
-    _worker["load"] = load
-
-
-def _load_chunk(split: str, sources: Sequence[Source]) -> list[Loaded]:
-    return [_worker["load"](split, source) for source in sources]
-
-
-def _load_one(builder: SchemaBuilder, size: int, split: str, source: Source) -> Loaded:
-    try:
-        return resized(builder.load(source), size)
-    except NsiError as error:
-        reason, hint = error.message, error.hint
-    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, EOFError) as error:
-        reason, hint = f"{type(error).__name__}: {error}", ""
-    name, reason = str(source), " ".join(reason.split())
-    return Skipped(split, name, reason if name in reason else f"{name}: {reason}", hint)
-
-
-def is_store(path: Path) -> bool:
-    """Whether a whole store is at ``path``."""
-    return (path / BUILD).is_file()
+    def _record(self, skipped: list[Skipped]) -> dict[str, Any]:
+        options, shard = self.options, self.options.shard
+        told = {**options.told, "image_size": options.image_size}
+        if options.limit is not None:
+            told["limit"] = options.limit
+        record: dict[str, Any] = {
+            "options": told,
+            "versions": versions(),
+            "skipped": [
+                {"split": item.split, "scene": item.scene, "reason": item.reason}
+                for item in skipped
+            ],
+            **self.plan.translate.record(),
+        }
+        if shard is not None:
+            record["shard"] = {
+                "index": shard.index,
+                "of": shard.of,
+                "build": self.plan.key,
+                "max_skipped": options.max_skipped,
+            }
+        return record

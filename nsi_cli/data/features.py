@@ -1,13 +1,9 @@
-"""The feature cache: what a frozen backbone makes of each image, computed once."""
+"""The feature cache: what a frozen backbone makes of each image, kept on the disk."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,48 +13,76 @@ import numpy.typing as npt
 
 from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
-from nsi_cli.files import check_room, held, read_json, replacing, told_when_disk_fails, write_json
-from nsi_cli.progress import SILENT, Advance, Progress
+from nsi_cli.files import check_room, read_json
 
-Encode = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float16]]
-"""Images (n, S, S, 3) uint8 to features (n, N, C) float16."""
-
-CHUNK = 64
-"""Images that are encoded at once."""
-
-SAVED_EVERY = 16
-"""Chunks after which an interrupted filling need not start from before."""
+FLAG = "--feature-cache DIR"
 
 _INDEX = "features.json"
-_FLAG = "--feature-cache DIR"
 
 
-@dataclass
+@dataclass(frozen=True)
 class FeatureCache:
-    """Features of whole splits in float16, one memory-mapped array (n, N, C) a split."""
+    """Features of whole splits in float16, an ``npy`` file of an array (n, N, C) for each."""
 
     folder: Path
     tokens: int
     channels: int
-    _maps: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    backbone: str  # its fingerprint
 
     def read(self, split: str, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
-        """The features (n, N, C) float16 of the scenes at ``index``."""
-        if split not in self._maps:
-            path = self.folder / f"{split}.npy"
-            self._maps[split] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return np.asarray(self._maps[split][index])
+        """The features (n, N, C) float16 of the scenes at ``index``, in that order.
+
+        Plain reads of whole scenes, in the order they lie in: through a memory map, the disk
+        would be read a few pages at a time. Raises `DataError` where the file is damaged.
+        """
+        rows = np.empty((len(index), self.tokens, self.channels), np.float16)
+        with self.path(split).open("rb") as file:
+            start = _rows_start(file)
+            for place in np.argsort(index, kind="stable"):
+                row = rows[place]
+                file.seek(start + int(index[place]) * row.nbytes)
+                if file.readinto(memoryview(row).cast("B")) != row.nbytes:
+                    raise DataError(
+                        f"feature cache {self.path(split)} is damaged: it ends too early",
+                        f"remove {self.folder}; it is computed again",
+                    )
+        return rows
+
+    def path(self, split: str) -> Path:
+        """Where the split's features lie once they are complete."""
+        return self.folder / f"{split}.npy"
 
     def has(self, split: str) -> bool:
         """Whether the split's features are complete."""
-        return (self.folder / f"{split}.npy").is_file()
+        return self.path(split).is_file()
 
     def bytes_of(self, scenes: int) -> int:
         """How many bytes the features of so many scenes take."""
         return 2 * scenes * self.tokens * self.channels
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}
+    def header(self, scenes: int) -> bytes:
+        """What the file of so many scenes begins with."""
+        buffer = BytesIO()
+        shape = (scenes, self.tokens, self.channels)
+        form = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(buffer, form)
+        return buffer.getvalue()
+
+    @property
+    def index(self) -> Path:
+        """The file that tells what the cache is of."""
+        return self.folder / _INDEX
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What that file says."""
+        return {"tokens": self.tokens, "channels": self.channels, "backbone": self.backbone}
+
+
+def _rows_start(file: BinaryIO) -> int:
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+    return file.tell()
 
 
 def cache_for(
@@ -66,17 +90,17 @@ def cache_for(
 ) -> FeatureCache:
     """The cache of a store's images under a backbone; its folder's name is the hash of both.
 
-    ``backbone`` is the backbone's fingerprint. The cache lies within the store unless ``root``
-    says otherwise.
+    ``backbone`` is the backbone's fingerprint: its name, weights, image size and precision. The
+    images' hash tells how they were cropped and resized. The cache lies within the store unless
+    ``root`` says otherwise. Raises `DataError` where another one lies there.
     """
     key = hashlib.sha256(f"{store.fingerprint} {backbone}".encode()).hexdigest()[:16]
-    folder = (root or store.path / "features") / key
-    told = {"tokens": tokens, "channels": channels, "backbone": backbone}
-    if (folder / _INDEX).is_file():
-        hint = f"remove {folder}; it is computed again"
-        if read_json(folder / _INDEX, "feature cache", hint) != told:
-            raise DataError(f"feature cache {folder} belongs to another backbone", hint)
-    return FeatureCache(folder, tokens, channels)
+    cache = FeatureCache((root or store.path / "features") / key, tokens, channels, backbone)
+    if cache.index.is_file():
+        hint = f"remove {cache.folder}; it is computed again"
+        if read_json(cache.index, "feature cache", hint) != cache.told:
+            raise DataError(f"feature cache {cache.folder} belongs to another backbone", hint)
+    return cache
 
 
 def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
@@ -89,111 +113,5 @@ def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
 
 def room_for(cache: FeatureCache, store: Store, splits: list[str]) -> None:
     """Raise `DataError` where the disk has too little room for what the cache lacks."""
-    hint = f"give it another place with {_FLAG}, or train with --feature-cache off"
+    hint = f"give it another place with {FLAG}, or train with --feature-cache off"
     check_room(cache.folder, size_of(store, splits, cache), "the feature cache", hint)
-
-
-def fill(
-    cache: FeatureCache,
-    store: Store,
-    splits: list[str],
-    encode: Encode,
-    *,
-    backbone: str,
-    progress: Progress = SILENT,
-) -> None:
-    """Compute what the cache lacks of these splits, continuing where it was interrupted.
-
-    Where another process fills the same cache, wait for it. Raises `DataError` where the disk
-    has too little room, before anything is written.
-    """
-    if all(map(cache.has, splits)):
-        return
-    room_for(cache, store, splits)
-    with told_when_disk_fails(cache.folder, _FLAG):
-        cache.folder.mkdir(parents=True, exist_ok=True)
-    with held(
-        cache.folder / ".lock",
-        waiting=lambda: progress.note("another process computes these features; waiting for it"),
-    ):
-        told = {"tokens": cache.tokens, "channels": cache.channels, "backbone": backbone}
-        write_json(cache.folder / _INDEX, told)
-        missing = [split for split in splits if not cache.has(split)]
-        with progress.stage("features", sum(map(store.count, missing))) as advance:
-            for split in missing:
-                _fill_split(cache, store, split, encode, advance)
-
-
-def _fill_split(
-    cache: FeatureCache, store: Store, split: str, encode: Encode, advance: Advance
-) -> None:
-    """Fill one split's array; a text file beside it tells how many rows are safely down."""
-    count = store.count(split)
-    part, down = cache.folder / f"{split}.part", cache.folder / f"{split}.rows"
-    header = _header((count, cache.tokens, cache.channels))
-    done = _rows_down(part, down)
-    with told_when_disk_fails(part, _FLAG), part.open("r+b" if done else "wb") as file:
-        if not done:
-            _reserve(file, part, len(header) + cache.bytes_of(count))
-            file.write(header)
-        file.seek(len(header) + cache.bytes_of(done))
-        advance(done)
-        try:
-            for start in range(done, count, CHUNK):
-                index = np.arange(start, min(start + CHUNK, count))
-                features = np.ascontiguousarray(encode(store.images(split, index)), np.float16)
-                if features.shape != (len(index), cache.tokens, cache.channels):
-                    raise ValueError(f"features of shape {features.shape} do not fit {cache}")
-                file.write(features.tobytes())
-                done = start + len(index)
-                advance(len(index))
-                if (start // CHUNK) % SAVED_EVERY == SAVED_EVERY - 1:
-                    _save(file, down, done)
-        except BaseException:
-            with suppress(OSError, DataError):  # on a full disk this fails as well
-                _save(file, down, done)
-            raise
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, cache.folder / f"{split}.npy")
-    down.unlink(missing_ok=True)
-
-
-def _header(shape: tuple[int, int, int]) -> bytes:
-    """What an ``npy`` file of float16 begins with.
-
-    The array is written as a plain file and not through a memory map, for which a full disk is
-    the end of the process.
-    """
-    buffer = BytesIO()
-    form = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(buffer, form)
-    return buffer.getvalue()
-
-
-def _rows_down(part: Path, down: Path) -> int:
-    if not part.is_file():
-        return 0
-    try:
-        return int(down.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _reserve(file: BinaryIO, part: Path, size: int) -> None:
-    """Take the space that the file will need now, and leave no file where there is too little."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):  # the file system cannot
-                return
-            part.unlink()
-            raise
-
-
-def _save(file: BinaryIO, down: Path, done: int) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    with replacing(down) as beside:
-        beside.write_text(str(done))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from nsi_cli.data.batch import Batch
 from nsi_cli.data.features import FeatureCache
+from nsi_cli.data.lending import Lender
 from nsi_cli.data.store import Store
+from nsi_cli.processes import begin_worker
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,20 @@ class LoaderOptions:
     seed: int = 0
     epoch: int = 0
     start: int = 0  # batches of the epoch to leave out, for a resumed run
+    part: tuple[int, int] = (0, 1)  # process r of n reads the r-th of n parts of every batch
     images: bool = True
     masks: bool = False
     features: FeatureCache | None = None
     pin_memory: bool = False
+
+
+def part_of(size: int, part: tuple[int, int]) -> range:
+    """The places of a batch of ``size`` scenes that process ``part`` = (r, n) holds.
+
+    The n parts lie one after the other, lose nothing, and differ by one scene at most.
+    """
+    rank, count = part
+    return range(rank * size // count, (rank + 1) * size // count)
 
 
 class BatchDataset(Dataset[Batch]):
@@ -39,25 +51,36 @@ class BatchDataset(Dataset[Batch]):
     def __init__(self, store: Store, split: str, options: LoaderOptions) -> None:
         self._store, self._split, self._options = store, split, options
         self._primitives, self._lengths = store.primitives(split)
+        self._lender = Lender()
 
     def __getitem__(self, index: npt.NDArray[np.int64]) -> Batch:
         options, split = self._options, self._split
         slots = np.arange(self._primitives.shape[1])
-        images = self._store.images(split, index) if options.images else None
+        images = self._images(index) if options.images else None
         masks = self._store.masks(split, index) if options.masks else None
         features = options.features.read(split, index) if options.features else None
         return Batch(
             index=torch.from_numpy(index),
             primitives=torch.from_numpy(self._primitives[index]),
             present=torch.from_numpy(slots[None] < self._lengths[index][:, None]),
-            images=None if images is None else torch.from_numpy(images.transpose(0, 3, 1, 2)),
+            images=images,
             masks=None if masks is None else torch.from_numpy(masks),
             features=None if features is None else torch.from_numpy(features),
         )
 
+    def _images(self, index: npt.NDArray[np.int64]) -> Tensor:
+        """Images (B, 3, S, S) uint8; a worker reads them to where its parent can see them."""
+        axes = (0, 3, 1, 2)
+        if get_worker_info() is None:
+            return torch.from_numpy(self._store.images(self._split, index)).permute(axes)
+        size = self._store.image_size
+        array, images = self._lender.lend((len(index), size, size, 3), axes)
+        self._store.images(self._split, index, into=array)
+        return images
+
 
 class EpochBatches(Sampler[npt.NDArray[np.int64]]):
-    """The scene indices of each batch of one epoch."""
+    """The scene indices of each batch of one epoch: of this process's part of it."""
 
     def __init__(self, count: int, options: LoaderOptions) -> None:
         self._count, self._options = count, options
@@ -75,7 +98,9 @@ class EpochBatches(Sampler[npt.NDArray[np.int64]]):
             order = np.random.default_rng([options.seed, options.epoch]).permutation(self._count)
         size = min(options.batch_size, self._count)
         for place in range(options.start, options.start + len(self)):
-            yield order[place * size : (place + 1) * size]
+            whole = order[place * size : (place + 1) * size]
+            own = part_of(len(whole), options.part)
+            yield whole[own.start : own.stop]
 
 
 def make_dataloader(store: Store, split: str, options: LoaderOptions) -> DataLoader[Batch]:
@@ -90,10 +115,10 @@ def make_dataloader(store: Store, split: str, options: LoaderOptions) -> DataLoa
         batch_size=None,
         num_workers=options.workers,
         pin_memory=options.pin_memory,
-        worker_init_fn=_leave_interruptions_to_the_parent,
+        worker_init_fn=_begin,
     )
 
 
-def _leave_interruptions_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the parent still needs its workers to save."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin(number: int) -> None:
+    """Prepare a worker. Of itself, torch's would wait for ever to hand a killed parent a batch."""
+    begin_worker()

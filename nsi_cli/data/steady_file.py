@@ -11,14 +11,14 @@ from typing import Any
 
 
 class SteadyFile:
-    """A new binary file, in the shape that ``h5py.File`` takes, whose writes never raise.
+    """A binary file, in the shape that ``h5py.File`` takes, whose writes never raise.
 
     The first refusal of the operating system is kept, and everything after it is dropped; `check`
-    raises it.
+    raises it. A ``new`` file takes the place of one that was there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
+    def __init__(self, path: Path, *, new: bool = True) -> None:
+        self._file = path.open("w+b" if new else "r+b", buffering=0)
         self._error: OSError | None = None
 
     def check(self) -> None:

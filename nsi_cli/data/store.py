@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
+from nsi_cli.data.store_images import Rows, read_ids, read_rows, rows_of
 from nsi_cli.errors import DataError
 from nsi_cli.files import read_json
 from nsi_cli.schema import Schema
@@ -19,25 +19,34 @@ from nsi_cli.schema import Schema
 BUILD = "build.json"
 SCHEMA = "schema.json"
 IMAGES = "images.h5"
-FORMAT = 1
+FORMAT = 2
 
 Index = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The file of images, and where its rows lie.
+
+    It is read by place, so processes and threads may share it.
+    """
+
+    file: FileIO
+    rows: dict[str, Rows]
 
 
 @dataclass
 class Store:
     """A built dataset: images, masks, primitives and ids by split; made with `open_store`.
 
-    Picklable: the HDF5 file is opened on first use in each process, since its handle survives
-    neither a fork nor pickling.
+    Picklable, and safe to use after a fork: the file of images is opened on first use.
     """
 
     path: Path
     schema: Schema
     build: dict[str, Any]
-    _handle: h5py.File | None = field(default=None, repr=False, compare=False)
-    _process: int = field(default=-1, repr=False, compare=False)
+    _opened: _Opened | None = field(default=None, repr=False, compare=False)
 
     @property
     def task(self) -> str:
@@ -75,17 +84,23 @@ class Store:
     def ids(self, split: str) -> list[str]:
         """The ids of a split's scenes, in order."""
         self.count(split)
-        return [item.decode() for item in self._file["ids"][split][()]]
+        try:
+            return read_ids(self.path / IMAGES, split)
+        except OSError as error:
+            raise self._unreadable(error) from error
 
-    def images(self, split: str, index: npt.ArrayLike) -> Bytes:
-        """The images (n, S, S, 3) uint8 of the scenes at ``index`` (n,), in that order."""
+    def images(self, split: str, index: npt.ArrayLike, into: Bytes | None = None) -> Bytes:
+        """The images (n, S, S, 3) uint8 of the scenes at ``index`` (n,), in that order.
+
+        They are read ``into`` an array of their shape where one is given.
+        """
         self.count(split)
-        return _rows(self._file[split], np.asarray(index))
+        return self._rows(split, index, into)
 
     def masks(self, split: str, index: npt.ArrayLike) -> Bytes | None:
         """The masks (n, S, S) uint8 of the scenes at ``index``; None where there are none."""
         self.count(split)
-        return _rows(self._file["masks"][split], np.asarray(index)) if self.has_masks else None
+        return self._rows(f"masks/{split}", index) if self.has_masks else None
 
     def primitives(self, split: str) -> tuple[npt.NDArray[np.float32], Index]:
         """The split's primitives (n, T, width), zero-padded, and their counts (n,)."""
@@ -94,38 +109,45 @@ class Store:
         lengths = np.load(self.path / f"{split}_lengths.npy", allow_pickle=False)
         return labels, lengths
 
-    @property
-    def _file(self) -> h5py.File:
-        if self._handle is None or self._process != os.getpid():
+    def _rows(self, name: str, index: npt.ArrayLike, into: Bytes | None = None) -> Bytes:
+        opened = self._open()
+        numbers = np.asarray(index).astype(np.int64, copy=False)
+        try:
+            return read_rows(opened.file.fileno(), opened.rows[name], numbers, into)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _open(self) -> _Opened:
+        if self._opened is None:
+            path = self.path / IMAGES
             try:
-                # Nobody writes to a store, so no lock is needed; some file systems have none.
-                self._handle = h5py.File(self.path / IMAGES, "r", locking=False)
+                self._opened = _Opened(FileIO(path), rows_of(path))
             except OSError as error:
-                told = " ".join(str(error).split())
-                raise DataError(
-                    f"store {self.path}: {IMAGES} cannot be read: {told}", "build the store again"
-                ) from error
-            self._process = os.getpid()
-        return self._handle
+                raise self._unreadable(error) from error
+        return self._opened
+
+    def _unreadable(self, error: OSError) -> DataError:
+        told = " ".join(str(error).split())
+        return DataError(
+            f"store {self.path}: {IMAGES} cannot be read: {told}", "build the store again"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handle": None, "_process": -1}
+        return {**self.__dict__, "_opened": None}
 
 
-def _rows(dataset: h5py.Dataset, index: Index) -> Bytes:
-    """Rows of a dataset in any order and with repeats, through one sorted read."""
-    places, back = np.unique(index.astype(np.int64, copy=False), return_inverse=True)
-    if len(places) and places[-1] - places[0] + 1 == len(places):
-        rows = dataset[places[0] : places[-1] + 1]
-    else:
-        rows = dataset[places]
-    return np.asarray(rows)[back]
+def is_store(path: Path) -> bool:
+    """Whether a whole store is at ``path``."""
+    return (path / BUILD).is_file()
 
 
-def open_store(path: Path) -> Store:
-    """Open a store. Raises `DataError` where there is no whole one."""
-    hint = f"build it: nsi build-data TASK --out {path}"
-    if not (path / BUILD).is_file():
+def open_store(path: Path, task: str = "TASK") -> Store:
+    """Open a store. Raises `DataError` where there is no whole one.
+
+    ``task``, where it is known, goes into the hint at how to build it.
+    """
+    hint = f"build it: nsi build-data {task} --out {path}"
+    if not is_store(path):
         raise DataError(f"no store at {path}", hint)
     build = read_json(path / BUILD, "store", hint)
     if not isinstance(build, dict) or build.get("format") != FORMAT:

@@ -25,6 +25,7 @@ class SplitEmbeddings:
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self.alignment = "max"  # how the split's primitives pick slots
 
     def add(self, findings: Findings) -> None:
         """Keep the embeddings of a batch. Raises `NsiError` where one is not finite."""
@@ -39,6 +40,7 @@ class SplitEmbeddings:
             torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in arrays
         )
         self._parts.append((index, slots, primitives_, present))
+        self.alignment = findings.alignment
 
     def __len__(self) -> int:
         return sum(len(part[0]) for part in self._parts)
@@ -65,7 +67,12 @@ class SplitEmbeddings:
 
     def scores(self, images: Places, schemas: Places) -> Tensor:
         """S_ij of some of the images with some of the schemas, by their rows here."""
-        return score_matrix(self.slots[images], self.primitives[schemas], self.present[schemas])
+        return self.scores_of(self.slots[images], schemas)
+
+    def scores_of(self, slots: Tensor, schemas: Places) -> Tensor:
+        """S_ij of any images' slot embeddings (B, K, E) with some of the schemas."""
+        primitives, present = self.primitives[schemas], self.present[schemas]
+        return score_matrix(slots, primitives, present, alignment=self.alignment)
 
     def _joined(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if len(self._parts) > 1:

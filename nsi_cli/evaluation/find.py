@@ -34,7 +34,9 @@ def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor |
     with _at_rest(model):
         features = features_of(moved, backbone)
         output = model(features, moved.primitives, moved.present, _to(noise, features.device))
-        alignment = align(output.image.embeddings, output.primitives)
+        alignment = align(
+            output.image.embeddings, output.primitives, moved.present, alignment=model.alignment
+        )
     grid = _grid(backbone, features.shape[1])
     return Findings(
         index=batch.index.cpu().numpy(),
@@ -49,6 +51,7 @@ def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor |
         true_masks=None if batch.masks is None else batch.masks.cpu().numpy(),
         tokens=_tokens(backbone, features),
         images=None if batch.images is None else batch.images.permute(0, 2, 3, 1).cpu().numpy(),
+        alignment=model.alignment,
     )
 
 
@@ -76,6 +79,7 @@ def find_images(
         aligned_slot=np.zeros((count, 0), np.int64),
         aligned_score=np.zeros((count, 0), np.float32),
         images=images,
+        alignment=model.alignment,
     )
 
 

@@ -22,7 +22,8 @@ Bytes = npt.NDArray[np.uint8]
 class Findings:
     """A model's view of B scenes, beside what is true of them.
 
-    ``aligned_slot`` and ``aligned_score`` mean something only where ``present`` is true.
+    ``aligned_slot`` and ``aligned_score`` mean something only where ``present`` is true; a
+    primitive that no slot is left for has slot −1.
     """
 
     index: Ints  # (B,), the place of each scene in its split
@@ -37,6 +38,7 @@ class Findings:
     true_masks: Bytes | None = None  # (B, S, S), 0 the background, i the object of row i − 1
     tokens: Floats | None = None  # (B, h, w, C'), appearance features without position
     images: Bytes | None = None  # (B, S, S, 3)
+    alignment: str = "max"  # how primitives pick slots; see `nsi_cli.models.alignment`
 
     def __len__(self) -> int:
         return len(self.index)
@@ -46,7 +48,7 @@ class Findings:
         picked: dict[str, Any] = {
             field.name: value[list(rows)]
             for field in fields(self)
-            if (value := getattr(self, field.name)) is not None
+            if isinstance(value := getattr(self, field.name), np.ndarray)
         }
         return replace(self, **picked)
 

@@ -17,7 +17,8 @@ class Grounding:
 
     Pointing: the peak of the slot's mask lies inside the object. IoU: the slot's segment with
     the object's mask. Slot masks where the model has a decoder, attention masks otherwise; mean
-    over objects, intervals over scenes. Objects without a visible pixel do not count.
+    over objects, intervals over scenes. Objects without a visible pixel do not count; one that
+    no slot was left for is missed.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -37,7 +38,7 @@ class Grounding:
             overlap_ratios(overlap)[:, 1 : visible.shape[1] + 1],
             findings.aligned_slot[..., None],
             axis=2,
-        )[..., 0]
+        )[..., 0] * (findings.aligned_slot >= 0)
         for seen, hits, ious in zip(visible, inside, ratios, strict=True):
             self._scenes.append((int(seen.sum()), float(hits[seen].sum()), float(ious[seen].sum())))
 
@@ -83,4 +84,4 @@ def peaks_inside(findings: Findings) -> npt.NDArray[np.bool_]:
     scene = np.arange(len(findings))[:, None]
     there = findings.true_masks[scene, aligned[..., 0], aligned[..., 1]]  # (B, T)
     numbers = np.arange(1, findings.present.shape[1] + 1)
-    return np.asarray(findings.present & (there == numbers))
+    return np.asarray(findings.present & (there == numbers) & (findings.aligned_slot >= 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,7 +52,8 @@ class Properties:
     - continuous, ``percentile``: the mean share of `DRAWS` values, drawn uniformly between the
       property's bounds, that score below the true one. Chance is ½.
 
-    A primitive whose value is missing is left out of that property.
+    A primitive whose value is missing is left out of that property, one without a slot of all.
+    Properties that the encoder does not see (``without``) have no measure: all values fit alike.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Properties:
         *,
         seed: int = 0,
         most: int = MOST_PRIMITIVES,
+        without: Sequence[str] = (),
     ) -> None:
         self._schema, self._encode, self._seed, self._most = schema, encode_primitives, seed, most
+        self._seen = [item for item in schema.properties if item.name not in without]
         self._sample: _Sample | None = None
 
     def update(self, findings: Findings) -> None:
@@ -83,8 +86,7 @@ class Properties:
         generator = np.random.default_rng(self._seed)
         return {
             "properties": {
-                item.name: self._read(item, self._encode, generator)
-                for item in self._schema.properties
+                item.name: self._read(item, self._encode, generator) for item in self._seen
             }
         }
 
@@ -115,7 +117,7 @@ class Properties:
 
 
 def _primitives_of(findings: Findings, seed: int) -> _Sample:
-    scene, place = np.nonzero(findings.present)
+    scene, place = np.nonzero(findings.present & (findings.aligned_slot >= 0))
     slot = findings.aligned_slot[scene, place]
     return _Sample(
         order=_random_order(findings, seed)[scene, place],

@@ -38,6 +38,7 @@ class Setting:
     encode_primitives: EncodePrimitives | None = None
     seed: int = 0
     device: str = "cpu"
+    without: Sequence[str] = ()
 
 
 METRICS: dict[str, Callable[[Setting], Metric]] = {
@@ -46,7 +47,7 @@ METRICS: dict[str, Callable[[Setting], Metric]] = {
     "segmentation": lambda setting: Segmentation(seed=setting.seed),
     "kmeans": lambda setting: KMeansSegmentation(seed=setting.seed),
     "properties": lambda setting: Properties(
-        setting.schema, setting.encode_primitives, seed=setting.seed
+        setting.schema, setting.encode_primitives, seed=setting.seed, without=setting.without
     ),
 }
 
@@ -61,15 +62,17 @@ def evaluate(
     encode_primitives: EncodePrimitives | None = None,
     seed: int = 0,
     device: str = "cpu",
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run the metrics, all of `METRICS` if none are named, over the findings of a split.
 
     ``encode_primitives`` is what the properties metric swaps values with
     (`nsi_cli.evaluation.find.primitives_encoder`); without it ``properties`` stays empty.
-    ``seed`` draws the bootstrap and the samples; ``device`` is where retrieval is scored. Raises
-    `ConfigError` for an unknown metric and `DataError` for findings without a scene.
+    ``seed`` draws the bootstrap and the samples; ``device`` is where retrieval is scored;
+    ``without`` names properties that the model does not see. Raises `ConfigError` for an unknown
+    metric and `DataError` for findings without a scene.
     """
-    setting = Setting(schema, encode_primitives, seed, device)
+    setting = Setting(schema, encode_primitives, seed, device, without)
     chosen = [_known(name)(setting) for name in (METRICS if metrics is None else metrics)]
     scenes = 0
     for batch in findings:

@@ -43,13 +43,13 @@ class MaskPictures:
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """A primitive of the scene and the slot it is aligned with."""
+    """A primitive of the scene and the slot it is aligned with, None where none was left."""
 
     told: Told
-    slot: int
+    slot: int | None
     score: float
     bar: float  # the score as a percentage of the scene's best
-    crop: tuple[float, float, float]  # zoom, left and top in percent, of the slot's region
+    crop: tuple[float, float, float] | None  # zoom, left and top in percent, of the slot's region
     shared: bool  # another primitive picked the same slot
     visible: bool
     inside: bool | None  # the peak lies on the object; None where nobody knows
@@ -148,11 +148,14 @@ class CardMaker:
         ]
 
     def _objects_of(self, row: int, own: Counter[tuple[str, ...]]) -> list[tuple[Told, bool]]:
-        """The objects of a scene, each marked where the query has one of the same words."""
+        """The objects of a scene, each marked where the query has one of the same words.
+
+        One of which a word is missing is like no other.
+        """
         left, told = own.copy(), []
         for primitive in self.collected.primitives[row][self.collected.present[row]]:
             object_ = tell(self.schema, primitive)
-            alike = bool(object_.words) and left[object_.words] > 0
+            alike = object_.known and bool(object_.words) and left[object_.words] > 0
             left[object_.words] -= alike
             told.append((object_, alike))
         return told
@@ -194,7 +197,7 @@ def _truth(findings: Findings) -> str | None:
     if findings.true_masks is None:
         return None
     slots = findings.aligned_slot[0].tolist()
-    there = findings.present[0].tolist()
+    there = (findings.present & (findings.aligned_slot >= 0))[0].tolist()
     return truth_uri(
         findings.true_masks[0],
         [slot if seen else None for slot, seen in zip(slots, there, strict=True)],
@@ -204,6 +207,7 @@ def _truth(findings: Findings) -> str | None:
 def _objects(findings: Findings, schema: Schema, size: int) -> list[ObjectRow]:
     places = np.flatnonzero(findings.present[0])
     slots, scores = findings.aligned_slot[0], findings.aligned_score[0]
+    has_slot = slots >= 0
     known = findings.true_masks is not None
     visible, inside = visible_objects(findings)[0], peaks_inside(findings)[0]
     overlap = findings.overlap(findings.masks_name)
@@ -214,14 +218,16 @@ def _objects(findings: Findings, schema: Schema, size: int) -> list[ObjectRow]:
     return [
         ObjectRow(
             told=tell(schema, findings.primitives[0, place]),
-            slot=int(slots[place]),
+            slot=int(slots[place]) if has_slot[place] else None,
             score=float(scores[place]),
             bar=max(0.0, 100 * float(scores[place]) / best),
-            crop=_crop(_around_peak(large[slots[place]])),
-            shared=picked[int(slots[place])] > 1,
+            crop=_crop(_around_peak(large[slots[place]])) if has_slot[place] else None,
+            shared=bool(has_slot[place]) and picked[int(slots[place])] > 1,
             visible=bool(visible[place]) or not known,
             inside=bool(inside[place]) if known else None,
-            iou=None if ious is None else float(ious[place + 1, slots[place]]),
+            iou=float(ious[place + 1, slots[place]])
+            if ious is not None and has_slot[place]
+            else None,
         )
         for place in places
     ]

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 
 from nsi_cli.interpretation.collect import Collected
-from nsi_cli.models.alignment import score_matrix
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def schemas_for_image(
     """The schemas that fit slot embeddings (K, E) best."""
     part = collected.embeddings
     query = torch.from_numpy(slots)[None].to(part.slots.device)
-    return _ranking(score_matrix(query, part.primitives, part.present)[0], top, own)
+    return _ranking(part.scores_of(query, slice(None))[0], top, own)
 
 
 def images_for_schema(collected: Collected, own: int, top: int) -> Ranking:

@@ -17,6 +17,7 @@ class Told:
 
     words: tuple[str, ...]
     numbers: tuple[tuple[str, str], ...]
+    known: bool = True  # no word is missing
 
     @property
     def line(self) -> str:
@@ -39,4 +40,5 @@ def tell(schema: Schema, primitive: npt.NDArray[np.float32]) -> Told:
             numbers.append((item.name, said(value)))
         else:
             words.append(f"unknown {item.name}" if value is None else said(value))
-    return Told(tuple(words), tuple(numbers))
+    known = all(values[item.name] is not None for item in schema.categorical)
+    return Told(tuple(words), tuple(numbers), known)

@@ -9,41 +9,74 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nsi_cli.errors import NsiError
+from nsi_cli.models.assignment import assign
 from nsi_cli.models.layers import check_shape, precise
 
 _MOST_PRODUCTS = 2**24
 """Dot products held at once where no gradient is wanted: 64 MiB of float32."""
 
 
+HUNGARIAN = "hungarian"
+"""The alignment that gives no two primitives one slot; any other is each one's best slot."""
+
+
 @dataclass(frozen=True)
 class Alignment:
-    """For each primitive of B scenes its best slot."""
+    """For each primitive of B scenes its slot, and the score with it.
+
+    Where each has a slot of its own, one that got none has slot −1 and score 0.
+    """
 
     slot: Tensor  # (B, T) int64
     score: Tensor  # (B, T)
 
 
-def align(slot_embeddings: Tensor, primitive_embeddings: Tensor) -> Alignment:
+def align(
+    slot_embeddings: Tensor,
+    primitive_embeddings: Tensor,
+    present: Tensor | None = None,
+    *,
+    alignment: str = "max",
+) -> Alignment:
     """Slots (B, K, E) and primitives (B, T, E) of the same scenes → `Alignment`.
 
-    The score is the raw dot product.
+    The score is the raw dot product. ``alignment`` is max, each primitive's best slot, or
+    hungarian, a slot of its own for each ``present`` (B, T) one, all where it is left out.
     """
     with torch.autocast(slot_embeddings.device.type, enabled=False):
         products = torch.einsum(
             "bke,bte->bkt", precise(slot_embeddings), precise(primitive_embeddings)
         )
-        score, slot = products.max(1)
-    return Alignment(slot, score)
+        if alignment != HUNGARIAN:
+            score, slot = products.max(1)
+            return Alignment(slot, score)
+        if present is None:
+            present = torch.ones_like(products[:, 0], dtype=torch.bool)
+        slot = assign(products, present)
+        return Alignment(slot, _chosen(products, slot))
+
+
+def _chosen(products: Tensor, slot: Tensor) -> Tensor:
+    """The product (…, T) of each primitive with its slot, out of (…, K, T); 0 without a slot."""
+    found = products.gather(-2, slot.clamp(min=0).unsqueeze(-2)).squeeze(-2)
+    return found.masked_fill(slot < 0, 0.0)
 
 
 def score_matrix(
-    slots: Tensor, primitives: Tensor, present: Tensor, *, chunk: int | None = None
+    slots: Tensor,
+    primitives: Tensor,
+    present: Tensor,
+    *,
+    alignment: str = "max",
+    chunk: int | None = None,
 ) -> Tensor:
     """How well each image fits each scene: S_ij = Σ_t present_jt · max_k ⟨slot_ik, primitive_jt⟩.
 
     Slot embeddings (Bi, K, E), primitive embeddings (Bj, T, E) and present (Bj, T) bool →
-    (Bi, Bj), at least float32. ``chunk`` images are scored at a time; left out, it is what keeps
-    the dot products at hand below 64 MiB, or all where a gradient is wanted.
+    (Bi, Bj), at least float32. With ``alignment`` hungarian no two primitives share a slot: the
+    largest sum over one-to-one assignments, in which primitives without a slot add nothing.
+    ``chunk`` images are scored at a time; left out, it is what keeps the dot products at hand
+    below 64 MiB, or all where a gradient is wanted.
     """
     hint = "both encoders must embed into one space, and present must fit the primitives"
     check_shape("slot embeddings", slots, hint, Bi=None, K=None, E=primitives.shape[-1])
@@ -53,18 +86,26 @@ def score_matrix(
         products = max(1, slots.shape[1] * present.numel())
         whole = torch.is_grad_enabled() and (slots.requires_grad or primitives.requires_grad)
         chunk = len(slots) if whole else _MOST_PRODUCTS // products
+    score = _matched if alignment == HUNGARIAN else _score
     with torch.autocast(slots.device.type, enabled=False):
         columns = precise(primitives).masked_fill(~present[..., None], 0.0).flatten(0, 1).T
         parts = torch.split(precise(slots), max(1, chunk))
-        rows = [_score(part, columns, present) for part in parts]
+        rows = [score(part, columns, present) for part in parts]
     return torch.cat(rows)
 
 
 def _score(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
     """Slots (Bi, K, E), primitives as columns (E, Bj·T), zero where absent → scores (Bi, Bj)."""
     products = slots.flatten(0, 1) @ columns  # (Bi·K, Bj·T)
-    best = products.view(*slots.shape[:2], -1).max(1).values  # (Bi, Bj·T)
-    return best.view(-1, *present.shape).sum(-1)
+    best = products.view(*slots.shape[:2], len(columns.T)).max(1).values  # (Bi, Bj·T)
+    return best.view(len(slots), *present.shape).sum(-1)
+
+
+def _matched(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
+    """The same where each primitive has a slot of its own."""
+    products = (slots.flatten(0, 1) @ columns).view(*slots.shape[:2], *present.shape)
+    products = products.transpose(1, 2)  # (Bi, Bj, K, T)
+    return _chosen(products, assign(products, present)).sum(-1)
 
 
 def contrastive_loss(scores: Tensor, tau: float) -> Tensor:
@@ -77,10 +118,22 @@ def contrastive_loss(scores: Tensor, tau: float) -> Tensor:
             f"scores must be as many rows as columns, not {tuple(scores.shape)}",
             "score each image against each scene of the same batch",
         )
-    with torch.autocast(scores.device.type, enabled=False):
-        logits = precise(scores) / tau
-        target = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    target = torch.arange(len(scores), device=scores.device)
+    return contrastive_share(scores, scores.T, target, tau)
+
+
+def contrastive_share(rows: Tensor, columns: Tensor, target: Tensor, tau: float) -> Tensor:
+    """What some of B scenes contribute to the contrastive loss; the shares of all add up to it.
+
+    ``rows`` (a, B) are the scores of a images with all scenes, ``columns`` (a, B) those of the
+    same a scenes with all images, ``target`` (a,) the places of the a among the B.
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        errors = [
+            F.cross_entropy(precise(scores) / tau, target, reduction="sum")
+            for scores in (rows, columns)
+        ]
+    return (errors[0] + errors[1]) / (2 * rows.shape[1])
 
 
 def reconstruction_loss(reconstruction: Tensor, features: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from nsi_cli.models.layers import check_shape
 TEXTURE = "texture"
 """The name that asks for the training-free backbone."""
 
+_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
 
 class Backbone(nn.Module, ABC):
     """Images (B, 3, S, S) uint8 → features (B, N, C) float32, without gradient, always in eval.
@@ -76,9 +78,11 @@ def _resized(images: Tensor, side: int) -> Tensor:
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def build_backbone(config: ModelConfig) -> Backbone:
+def build_backbone(config: ModelConfig, precision: str = "32") -> Backbone:
     """The frozen backbone that ``config.backbone`` names.
 
+    In a mixed ``precision`` (bf16-mixed, 16-mixed) its matrices are multiplied in half precision
+    too; its fingerprint tells. Texture statistics are always computed in float32.
     Raises `NsiError` for a name that nothing bears, or weights that cannot be had.
     """
     if config.backbone == TEXTURE:
@@ -87,4 +91,5 @@ def build_backbone(config: ModelConfig) -> Backbone:
         return TextureBackbone(config.image_size, config.texture_grid)
     from nsi_cli.models.timm_backbone import TimmBackbone
 
-    return TimmBackbone(config.backbone, config.backbone_weights, config.image_size)
+    dtype = _MIXED.get(precision, torch.float32)
+    return TimmBackbone(config.backbone, config.backbone_weights, config.image_size, dtype)

@@ -51,10 +51,26 @@ class ModelConfig:
     d_model: int = option(192, ge=1, help="Width of the schema encoder.", group=_SCHEMA)
     num_blocks: int = option(8, ge=0, help="Transformer blocks over the primitives.", group=_SCHEMA)
     num_heads: int = option(8, ge=1, help="Heads of a transformer block.", group=_SCHEMA)
+    without: str = option(
+        "",
+        help="Properties that the schema encoder does not see, by name, with commas between.",
+        group=_SCHEMA,
+    )
     embed_dim: int = option(64, ge=1, help="Width of the common space.", group="Alignment")
+    alignment: str = option(
+        "max",
+        choices=("max", "hungarian"),
+        help="How primitives pick slots: each its best one, or no two the same one.",
+        group="Alignment",
+    )
     dropout: float = option(
         0.1, ge=0.0, lt=1.0, help="Dropout in both projection heads.", group="Alignment"
     )
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The names of the properties that the schema encoder does not see."""
+        return tuple(name.strip() for name in self.without.split(",") if name.strip())
 
     def faults(self) -> list[str]:
         """What does not fit together, one line each."""

@@ -6,8 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nsi_cli.models.alignment import reconstruction_loss
 from nsi_cli.models.config import ModelConfig
-from nsi_cli.models.layers import linear, linear_before_relu, mlp, precise
+from nsi_cli.models.decoder_error import Terms, mean_error
+from nsi_cli.models.layers import computing_dtype, linear, linear_before_relu, mlp, precise
+
+_MOST_ACTIVATIONS = 2**26
+"""Numbers of one activation held at once where no gradient is wanted."""
 
 
 class SlotDecoder(nn.Module):
@@ -37,16 +42,47 @@ class SlotDecoder(nn.Module):
 
     def forward(self, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Slots (B, K, D) → reconstruction (B, N, C) and slot masks (B, K, N)."""
-        first, second, third, last = (step for step in self.mlp if isinstance(step, nn.Linear))
+        first, second, third, last = self._layers()
         at_positions = F.linear(self.position, first.weight)  # (N, hidden)
-        # Slots vary faster than positions, so that mixing copies nothing; each ReLU overwrites
-        # its input, which no gradient needs.
-        hidden = F.relu_(first(slots)[:, None] + at_positions[:, None])  # (B, N, K, hidden)
-        hidden = F.relu_(third(F.relu_(second(hidden))))
-        logits = F.linear(hidden, last.weight[:1], last.bias[:1]).squeeze(-1)  # (B, N, K)
-        masks = precise(logits).softmax(-1)
-        mixed = (masks.to(hidden.dtype).unsqueeze(-2) @ hidden).squeeze(-2)  # (B, N, hidden)
-        return F.linear(mixed, last.weight[1:], last.bias[1:]), masks.transpose(1, 2)
+        found = []
+        for part in torch.split(slots, self._images_at_once(slots)):
+            # Slots vary faster than positions, so that mixing copies nothing; each ReLU
+            # overwrites its input, which no gradient needs.
+            hidden = F.relu_(first(part)[:, None] + at_positions[:, None])  # (b, N, K, hidden)
+            hidden = F.relu_(third(F.relu_(second(hidden))))
+            logits = F.linear(hidden, last.weight[:1], last.bias[:1]).squeeze(-1)  # (b, N, K)
+            masks = precise(logits).softmax(-1)
+            mixed = (masks.to(hidden.dtype).unsqueeze(-2) @ hidden).squeeze(-2)  # (b, N, hidden)
+            found.append((F.linear(mixed, last.weight[1:], last.bias[1:]), masks.mT))
+        reconstruction, slot_masks = zip(*found, strict=True)
+        return torch.cat(reconstruction), torch.cat(slot_masks)
+
+    def error(self, slots: Tensor, features: Tensor) -> Tensor:
+        """The mean error of what `forward` redraws of the features (B, N, C), and no more of it.
+
+        A training step needs this scalar alone, and it can be had with its gradients in one pass.
+        In float16 the gradients must grow by the loss's scale on their way, not after it, so
+        autograd takes them there.
+        """
+        dtype = computing_dtype(slots)
+        if dtype == torch.float16:
+            return reconstruction_loss(self(slots)[0], features)
+        first, *later = self._layers()
+        with torch.autocast(slots.device.type, enabled=False):
+            at_slots = first(slots.to(self.position.dtype))
+            at_positions = F.linear(self.position, first.weight)
+        weights = [term for layer in later for term in (layer.weight, layer.bias)]
+        return mean_error(Terms(at_slots, at_positions, *weights), features, dtype)
+
+    def _layers(self) -> list[nn.Linear]:
+        return [step for step in self.mlp if isinstance(step, nn.Linear)]
+
+    def _images_at_once(self, slots: Tensor) -> int:
+        """All where gradients are wanted, since all is kept then; else what bounds the memory."""
+        if torch.is_grad_enabled() or not len(slots):
+            return max(1, len(slots))
+        an_image = slots.shape[1] * len(self.position) * self._layers()[0].out_features
+        return max(1, _MOST_ACTIVATIONS // an_image)
 
 
 class AttentionDecoder(nn.Module):
@@ -63,3 +99,7 @@ class AttentionDecoder(nn.Module):
     def forward(self, slots: Tensor, attention_masks: Tensor) -> Tensor:
         """Slots (B, K, D) and attention masks (B, K, N) → reconstruction (B, N, C)."""
         return torch.einsum("bkn,bkc->bnc", attention_masks, precise(self.mlp(slots)))
+
+    def error(self, slots: Tensor, attention_masks: Tensor, features: Tensor) -> Tensor:
+        """The mean error of what `forward` redraws of the features (B, N, C)."""
+        return reconstruction_loss(self(slots, attention_masks), features)

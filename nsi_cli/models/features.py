@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 
 from nsi_cli.data.batch import Batch
-from nsi_cli.data.features import FeatureCache, cache_for, fill, room_for
+from nsi_cli.data.feature_filling import Encode, fill
+from nsi_cli.data.features import FeatureCache, cache_for, room_for
 from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
 from nsi_cli.models.backbone import Backbone
 from nsi_cli.progress import SILENT, Progress
+
+_AT_ONCE = {"cpu": 16}
+_AT_ONCE_ELSEWHERE = 128
+"""Images that go through the backbone together while a cache is filled."""
 
 
 def prepare_cache(
@@ -41,14 +46,29 @@ def prepare_cache(
             raise
         progress.note(f"{error.message}; the backbone runs at every step instead")
         return None
-    device = next((buffer.device for buffer in backbone.buffers()), torch.device("cpu"))
+    fill(
+        cache, store, splits, _encoder(backbone),
+        at_once=_AT_ONCE.get(_device(backbone).type, _AT_ONCE_ELSEWHERE), progress=progress,
+    )  # fmt: skip
+    return cache
+
+
+def _device(backbone: Backbone) -> torch.device:
+    return next((buffer.device for buffer in backbone.buffers()), torch.device("cpu"))
+
+
+def _encoder(backbone: Backbone) -> Encode:
+    """The backbone as a function of plain arrays."""
+    device = _device(backbone)
 
     def encode(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
         features = backbone(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
-        return features.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+        if device.type != "cuda":
+            return features.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+        pinned = torch.empty(features.shape, dtype=torch.float16, pin_memory=True)
+        return pinned.copy_(features.to(torch.float16)).numpy()
 
-    fill(cache, store, splits, encode, backbone=fingerprint, progress=progress)
-    return cache
+    return encode
 
 
 def features_of(batch: Batch, backbone: Backbone | None) -> Tensor:

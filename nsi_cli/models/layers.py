@@ -31,15 +31,26 @@ def linear_before_relu(inputs: int, outputs: int) -> nn.Linear:
 
 
 def mlp(inputs: int, hidden: int, outputs: int, *, gain: float = 1.0) -> nn.Sequential:
-    """Linear, ReLU, Linear; ``gain`` is the second layer's."""
+    """Linear, ReLU, Linear; ``gain`` is the second layer's.
+
+    The ReLU overwrites its input, which no gradient needs.
+    """
     return nn.Sequential(
-        linear_before_relu(inputs, hidden), nn.ReLU(), linear(hidden, outputs, gain=gain)
+        linear_before_relu(inputs, hidden),
+        nn.ReLU(inplace=True),
+        linear(hidden, outputs, gain=gain),
     )
 
 
 def precise(x: Tensor) -> Tensor:
     """The tensor in float32, or in float64 where it already is: never in half precision."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """What matrix products with ``x`` are computed in: autocast's dtype, or else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 class LayerNorm(nn.LayerNorm):

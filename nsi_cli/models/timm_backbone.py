@@ -25,7 +25,9 @@ class TimmBackbone(Backbone):
     """Patch tokens of a timm vision transformer, after its last norm, without prefix tokens.
 
     Images are normalised with the mean and standard deviation that the model was trained with;
-    position embeddings are resampled where ``image_size`` is not the model's own.
+    position embeddings are resampled where ``image_size`` is not the model's own. Its matrices are
+    kept and multiplied in ``dtype``; normalisations, and what flows between the blocks, stay in
+    float32.
     Raises `NsiError` for an unknown name, a size that no patches fit, or weights that cannot be
     had or read.
     """
@@ -33,7 +35,9 @@ class TimmBackbone(Backbone):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, weights: str, image_size: int) -> None:
+    def __init__(
+        self, name: str, weights: str, image_size: int, dtype: torch.dtype = torch.float32
+    ) -> None:
         _check_name(name)
         model: Any = _load(name, weights, image_size)
         patch = model.patch_embed.patch_size
@@ -51,15 +55,22 @@ class TimmBackbone(Backbone):
             image_size=image_size,
         )
         self.name = name
+        self.dtype = dtype
         self.model = model
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                layer.to(dtype)
         for moment in ("mean", "std"):
             values = torch.tensor(model.pretrained_cfg[moment]).view(3, 1, 1)
             self.register_buffer(moment, values, persistent=False)
         self.requires_grad_(False).eval()
 
     def identity(self) -> bytes:
-        """Name, size and a digest of all weights."""
-        digest = hashlib.sha256(f"timm {self.name} {self.image_size}".encode())
+        """Name, size, a digest of all weights, and what they are multiplied in unless float32."""
+        told = f"timm {self.name} {self.image_size}"
+        if self.dtype != torch.float32:
+            told += f" {self.dtype}"
+        digest = hashlib.sha256(told.encode())
         for key, value in self.model.state_dict().items():
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
@@ -67,7 +78,10 @@ class TimmBackbone(Backbone):
 
     def extract(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 → features (B, N, C)."""
-        tokens: Tensor = self.model.forward_features((images / 255 - self.mean) / self.std)
+        normal = (images / 255 - self.mean) / self.std
+        lower = self.dtype != torch.float32
+        with torch.autocast(images.device.type, self.dtype if lower else None, enabled=lower):
+            tokens: Tensor = self.model.forward_features(normal)
         return tokens[:, self.model.num_prefix_tokens :]
 
 

@@ -12,7 +12,15 @@ A plugin is a module with one hook, named by an entry point in the group ``nsi.t
 from nsi_cli.data.scene import Scene, keep_visible
 from nsi_cli.errors import DataError, NsiError, SchemaError
 from nsi_cli.options import did_you_mean, option
-from nsi_cli.plugins.contract import SchemaBuilder, Source, Synthesizer, Task
+from nsi_cli.plugins.archive import Archive
+from nsi_cli.plugins.contract import (
+    Downloadable,
+    Preparer,
+    SchemaBuilder,
+    Source,
+    Synthesizer,
+    Task,
+)
 from nsi_cli.plugins.hooks import hookimpl, hookspec
 from nsi_cli.processes import worker_pool
 from nsi_cli.progress import Advance
@@ -20,10 +28,13 @@ from nsi_cli.schema import Categorical, Continuous, Schema
 
 __all__ = [
     "Advance",
+    "Archive",
     "Categorical",
     "Continuous",
     "DataError",
+    "Downloadable",
     "NsiError",
+    "Preparer",
     "Scene",
     "Schema",
     "SchemaBuilder",

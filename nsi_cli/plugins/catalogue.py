@@ -92,7 +92,8 @@ class Catalogue:
         names = [outcome.name for outcome in self.outcomes if outcome.fault is None]
         known = "known: " + ", ".join(names) if names else "no task is installed"
         near = did_you_mean(name, names)
-        raise PluginError(f"unknown task '{name}'", f"{near} {known}".strip())
+        more = "a plugin that is not installed is found with nsi --plugin-dir DIR"
+        raise PluginError(f"unknown task '{name}'", f"{near} {known}; {more}".strip())
 
 
 def _task_of(outcome: Outcome) -> Task:

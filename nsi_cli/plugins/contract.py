@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
 from nsi_cli.data.scene import Scene
 from nsi_cli.errors import PluginError
+from nsi_cli.plugins.archive import Archive
 from nsi_cli.progress import Advance
 from nsi_cli.schema import Schema
 
@@ -54,6 +58,25 @@ class Synthesizer(Protocol):
         """Write ``count`` raw scenes under ``raw``; same seed, same bytes.
 
         ``advance`` is called with how many more are done.
+        """
+
+
+@runtime_checkable
+class Downloadable(Protocol):
+    """A schema builder whose raw data can be fetched: ``nsi build-data TASK --download``."""
+
+    def archives(self) -> Sequence[Archive]:
+        """What to fetch for the builder's options; unpacked under ``raw``, it can be built."""
+
+
+@runtime_checkable
+class Preparer(Protocol):
+    """A schema builder that can treat any image as its own, for ``nsi interpret --image FILE``."""
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
+        """An image (H, W, 3) as `load` would give it: cut as the builder's options say, say.
+
+        None where it does not know how; the image is then taken whole.
         """
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.errors import SchemaError
+from nsi_cli.errors import ConfigError, SchemaError
 from nsi_cli.options import did_you_mean
 from nsi_cli.schema.properties import Categorical, Continuous, Property, is_count
 
@@ -95,6 +95,25 @@ class Schema:
         raise SchemaError(
             f"no property '{name}'", did_you_mean(name, names) or f"known: {', '.join(names)}"
         )
+
+    def without(self, names: Sequence[str]) -> Schema:
+        """The schema less some properties, which leaves the columns of the others in order.
+
+        Raises `ConfigError` for a name that no property has, or where none is left.
+        """
+        known = list(self.columns)
+        for name in names:
+            if name not in known:
+                raise ConfigError(
+                    f"no property '{name}' to leave out",
+                    did_you_mean(name, known) or f"known: {', '.join(known)}",
+                )
+        left = tuple(item for item in self.properties if item.name not in names)
+        if not left:
+            raise ConfigError(
+                "every property is left out", f"leave at least one of {', '.join(known)}"
+            )
+        return Schema(left, self.max_objects)
 
     def encode(self, objects: Sequence[Mapping[str, Value]]) -> Primitives:
         """Objects, each a mapping from property name to value, as primitives (n, width).

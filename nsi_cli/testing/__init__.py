@@ -16,7 +16,13 @@ from typing import Any
 from nsi_cli.plugins.contract import Task
 from nsi_cli.testing.builder import make_builder
 from nsi_cli.testing.expect import expect, expected_to_work
-from nsi_cli.testing.scenes import check_scenes, check_schema, check_splits, check_worker
+from nsi_cli.testing.scenes import (
+    check_prepare,
+    check_scenes,
+    check_schema,
+    check_splits,
+    check_worker,
+)
 
 __all__ = ["check_task"]
 
@@ -37,6 +43,7 @@ def check_task(task: Task, raw: Path | None = None, **options: Any) -> None:
         schema = check_schema(builder)
         splits = check_splits(builder)
         scenes = check_scenes(builder, schema, splits)
+        check_prepare(builder)
         check_worker(builder, splits, scenes)
         check_schema_encoder(task, schema, scenes)
         check_dataloader(task, builder, Path(scratch) / "store")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nsi_cli.options import check_options, declared_options
-from nsi_cli.plugins.contract import SchemaBuilder, Synthesizer, Task
+from nsi_cli.plugins.archive import Archive
+from nsi_cli.plugins.contract import Downloadable, SchemaBuilder, Synthesizer, Task
 from nsi_cli.testing.expect import expect, expected_to_work
 
 COUNT = 6
@@ -25,6 +26,7 @@ def make_builder(
     kind = task.load_schema_builder()
     _check_class(kind)
     builder: SchemaBuilder = _built(kind, raw or scratch / "raw", options)
+    _check_archives(_built(kind, scratch / "empty", options))
     if raw is None:
         expect(
             isinstance(builder, Synthesizer),
@@ -56,6 +58,20 @@ def _check_class(kind: Any) -> None:
 def _built(kind: Any, raw: Path, options: Mapping[str, Any]) -> Any:
     with expected_to_work(f"making a {kind.__name__}"):
         return check_options(kind, options, where="options given to check_task", raw=raw)
+
+
+def _check_archives(builder: Any) -> None:
+    """Where raw data can be downloaded, that it is told what, before anything is there."""
+    if not isinstance(builder, Downloadable):
+        return
+    with expected_to_work("archives()"):
+        archives = list(builder.archives())
+    expect(
+        bool(archives) and all(isinstance(item, Archive) for item in archives),
+        f"archives() must return one Archive or more, not {archives!r}",
+    )
+    names = [item.name for item in archives]
+    expect(len(set(names)) == len(names), f"archives() returned two of one name: {names}")
 
 
 def _synthesize(builder: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nsi_cli.data.batch import Batch
-from nsi_cli.data.build import build_store
+from nsi_cli.data.build import BuildOptions, build_store
 from nsi_cli.data.loader import LoaderOptions
 from nsi_cli.data.scene import Scene
 from nsi_cli.data.store import Store, open_store
@@ -27,7 +27,7 @@ SMALL = ModelConfig(
 
 
 def check_schema_encoder(task: Task, schema: Schema, scenes: Sequence[Scene]) -> None:
-    """Finite embeddings of the right shape, the same whatever stands in absent places."""
+    """Finite embeddings of the right shape, of missing values too, whatever absent places hold."""
     with expected_to_work("making the schema encoder from the schema and a small ModelConfig"):
         encoder = task.load_schema_encoder()(schema, SMALL)
     expect(isinstance(encoder, nn.Module), f"the schema encoder must be a torch module: {encoder}")
@@ -40,6 +40,12 @@ def check_schema_encoder(task: Task, schema: Schema, scenes: Sequence[Scene]) ->
         f"the schema encoder must give embeddings (B, T, E) {wanted}, not {embeddings.shape}",
     )
     expect(bool(embeddings.isfinite().all()), "the schema encoder gives embeddings not finite")
+    unknown = _embed(encoder, _all_missing(schema, primitives), present)
+    expect(
+        bool(unknown.isfinite().all()),
+        "the schema encoder gives embeddings not finite for missing values (id −1, NaN): give "
+        "them a vector of their own, or zeros",
+    )
     if schema.max_objects == 1:
         return
     present[:, -1] = False
@@ -61,6 +67,12 @@ def _padded(schema: Schema, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
         primitives[place, :count] = torch.from_numpy(scene.primitives)
         present[place, :count] = True
     return primitives, present
+
+
+def _all_missing(schema: Schema, primitives: Tensor) -> Tensor:
+    """Primitives of which no value is known."""
+    row = schema.encode([dict.fromkeys(schema.columns)])[0]
+    return torch.from_numpy(row).expand_as(primitives).clone()
 
 
 def _embed(encoder: nn.Module, primitives: Tensor, present: Tensor) -> Tensor:
@@ -99,7 +111,7 @@ def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
     """Batches of a small store: each scene once, in order, with what the store holds of it."""
     with expected_to_work("building a store"):
         size = SMALL.image_size
-        build_store(Excerpt(builder), task.name, out, image_size=size, max_skipped=0.0)
+        build_store(Excerpt(builder), task.name, out, BuildOptions(size, max_skipped=0.0))
         store = open_store(out)
     for split in store.splits:
         if not store.count(split):
@@ -120,10 +132,30 @@ def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
             f"shuffled, the dataloader gives the scenes {index.tolist()} of split '{split}': each "
             "once is wanted",
         )
+        _check_shares(task, store, split, mixed)
 
 
-def _batches(task: Task, store: Store, split: str, *, shuffle: bool) -> list[Batch]:
-    options = LoaderOptions(batch_size=2, shuffle=shuffle, masks=True)
+def _check_shares(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
+    """Two processes read each whole batch together, the first one its first part."""
+    whole = [batch.index.tolist() for batch in mixed if len(batch) == 2]
+    if not whole:
+        return
+    shares = [_batches(task, store, split, shuffle=True, part=(rank, 2)) for rank in range(2)]
+    read = [
+        torch.cat([one.index, other.index]).tolist() for one, other in zip(*shares, strict=False)
+    ]
+    expect(
+        read == whole,
+        f"the dataloader gives two processes {read} of split '{split}': the parts of each batch, "
+        "as `part` of its options says, are wanted",
+    )
+
+
+def _batches(
+    task: Task, store: Store, split: str, *, shuffle: bool, part: tuple[int, int] = (0, 1)
+) -> list[Batch]:
+    shared = part != (0, 1)
+    options = LoaderOptions(2, shuffle=shuffle, masks=True, part=part, drop_last=shared)
     with expected_to_work(f"the dataloader on split '{split}'"):
         loader = task.load_dataloader()(store, split, options)
         batches, told = list(loader), len(loader)

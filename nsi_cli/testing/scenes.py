@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from nsi_cli.data.scene import Scene
-from nsi_cli.plugins.contract import SchemaBuilder, Source
+from nsi_cli.plugins.contract import Preparer, SchemaBuilder, Source
 from nsi_cli.schema import Schema
 from nsi_cli.testing.expect import expect, expected_to_work
 
@@ -83,6 +83,17 @@ def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list
     masked = {scene.mask is not None for scene in scenes}
     expect(len(masked) == 1, "some scenes have a mask and some have none: give all or none")
     return scenes
+
+
+def check_prepare(builder: SchemaBuilder) -> None:
+    """Where the builder prepares images that are not its own: one more image comes out, or None."""
+    if not isinstance(builder, Preparer):
+        return
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    with expected_to_work("prepare() of an image (90, 120, 3)"):
+        made = builder.prepare(image)
+    whole = made is None or (made.dtype == np.uint8 and made.ndim == 3 and made.shape[2] == 3)
+    expect(whole, "prepare() must return an image uint8 (H, W, 3), or None")
 
 
 def check_worker(builder: SchemaBuilder, splits: Splits, scenes: Sequence[Scene]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from nsi_cli.errors import DataError
-from nsi_cli.files import told_when_disk_fails
+from nsi_cli.training.rotation import STEP, WEIGHTS, prune, taking_the_place_of, whole
 from nsi_cli.training.schedule import Plateau
 
-WEIGHTS = "weights.safetensors"
 STATE = "state.pt"
 
 
@@ -27,42 +25,65 @@ STATE = "state.pt"
 class Progressed:
     """How far a run is: steps done in all, the epoch it is in, and batches done of that epoch.
 
-    ``running`` sums the losses of the epoch's batches so far, for the epoch's mean.
+    ``running`` sums the losses of the ``counted`` batches of the epoch that were not skipped, for
+    the epoch's mean.
     """
 
     step: int = 0
     epoch: int = 0
     batches: int = 0
     running: float = 0.0
+    counted: int = 0
     plateau: Plateau = field(default_factory=Plateau)
+
+    def after(self, loss: float | None) -> Progressed:
+        """One batch further; ``loss`` is None where it was skipped."""
+        more = replace(self, step=self.step + 1, batches=self.batches + 1)
+        if loss is None:
+            return more
+        return replace(more, running=self.running + loss, counted=self.counted + 1)
 
 
 def save_checkpoint(
-    folder: Path, weights: dict[str, Tensor], state: dict[str, Any], progressed: Progressed
+    folder: Path,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    progressed: Progressed,
+    *,
+    keep: int | None = None,
 ) -> None:
     """Write a checkpoint. At every moment there is a whole one on disk, the old or the new.
 
-    ``state`` is what else the training holds: plain values and tensors, by name. Raises
-    `DataError` where the disk refuses; the old checkpoint then stays.
+    ``state`` is what else the training holds: plain values and tensors, by name. ``keep`` is how
+    many of the newest stay, this one included: those before it as ``step-00001200`` beside it,
+    where later ones, of a training that went back, go. None leaves what lies beside it alone.
+    Raises `DataError` where the disk refuses; the old checkpoint then stays.
     """
-    beside, old = _beside(folder, "part"), _beside(folder, "old")
-    with told_when_disk_fails(folder):
-        _recover(folder)
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            beside.mkdir(parents=True)
-            tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-            _write(beside / WEIGHTS, tensors_as_bytes(tensors))
-            packed = BytesIO()
-            torch.save({**state, "progressed": asdict(progressed)}, packed)
-            _write(beside / STATE, packed.getbuffer())
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(beside, folder)
-        shutil.rmtree(old, ignore_errors=True)
+    with taking_the_place_of(folder, retire=bool(keep and keep > 1)) as beside:
+        tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+        told = {STEP: str(progressed.step)}
+        _write(beside / WEIGHTS, tensors_as_bytes(tensors, metadata=told))
+        packed = BytesIO()
+        torch.save({**state, "progressed": asdict(progressed)}, packed)
+        _write(beside / STATE, packed.getbuffer())
+    if keep:
+        prune(folder, keep)
+
+
+def go_back(folder: Path, chosen: Path) -> None:
+    """Make the checkpoint ``chosen`` of a run its last one, which is at ``folder``.
+
+    The last one so far is kept as ``step-…`` until the next one is saved. Raises `DataError`
+    where ``chosen`` cannot be read; then nothing is moved.
+    """
+    if chosen == folder:
+        return
+    load_weights(chosen)
+    load_state(chosen)
+    source = whole(chosen)
+    with taking_the_place_of(folder, retire=True) as beside:
+        for name in (WEIGHTS, STATE):
+            _write(beside / name, (source / name).read_bytes())
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
@@ -73,35 +94,9 @@ def _write(path: Path, content: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
-def _recover(folder: Path) -> None:
-    """Put back the old checkpoint where a kill fell between the two renames of a save."""
-    old = _beside(folder, "old")
-    if old.is_dir() and not folder.exists():
-        os.replace(old, folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _beside(folder: Path, kind: str) -> Path:
-    return folder.with_name(f".{folder.name}.{kind}")
-
-
-def _whole(folder: Path) -> Path:
-    """Where the checkpoint lies: in its place, or aside where a kill fell between the renames.
-
-    Reading moves nothing, since the training that writes it may be running.
-    """
-    old = _beside(folder, "old")
-    return old if old.is_dir() and not folder.exists() else folder
-
-
-def has_checkpoint(folder: Path) -> bool:
-    """Whether there is a checkpoint at ``folder``."""
-    return (_whole(folder) / WEIGHTS).is_file()
-
-
 def load_weights(folder: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint, on the CPU. Raises `DataError` where there is none."""
-    path = _whole(folder) / WEIGHTS
+    path = whole(folder) / WEIGHTS
     try:
         return load_file(path)
     except FileNotFoundError:
@@ -116,7 +111,7 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
 
 def load_state(folder: Path) -> tuple[dict[str, Any], Progressed]:
     """What else the training held, and how far it was. Raises `DataError`."""
-    path = _whole(folder) / STATE
+    path = whole(folder) / STATE
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         told = state.pop("progressed")

@@ -43,7 +43,20 @@ class TrainConfig(ModelConfig):
         1.0, gt=0, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
     )
     tau: float = option(0.1, gt=0, help="Temperature of the contrastive loss.", group=_OPTIMISATION)
+    contrastive_weight: float = option(
+        1.0,
+        ge=0,
+        help="Weight of the contrastive loss; 0 trains slots that nothing grounds.",
+        group=_OPTIMISATION,
+    )
     beta: float = option(1.0, ge=0, help="Weight of the reconstruction loss.", group=_OPTIMISATION)
+    annotated: float = option(
+        1.0,
+        gt=0,
+        le=1,
+        help="Share of the training scenes whose annotation is used; the rest is reconstructed.",
+        group=_OPTIMISATION,
+    )
     max_program_len: int = option(
         10, ge=1, help="Most primitives of a scene that are read.", group=_OPTIMISATION
     )
@@ -51,10 +64,33 @@ class TrainConfig(ModelConfig):
     accelerator: str = option(
         "auto", choices=("auto", "cpu", "cuda", "mps"), help="Device kind.", group=_MACHINE
     )
+    devices: str = option(
+        "auto",
+        pattern="^(auto|[1-9][0-9]*)$",
+        help="How many devices: auto (one, or what torchrun or SLURM started), or a number.",
+        group=_MACHINE,
+    )
+    num_nodes: int = option(1, ge=1, help="Machines that train together.", group=_MACHINE)
+    strategy: str = option(
+        "auto",
+        choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
+        help="How devices work together.",
+        group=_MACHINE,
+    )
     precision: str = option(
-        "32-true",
-        choices=("32-true", "64-true", "bf16-mixed", "16-mixed"),
+        "32",
+        choices=("32", "bf16-mixed", "16-mixed", "64"),
         help="Numbers that the model computes in.",
+        group=_MACHINE,
+    )
+    compile: bool = option(
+        False, help="Compile the model: slow to start, faster at each step.", group=_MACHINE
+    )
+    micro_batch_size: int = option(
+        0,
+        ge=0,
+        help="Scenes put through the model at once, to save memory; 0 = all that a process "
+        "holds. The contrast stays over the whole batch, exactly.",
         group=_MACHINE,
     )
     num_workers: int = option(1, ge=0, help="Processes that read batches.", group=_MACHINE)
@@ -66,6 +102,14 @@ class TrainConfig(ModelConfig):
     )
     checkpoint_minutes: float = option(
         10.0, gt=0, help="Minutes between checkpoints within an epoch.", group=_MACHINE
+    )
+    keep_last: int = option(1, ge=1, help="Newest checkpoints kept.", group=_MACHINE)
+    on_nonfinite: str = option(
+        "stop",
+        choices=("stop", "skip"),
+        help="What a loss or gradient that is not finite does: stop the training, or skip the "
+        "step; its batch is saved.",
+        group=_MACHINE,
     )
     log_every: int = option(10, ge=1, help="Steps between logged losses.", group=_MACHINE)
     pictures_every: int = option(

@@ -6,15 +6,9 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from nsi_cli.errors import NsiError
+from nsi_cli.errors import Interrupted as Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Interrupted(NsiError):
-    """The user or the machine asked to stop; everything is saved."""
-
-    exit_code = 130
 
 
 class Interruption:

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 
 
 class Log:
+    """Where a training's measures go. This one keeps nothing: another process writes them."""
+
+    def write(self, kind: str, step: int, measures: dict[str, float | int]) -> None:
+        """One line of measures of a kind ('train' or 'val') after so many steps."""
+
+    def picture(self, name: str, step: int, picture: npt.NDArray[np.uint8]) -> None:
+        """A picture (H, W, 3)."""
+
+    def flush(self) -> None:
+        """Put everything on disk; called before a checkpoint that counts on it."""
+
+    def close(self) -> None:
+        """Flush and close."""
+
+
+class RunLog(Log):
     """Appends measures to a run; a resumed run first forgets what came after its checkpoint."""
 
     def __init__(self, metrics: Path, tensorboard: Path, *, step: int) -> None:
@@ -26,18 +42,18 @@ class Log:
         self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def write(self, kind: str, step: int, measures: dict[str, float | int]) -> None:
-        """One line of measures of a kind ('train' or 'val') after so many steps."""
+        """One JSON object, and the same for TensorBoard."""
         with told_when_disk_fails(self._path):
             self._file.write(json.dumps({"kind": kind, "step": step, **measures}) + "\n")
         for name, value in measures.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def picture(self, name: str, step: int, picture: npt.NDArray[np.uint8]) -> None:
-        """A picture (H, W, 3) for TensorBoard."""
+        """For TensorBoard alone."""
         self._board.add_image(name, picture, step, dataformats="HWC")
 
     def flush(self) -> None:
-        """Put everything on disk; called before a checkpoint that counts on it."""
+        """Put everything on disk."""
         with told_when_disk_fails(self._path):
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -14,15 +14,15 @@ from nsi_cli.models.image_encoder import ImageEncoding
 
 
 def slot_pictures(
-    images: Tensor, encoding: ImageEncoding, grid: tuple[int, int], most: int = 8
+    images: Tensor, encoding: ImageEncoding, grid: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
-    """Up to ``most`` images (B, 3, S, S) uint8 in two rows: the image, and its coloured slots.
+    """Images (n, 3, S, S) uint8 in two rows: the image, and its coloured slots.
 
     The masks are the slot masks where the model has a decoder, else the attention masks.
-    Returns (2·S, most·S, 3) uint8.
+    Returns (2·S, n·S, 3) uint8.
     """
     masks = encoding.attention_masks if encoding.slot_masks is None else encoding.slot_masks
-    masks, images = masks[:most].float(), images[:most]
+    masks = masks.float()
     size = images.shape[-2:]
     fine = F.interpolate(masks.reshape(*masks.shape[:2], *grid), size=size, mode="bilinear")
     colors = torch.tensor(slot_colors(masks.shape[1]), device=masks.device)  # (K, 3)

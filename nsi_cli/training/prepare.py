@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import torch
 from lightning_fabric import Fabric
 
 from nsi_cli.data.store import Store
 from nsi_cli.errors import ConfigError
-from nsi_cli.models.backbone import Backbone, build_backbone
-from nsi_cli.models.nsi import NSI, build_nsi
+from nsi_cli.models.backbone import Backbone
+from nsi_cli.models.build import build
+from nsi_cli.models.nsi import NSI
 from nsi_cli.plugins.contract import Task
 from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.launch import launch
+from nsi_cli.training.ranks import Ranks
 
 TRAIN, VAL = "train", "val"
 
@@ -28,6 +31,11 @@ class Prepared:
     model: NSI
     fabric: Fabric
 
+    @cached_property
+    def ranks(self) -> Ranks:
+        """The processes that train together."""
+        return Ranks(self.fabric)
+
 
 def check(config: TrainConfig, store: Store) -> list[str]:
     """Raise `ConfigError` where options and store do not fit; return what deserves a warning."""
@@ -42,6 +50,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
             f"{config.image_size}",
             f"train with --image-size {store.image_size}, or build the store anew",
         )
+    store.schema.without(config.left_out)  # refuses what is no property's name
     most = max(int(store.primitives(split)[1].max(initial=0)) for split in store.splits)
     if most > config.max_program_len:
         raise ConfigError(
@@ -66,16 +75,28 @@ def check(config: TrainConfig, store: Store) -> list[str]:
 
 
 def prepare(config: TrainConfig, task: Task, store: Store) -> Prepared:
-    """Build the model and its surroundings from the seed."""
-    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
-    fabric.launch()
-    backbone = build_backbone(config)
-    torch.manual_seed(config.seed)
-    model = build_nsi(
-        config,
-        store.schema,
-        task.load_schema_encoder(),
-        num_tokens=backbone.num_tokens,
-        channels=backbone.channels,
+    """Start the processes, and build the model and its surroundings from the seed.
+
+    Raises `ConfigError` where there are too few scenes for so many processes.
+    """
+    fabric = launch(config)
+    _check_shares(config, store, fabric.world_size)
+    encoder = task.load_schema_encoder()
+    backbone, model = build(
+        config, store.schema, encoder, precision=config.precision, seed=config.seed
     )
+    if config.precision == "64":
+        model.double()
     return Prepared(config, task, store, backbone.to(fabric.device), model, fabric)
+
+
+def _check_shares(config: TrainConfig, store: Store, processes: int) -> None:
+    """Every process needs at least one scene of every batch."""
+    for split in (TRAIN, VAL):
+        size = min(config.batch_size, store.count(split)) if split in store.splits else processes
+        if size < processes:
+            raise ConfigError(
+                f"a batch of {size} scenes (split '{split}') cannot be shared by {processes} "
+                "processes",
+                f"train with {size} processes at most, or with more scenes",
+            )

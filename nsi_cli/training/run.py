@@ -13,6 +13,7 @@ from nsi_cli.options import check_options, plain
 from nsi_cli.schema import Schema
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.presets import read_config_file
+from nsi_cli.training.rotation import BEST, LAST, checkpoint_named
 
 CONFIG = "config.yaml"
 SCHEMA = "schema.json"
@@ -29,12 +30,16 @@ class Run:
     @property
     def best(self) -> Path:
         """The checkpoint of the best validation loss."""
-        return self.path / "checkpoints" / "best"
+        return self.path / "checkpoints" / BEST
 
     @property
     def last(self) -> Path:
         """The newest checkpoint."""
-        return self.path / "checkpoints" / "last"
+        return self.path / "checkpoints" / LAST
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint of that name: best, last, or step-… Raises `ConfigError`."""
+        return checkpoint_named(self.best.parent, name)
 
     @property
     def metrics(self) -> Path:
@@ -47,7 +52,8 @@ class Run:
             raise DataError(
                 f"store {store} has another schema than run {self.path}: "
                 + _difference(self.schema, schema),
-                "name the store that it was trained on with --data, or train on this one",
+                f"build the store in its words with --vocabulary {self.path}, name the one that it "
+                "was trained on with --data, or train on this one",
             )
 
 
@@ -69,9 +75,15 @@ def create_run(path: Path, config: TrainConfig, schema: Schema) -> Run:
             f"continue it with --resume {path}, or choose another --out",
         )
     write_json(path / SCHEMA, schema.to_json())
-    with replacing(path / CONFIG) as beside:  # last: it is what makes the folder a run
-        beside.write_text(as_yaml(plain(config)), encoding="utf-8")
-    return Run(path, config, schema)
+    run = Run(path, config, schema)
+    write_config(run)  # last: it is what makes the folder a run
+    return run
+
+
+def write_config(run: Run) -> None:
+    """Write a run's options, all or none."""
+    with replacing(run.path / CONFIG) as beside:
+        beside.write_text(as_yaml(plain(run.config)), encoding="utf-8")
 
 
 def open_run(path: Path) -> Run:

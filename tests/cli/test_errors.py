@@ -161,12 +161,12 @@ def other_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of scenes with other materials."""
     from nsi_clevrtex.builder import ClevrtexBuilder
 
-    from nsi_cli.data.build import build_store
+    from nsi_cli.data.build import BuildOptions, build_store
 
     folder = tmp_path_factory.mktemp("other")
     builder = ClevrtexBuilder(folder / "raw", materials=2)
     builder.synthesize(8, seed=2, workers=0)
-    return build_store(builder, "clevrtex", folder / "data", image_size=48)
+    return build_store(builder, "clevrtex", folder / "data", BuildOptions(48))
 
 
 @pytest.mark.parametrize("command", ["eval", "interpret"])
@@ -186,7 +186,8 @@ def test_resuming_on_a_store_of_another_schema(
     config = tmp_path / "run" / "config.yaml"
     values = yaml.safe_load(config.read_text())
     config.write_text(yaml.safe_dump({**values, "data": str(other_store), "batch_size": 1}))
-    one_line(nsi("-q", "train", "--resume", tmp_path / "run"), 1, "another schema")
+    told = nsi("-q", "train", "--resume", tmp_path / "run", "--epochs", 9)
+    one_line(told, 1, "another schema")
 
 
 def test_an_unknown_split_and_an_unknown_metric(
@@ -215,6 +216,31 @@ def test_a_new_run_never_takes_the_place_of_another(
 
 def test_resume_takes_no_other_option(nsi: Nsi, one_line: OneLine, trained: Path) -> None:
     one_line(nsi("train", "--resume", trained, "--lr", "1"), 2, "--resume goes on")
+    one_line(nsi("train", "--checkpoint", "best"), 2, "--checkpoint is one of a run's", "--resume")
+
+
+def test_a_run_is_never_shortened(nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree) -> None:
+    before = tree(trained)
+    one_line(nsi("train", "--resume", trained, "--epochs", 2), 2, "3 epochs, more than 2")
+    assert tree(trained) == before
+
+
+@pytest.mark.parametrize("words", [["eval"], ["interpret"], ["train", "--resume"]])
+def test_an_unknown_checkpoint_is_told_with_the_nearest(
+    words: list[str], nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree
+) -> None:
+    before = tree(trained)
+    one_line(nsi(*words, trained, "--checkpoint", "lst"), 2, "no checkpoint 'lst'", "'last'?")
+    one_line(nsi(*words, trained, "--checkpoint", "../checkpoints/best"), 2, "no checkpoint")
+    assert tree(trained) == before
+
+
+def test_a_property_that_is_none_is_not_left_out(
+    nsi: Nsi, one_line: OneLine, tiny_flags: list[str], tmp_path: Path, tree: Tree
+) -> None:
+    told = nsi("-q", "train", *tiny_flags, "--without", "materia", "--out", tmp_path / "run")
+    one_line(told, 2, "no property 'materia' to leave out", "'material'?")
+    assert tree(tmp_path) == {}
 
 
 def test_a_damaged_checkpoint_and_a_changed_config(

@@ -13,7 +13,9 @@ from nsi_cli.options import declared_options
 from nsi_cli.training.config import TrainConfig
 
 Nsi = Callable[..., "object"]
-HEAVY = {"torch", "numpy", "h5py", "matplotlib", "pydantic", "scipy", "sklearn", "PIL", "timm"}
+HEAVY = {
+    "torch", "numpy", "h5py", "matplotlib", "pydantic", "scipy", "sklearn", "PIL", "timm", "httpx",
+}  # fmt: skip
 
 
 def modules_after(*words: str) -> set[str]:
@@ -37,6 +39,10 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 
 def test_the_help_of_training_needs_only_what_typer_itself_imports() -> None:
     assert not modules_after("train", "--help") & (HEAVY - {"pydantic"})
+
+
+def test_the_help_of_building_data_needs_no_network_library() -> None:
+    assert "httpx" not in modules_after("build-data", "clevrtex", "--help")
 
 
 def test_listing_tasks_imports_no_torch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,8 +16,9 @@ import pytest
 import yaml
 
 from nsi_cli.options import plain
-from nsi_cli.training.checkpoint import has_checkpoint, load_state, load_weights
+from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.presets import preset_names, resolve
+from nsi_cli.training.rotation import has_checkpoint
 from nsi_cli.training.run import create_run, open_run
 
 Nsi = Callable[..., Any]
@@ -160,3 +162,81 @@ def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
     assert "no checkpoint yet: it starts from the beginning" in told.stderr
     assert has_checkpoint(run.best)
     assert_same(run.path, trained)
+
+
+def test_a_run_that_is_being_trained_is_not_resumed(
+    start_nsi: Start, nsi: Nsi, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start_nsi("train", *tiny_flags, "--epochs", 10_000, "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 7)
+    told = nsi("train", "--resume", run)
+    assert (told.code, told.stdout) == (1, "")
+    message, hint = told.stderr.splitlines()
+    assert f"{run} is being trained right now, by process {process.pid} on" in message
+    assert hint.strip()
+    process.kill()
+    process.wait()
+
+
+def test_a_finished_run_says_so_and_goes_on_for_more_epochs(
+    nsi: Nsi, tiny_flags: list[str], trained: Path, tmp_path: Path
+) -> None:
+    run, alone = tmp_path / "run", tmp_path / "alone"
+    shutil.copytree(trained, run)
+    told = nsi("train", "--resume", run)
+    assert (told.code, told.stdout) == (0, f"trained: {run}\n")
+    assert f"already finished: 3 epochs; train more: nsi train --resume {run} --epochs 6" in (
+        told.stderr
+    )
+    assert_same(run, trained)
+    assert nsi("train", "--resume", run, "--epochs", 5).code == 0
+    assert nsi("train", *tiny_flags, "--epochs", 5, "--out", alone).code == 0
+    assert_same(run, alone)
+    assert (run / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
+
+
+def test_a_run_goes_back_to_an_earlier_checkpoint_and_comes_out_the_same(
+    nsi: Nsi, tiny_flags: list[str], trained: Path, tmp_path: Path
+) -> None:
+    run, shorter = tmp_path / "run", tmp_path / "shorter"
+    shutil.copytree(trained, run)
+    assert nsi("train", *tiny_flags, "--epochs", 1, "--out", shorter).code == 0
+    step = load_state(shorter / "checkpoints" / "last")[1].step
+    shutil.copytree(shorter / "checkpoints" / "last", run / "checkpoints" / f"step-{step:08d}")
+    told = nsi("train", "--resume", run, "--checkpoint", f"step-{step:08d}")
+    assert told.code == 0, told
+    assert "already finished" not in told.stderr
+    assert_same(run, trained)
+
+
+@pytest.fixture(scope="module")
+def unlike(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the paper's alternatives."""
+    from nsi_cli.cli.state import State
+    from nsi_cli.cli.train import start_training
+
+    out = tmp_path_factory.mktemp("unlike") / "run"
+    chosen = {"alignment": "hungarian", "num_blocks": 0, "without": "shape, position", "epochs": 1}
+    start_training(State(quiet=True), resolve(None, None, {**tiny, **chosen}), out)
+    return out
+
+
+def test_a_run_of_the_papers_alternatives_is_evaluated_and_interpreted(
+    nsi: Nsi, unlike: Path
+) -> None:
+    told = nsi("eval", unlike, "--json")
+    assert told.code == 0, told
+    assert set(json.loads(told.stdout)["properties"]) == {"material", "size"}
+    assert "does not see shape, position" in told.stderr
+    assert nsi("interpret", unlike).code == 0
+
+
+def test_another_checkpoint_has_an_evaluation_and_a_report_of_its_own(
+    nsi: Nsi, unlike: Path
+) -> None:
+    assert nsi("eval", unlike, "--checkpoint", "last", "--json").code == 0
+    assert (unlike / "eval" / "test-last.json").is_file()
+    told = nsi("interpret", unlike, "--checkpoint", "last")
+    assert told.stdout == f"{unlike / 'report-last' / 'index.html'}\n"
+    assert "at last" in Path(told.stdout.strip()).read_text()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from nsi_cli.data.build import build_store
+from nsi_cli.data.build import BuildOptions, build_store
 from nsi_cli.data.scene import Scene
 from nsi_cli.data.store import Store, open_store
 from nsi_cli.schema import Categorical, Continuous, Schema
@@ -57,7 +61,7 @@ def make_store(tmp_path: Path) -> Callable[..., Store]:
     def make(*, masked: bool = True, name: str = "store", **sizes: int) -> Store:
         splits = tuple((sizes or {"train": 11, "test": 3}).items())
         builder = Numbered(tmp_path / "raw", splits, masked)
-        build_store(builder, "numbered", tmp_path / name, image_size=16)
+        build_store(builder, "numbered", tmp_path / name, BuildOptions(16))
         return open_store(tmp_path / name)
 
     return make
@@ -67,3 +71,17 @@ def make_store(tmp_path: Path) -> Callable[..., Store]:
 def store(make_store: Callable[..., Store]) -> Store:
     """A store of 11 training and 3 test scenes."""
     return make_store()
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Any]]:
+    """Serves files on the loopback interface with bad habits: ``serving({name: bytes}, …)``."""
+    place = Path(__file__).with_name("nasty_server.py")
+    spec = importlib.util.spec_from_file_location("nasty_server", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass looks for what its fields are
+    spec.loader.exec_module(module)
+    with ExitStack() as stack:
+        yield lambda *files, **habits: stack.enter_context(module.serving(*files, **habits))

@@ -6,16 +6,19 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nsi_cli.data import features
-from nsi_cli.data.features import FeatureCache, cache_for, fill, room_for, size_of
+from nsi_cli.data import feature_filling
+from nsi_cli.data.feature_filling import fill
+from nsi_cli.data.features import FeatureCache, cache_for, room_for, size_of
 from nsi_cli.data.store import Store, open_store
 from nsi_cli.errors import DataError
+from nsi_cli.files import readable
 from nsi_cli.progress import Progress
 
 TOKENS, CHANNELS = 4, 3
@@ -33,14 +36,13 @@ def _cache(store: Store, backbone: str = "texture") -> FeatureCache:
 
 def _fill(store: Store, how: Callable[[np.ndarray], np.ndarray] = encode) -> FeatureCache:
     cache = _cache(store)
-    fill(cache, store, list(store.splits), how, backbone="texture")
+    fill(cache, store, list(store.splits), how, at_once=2)
     return cache
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "CHUNK", 2)
-    monkeypatch.setattr(features, "SAVED_EVERY", 2)
+    monkeypatch.setattr(feature_filling, "SAVED_EVERY", 0)
 
 
 def test_it_holds_what_the_backbone_gives(store: Store) -> None:
@@ -95,17 +97,18 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from nsi_cli.data import features
+from nsi_cli.data import feature_filling
+from nsi_cli.data.features import cache_for
 from nsi_cli.data.store import open_store
-features.CHUNK = features.SAVED_EVERY = 2
+feature_filling.SAVED_EVERY = 0
 store = open_store(Path(sys.argv[1]))
 def encode(images):
     if images[0, 0, 0, 0] == 6:
         os.kill(os.getpid(), signal.SIGKILL)
     scene = images[:, 0, 0, :1, None].astype(np.float16)
     return scene + np.arange(12).reshape(4, 3).astype(np.float16) / 16
-cache = features.cache_for(store, "texture", 4, 3)
-features.fill(cache, store, ["train", "test"], encode, backbone="texture")
+cache = cache_for(store, "texture", 4, 3)
+feature_filling.fill(cache, store, ["train", "test"], encode, at_once=2)
 """
 
 
@@ -123,6 +126,36 @@ def test_it_goes_on_after_it_was_killed(store: Store) -> None:
     np.testing.assert_array_equal(
         cache.read("train", np.arange(11)), encode(store.images("train", range(11)))
     )
+
+
+SLOW = (
+    KILLED.replace("images[0, 0, 0, 0] == 6", "print(flush=True)")
+    .replace("    scene =", "    time.sleep(0.01)\n    scene =")
+    .replace("import os", "import os, time")
+)
+
+
+def test_killed_at_any_moments_it_ends_with_the_same_bytes(
+    make_store: Callable[..., Store],
+) -> None:
+    sizes = {"train": 61, "test": 20}
+    store, undisturbed = make_store(**sizes), make_store(**sizes, name="undisturbed")
+    fill(_cache(undisturbed), undisturbed, ["train", "test"], encode, at_once=2)
+    moments = np.random.default_rng(0).uniform(0, 0.06, 12)
+    kills = 0
+    for moment in moments:
+        filling = subprocess.Popen([sys.executable, "-c", SLOW, str(store.path)],
+                                   stdout=subprocess.PIPE)  # fmt: skip
+        assert filling.stdout is not None
+        filling.stdout.read(1)  # it is at work
+        time.sleep(moment)
+        filling.kill()
+        filling.communicate()
+        kills += filling.returncode == -9
+    assert kills >= 5
+    cache = _fill(store)
+    for split in sizes:
+        assert cache.path(split).read_bytes() == _cache(undisturbed).path(split).read_bytes()
 
 
 @pytest.mark.parametrize("text", ["", "three", None])
@@ -151,6 +184,28 @@ def test_another_backbone_or_other_images_have_another_cache(
     assert len(folders) == 3
     again = make_store(name="again")
     assert _cache(again).folder.name == _cache(store).folder.name  # equal images
+
+
+def test_the_size_is_told_before_it_is_taken(store: Store) -> None:
+    notes: list[str] = []
+
+    class Noting(Progress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    cache = _cache(store)
+    size = readable(cache.bytes_of(store.count("train")))
+    for _ in range(2):
+        fill(cache, store, ["train"], encode, at_once=2, progress=Noting())
+    assert notes == [f"features: {size} in {cache.folder}"]
+
+
+def test_a_damaged_cache_is_told(store: Store) -> None:
+    cache = _fill(store)
+    os.truncate(cache.path("train"), 300)
+    with pytest.raises(DataError, match="ends too early") as caught:
+        cache.read("train", np.array([0, 10]))
+    assert "remove" in caught.value.hint
 
 
 def test_a_cache_of_another_shape_is_refused(store: Store) -> None:
@@ -190,7 +245,8 @@ FULL_DISK = """
 import json, os, resource, signal, sys
 from pathlib import Path
 import numpy as np
-from nsi_cli.data.features import cache_for, fill
+from nsi_cli.data.feature_filling import fill
+from nsi_cli.data.features import cache_for
 from nsi_cli.data.store import open_store
 from nsi_cli.errors import NsiError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -200,7 +256,7 @@ if sys.argv[2] == "unreserved":
 store = open_store(Path(sys.argv[1]))
 cache = cache_for(store, "texture", 4, 3)
 try:
-    fill(cache, store, ["train"], lambda images: np.ones((len(images), 4, 3)), backbone="texture")
+    fill(cache, store, ["train"], lambda images: np.ones((len(images), 4, 3)), at_once=2)
 except NsiError as error:
     print(json.dumps([error.message, error.hint]))
 """
@@ -242,7 +298,7 @@ def test_of_two_that_fill_one_cache_the_second_waits_for_the_first(store: Store)
             waiting.set()
 
     def fill_too() -> None:
-        fill(_cache(store), open_store(store.path), ["train"], _never, backbone="texture",
+        fill(_cache(store), open_store(store.path), ["train"], _never, at_once=2,
              progress=Noting())  # fmt: skip
         second.append(_cache(store).has("train"))
 

@@ -1,18 +1,21 @@
 """Batches: each scene once, in an order that seed and epoch alone decide, from any process."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from nsi_cli.data.batch import Batch
-from nsi_cli.data.features import cache_for, fill
+from nsi_cli.data.feature_filling import fill
+from nsi_cli.data.features import cache_for
 from nsi_cli.data.loader import EpochBatches, LoaderOptions, make_dataloader
 from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
@@ -51,6 +54,25 @@ def test_leaving_out_the_first_batches_changes_none_of_the_others(
     assert [index.tolist() for index in rest] == whole[start:]
 
 
+@given(
+    count=st.integers(1, 40), size=st.integers(1, 50), start=st.integers(0, 5),
+    processes=st.integers(1, 5),
+)  # fmt: skip
+def test_processes_share_each_batch_in_order_and_without_repeats(
+    count: int, size: int, start: int, processes: int
+) -> None:
+    options = LoaderOptions(batch_size=size, shuffle=True, drop_last=True, start=start)
+    whole = [index.tolist() for index in EpochBatches(count, options)]
+    parts = [
+        [index.tolist() for index in EpochBatches(count, replace(options, part=(r, processes)))]
+        for r in range(processes)
+    ]
+    assert [[*chain(*pieces)] for pieces in zip(*parts, strict=True)] == whole
+    for pieces in zip(*parts, strict=True):
+        sizes = {len(piece) for piece in pieces}
+        assert max(sizes) - min(sizes) <= 1
+
+
 def test_the_order_depends_on_seed_and_epoch_alone(store: Store) -> None:
     first = _indices(store, SHUFFLED)
     torch.manual_seed(1)
@@ -80,23 +102,24 @@ def test_a_batch_holds_what_the_store_holds_of_its_scenes(store: Store) -> None:
         assert len(batch) == len(index)
 
 
-def test_a_batch_is_read_with_one_sorted_index(
+def test_a_batch_is_read_in_the_order_of_the_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spied: list[Any] = []
-    real = store._file["train"]
+    places: list[int] = []
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda *how: places.append(how[2]) or read(*how))
+    for batch in make_dataloader(store, "train", LoaderOptions(batch_size=4, shuffle=True)):
+        assert places == sorted(set(places))
+        assert len(places) == len(batch)
+        places.clear()
 
-    class Watched:
-        def __getitem__(self, place: Any) -> Any:
-            spied.append(place)
-            return real[place]
 
-    monkeypatch.setattr(Store, "_file", property(lambda self: {"train": Watched()}))
-    batches = list(make_dataloader(store, "train", LoaderOptions(batch_size=4, shuffle=True)))
-    assert len(spied) == len(batches) == 3
-    for place in spied:
-        read = list(range(11))[place] if isinstance(place, slice) else place.tolist()
-        assert read == sorted(set(read))
+def test_neighbours_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda *how: sizes.append(len(how[1][0])) or read(*how))
+    list(make_dataloader(store, "train", LoaderOptions(batch_size=4)))
+    assert sizes == [4 * 768, 4 * 768, 3 * 768]
 
 
 def test_images_and_masks_are_read_only_where_asked_for(store: Store) -> None:
@@ -116,7 +139,7 @@ def _same(one: Batch, other: Batch) -> bool:
 @pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
 def test_worker_processes_give_the_same_batches(store: Store, start_method: str) -> None:
     cache = cache_for(store, "backbone", 4, 2)
-    fill(cache, store, ["train"], _encode, backbone="backbone")
+    fill(cache, store, ["train"], _encode, at_once=4)
     options = replace(SHUFFLED, features=cache)
     alone = list(make_dataloader(store, "train", options))  # which opens the files here, too
     loader = make_dataloader(store, "train", replace(options, workers=2))
@@ -124,6 +147,36 @@ def test_worker_processes_give_the_same_batches(store: Store, start_method: str)
     helped = list(loader)
     assert len(helped) == len(alone) == 3
     assert all(map(_same, alone, helped))
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
+def test_an_epoch_is_resumed_in_worker_processes(store: Store, start_method: str) -> None:
+    whole = list(make_dataloader(store, "train", replace(SHUFFLED, epoch=3)))
+    options = replace(SHUFFLED, epoch=3, start=1, workers=2)
+    loader = make_dataloader(store, "train", options)
+    loader.multiprocessing_context = start_method
+    rest = list(loader)
+    assert len(rest) == 2
+    assert all(map(_same, whole[1:], rest))
+
+
+def test_a_batch_is_pinned_as_a_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    (batch,) = make_dataloader(store, "test", LoaderOptions(batch_size=8, masks=True))
+    again = pin_memory(batch)  # as torch's loader does it where there is a GPU
+    assert _same(again, batch)
+    assert len(pinned) == 5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batches_arrive_in_pinned_memory(store: Store) -> None:
+    options = LoaderOptions(batch_size=8, workers=1, pin_memory=True)
+    (batch,) = make_dataloader(store, "test", options)
+    assert batch.images is not None
+    assert batch.images.is_pinned()
+    assert batch.primitives.is_pinned()
 
 
 def test_a_batch_moves_as_a_whole(store: Store) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nsi_cli.data.build import build_store, is_store
+from nsi_cli.data.build import BuildOptions, build_store
 from nsi_cli.data.scene import Scene
 from nsi_cli.data.steady_file import SteadyFile
-from nsi_cli.data.store import Store, open_store
+from nsi_cli.data.store import Store, is_store, open_store
 from nsi_cli.errors import DataError, SchemaError
 
 
@@ -52,15 +52,13 @@ def test_without_masks_there_are_none(make_store: Callable[..., Store]) -> None:
 
 
 def test_it_pickles_and_reads_again_after_a_fork(store: Store) -> None:
-    handle = store._file
+    store.images("train", [0])
     copy = pickle.loads(pickle.dumps(store))
     assert copy == store
     assert copy.images("train", [7])[0, 0, 0, 0] == 7
     child = os.fork()
     if child == 0:
-        right = store._file is not handle and store.images("train", [9, 2])[
-            :, 0, 0, 0
-        ].tolist() == [9, 2]
+        right = store.images("train", [9, 2])[:, 0, 0, 0].tolist() == [9, 2]
         os._exit(0 if right else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert store.images("train", [3])[0, 0, 0, 0] == 3
@@ -126,7 +124,7 @@ def test_scenes_with_and_without_a_mask_do_not_mix(numbered: Any, tmp_path: Path
             return Scene(scene.id, scene.image, scene.primitives) if source == 7 else scene
 
     with pytest.raises(DataError, match="scene scene7 has no mask, unlike those before it"):
-        build_store(Mixed(tmp_path / "raw"), "x", tmp_path / "out", image_size=16)
+        build_store(Mixed(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +145,7 @@ def test_a_full_disk_ends_the_build_at_once(
     monkeypatch.setattr(SteadyFile, "write", refuse)
     builder = Counted(tmp_path / "raw", (("train", 200),))
     with pytest.raises(DataError, match="the disk is full"):
-        build_store(builder, "x", tmp_path / "out", image_size=256)
+        build_store(builder, "x", tmp_path / "out", BuildOptions(256))
     assert len(loaded) < 100  # HDF5 holds back some megabytes
     assert list(tmp_path.iterdir()) == []
 
@@ -159,23 +157,23 @@ def test_primitives_of_another_schema_are_refused(numbered: Any, tmp_path: Path)
             return Scene(scene.id, scene.image, np.zeros((0, 3), np.float32))
 
     with pytest.raises(DataError, match=r"scene scene0: primitives of shape \(0, 3\)"):
-        build_store(Wide(tmp_path / "raw"), "x", tmp_path / "out", image_size=16)
+        build_store(Wide(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))
 
 
 @pytest.mark.parametrize("split", ["masks", "ids", "a/b", "", "../up"])
 def test_a_split_has_a_plain_name(numbered: Any, tmp_path: Path, split: str) -> None:
     builder = numbered(tmp_path / "raw", ((split, 2),))
     with pytest.raises(DataError, match="a split cannot be called"):
-        build_store(builder, "x", tmp_path / "out", image_size=16)
+        build_store(builder, "x", tmp_path / "out", BuildOptions(16))
 
 
 def test_nothing_to_build_from_is_told_and_an_empty_split_left_out(
     numbered: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="no scenes to build from"):
-        build_store(numbered(tmp_path, (("train", 0),)), "x", tmp_path / "out", image_size=16)
+        build_store(numbered(tmp_path, (("train", 0),)), "x", tmp_path / "out", BuildOptions(16))
     builder = numbered(tmp_path / "raw", (("train", 2), ("val", 0)))
-    store = open_store(build_store(builder, "x", tmp_path / "out", image_size=16))
+    store = open_store(build_store(builder, "x", tmp_path / "out", BuildOptions(16)))
     assert store.splits == ("train",)
 
 
@@ -190,8 +188,8 @@ def test_what_a_builder_raises_is_a_reason_with_the_scenes_name(
 
     builder = Broken(tmp_path / "raw")
     with pytest.raises(DataError, match=r"1 of 14 scenes .*: 3: OverflowError: too large"):
-        build_store(builder, "x", tmp_path / "out", image_size=16)
-    build_store(builder, "x", tmp_path / "out", image_size=16, max_skipped=0.1)
+        build_store(builder, "x", tmp_path / "out", BuildOptions(16))
+    build_store(builder, "x", tmp_path / "out", BuildOptions(16, max_skipped=0.1))
     assert open_store(tmp_path / "out").build["skipped"] == [
         {"split": "train", "scene": "3", "reason": "3: OverflowError: too large"}
     ]

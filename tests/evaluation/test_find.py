@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +113,19 @@ def test_the_primitives_encoder_is_the_models_own(config, backbone, model, batch
     encoded = primitives_encoder(model)(batch.primitives.numpy(), batch.present.numpy())
     present = batch.present.numpy()
     np.testing.assert_allclose(encoded[present], whole.primitive_embeddings[present], atol=1e-6)
+
+
+def test_no_slot_is_found_twice_where_each_primitive_has_its_own(
+    config, backbone, schema, batch
+) -> None:
+    chosen = dataclasses.replace(config, alignment="hungarian", num_slots=2)
+    torch.manual_seed(0)
+    model = build_nsi(chosen, schema, PropertySchemaEncoder,
+                      num_tokens=backbone.num_tokens, channels=backbone.channels)  # fmt: skip
+    batch = dataclasses.replace(batch, present=torch.ones(3, 3, dtype=torch.bool))
+    findings = find(model, backbone, batch, noise=None)
+    assert findings.alignment == "hungarian"
+    assert [sorted(row) for row in findings.aligned_slot.tolist()] == [[-1, 0, 1]] * 3
+    assert find_images(model, backbone, findings.images, width=3, noise=None).alignment == (
+        "hungarian"
+    )

@@ -70,3 +70,11 @@ def test_a_peak_is_the_centre_of_its_cell() -> None:
     mask = np.zeros((1, 2, 4), np.float32)
     mask[0, 1, 2] = 1
     assert peak_places(mask, 16).tolist() == [[12, 10]]
+
+
+def test_an_object_that_no_slot_was_left_for_is_missed(make_findings) -> None:
+    metric = Grounding()
+    metric.update(one_scene(make_findings, [0, -1]))
+    found = metric.compute()["grounding"]
+    assert found["pointing"]["value"] == 0.5
+    assert 0.45 < found["iou"]["value"] <= 0.5

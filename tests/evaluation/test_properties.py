@@ -88,3 +88,19 @@ def test_the_sample_is_capped_and_does_not_depend_on_batches(make_findings, sche
         parts.update(findings.take(range(start, min(start + 7, 40))))
     assert whole.compute() == parts.compute()
     assert whole.compute()["properties"]["shape"]["primitives"] == 10
+
+
+def test_a_property_that_the_model_does_not_see_has_no_measure(make_findings, schema) -> None:
+    metric = Properties(schema, embed, without=["place"])
+    metric.update(seeing(make_findings))
+    assert list(metric.compute()["properties"]) == ["shape"]
+
+
+def test_objects_that_no_slot_was_left_for_are_not_asked_about(make_findings, schema) -> None:
+    findings = seeing(make_findings)
+    findings.aligned_slot[:20] = -1
+    metric = Properties(schema, embed)
+    metric.update(findings)
+    found = metric.compute()["properties"]["shape"]
+    assert found["primitives"] == findings.present[20:].sum()
+    assert found["value"] == 1

@@ -72,3 +72,13 @@ def test_embeddings_that_are_no_numbers_are_refused_instead_of_ranked_first(make
     broken = np.full((6, 4, 5), np.nan, np.float32)
     with pytest.raises(NsiError, match="not finite"):
         Retrieval().update(make_findings(slot_embeddings=broken))
+
+
+def test_scores_are_those_of_the_alignment_that_the_model_was_trained_with(make_findings) -> None:
+    scores = {}
+    for alignment in ("max", "hungarian"):
+        embeddings = SplitEmbeddings()
+        embeddings.add(make_findings(8, slots=3, alignment=alignment))
+        scores[alignment] = embeddings.scores(slice(None), slice(None))
+    assert (scores["hungarian"] <= scores["max"]).all()
+    assert (scores["hungarian"] < scores["max"]).any()

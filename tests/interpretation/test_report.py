@@ -74,6 +74,15 @@ def test_each_scene_has_a_card_and_each_object_a_row_with_its_slot(split, tmp_pa
     assert rows == ["1", "2", "1"]  # two objects in scene 0, one in scene 3
 
 
+def test_an_object_that_no_slot_was_left_for_says_so(split, tmp_path) -> None:
+    split.findings.aligned_slot[0, 1] = -1
+    page = write(split, tmp_path)
+    rows = [attrs["data-slot"] for tag, attrs in parsed(page).seen
+            if tag == "tr" and "data-slot" in attrs]  # fmt: skip
+    assert rows == ["1", "1"]
+    assert page.count("no slot left") == 1
+
+
 def test_names_from_the_data_are_text_never_markup(split, tmp_path) -> None:
     page = write(split, tmp_path, scenes=range(8))
     assert "<b>cone</b>" not in page
@@ -154,3 +163,13 @@ def test_slots_picked_twice_are_marked(split, maker) -> None:
     scene = split.findings.take([0])
     scene.aligned_slot[:] = 1
     assert all(row.shared for row in maker.of_scene(scene, split.images[0]).objects)
+
+
+def test_an_object_of_which_a_word_is_missing_is_like_no_other(split, tmp_path) -> None:
+    assert 'class="alike"' in write(split, tmp_path / "known")
+    primitives = split.findings.primitives.copy()
+    primitives[..., 0] = -1
+    unknown = replace(split, findings=replace(split.findings, primitives=primitives))
+    page = write(unknown, tmp_path / "unknown")
+    assert "unknown shape" in page
+    assert 'class="alike"' not in page

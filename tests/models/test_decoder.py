@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from nsi_cli.models import decoder as decoder_module
+from nsi_cli.models import decoder_error
+from nsi_cli.models.alignment import reconstruction_loss
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.decoder import AttentionDecoder, SlotDecoder
 
@@ -33,6 +36,68 @@ def test_decoder_equals_the_plain_one(
         found.append([reconstruction, masks, *gradients])
     for have, want in zip(*found, strict=True):
         assert (have - want).abs().max() <= tolerance * max(1.0, want.abs().max().item())
+
+
+A_TOKEN = 4 * 32  # numbers of an activation: slots times hidden width
+
+
+@pytest.mark.parametrize("tokens_at_once", [7, 30, 65, 10**6])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_error_equals_the_plain_ones_however_it_is_chunked(
+    small: ModelConfig,
+    dtype: torch.dtype,
+    tolerance: float,
+    tokens_at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_once = tokens_at_once * A_TOKEN * dtype.itemsize
+    monkeypatch.setattr(decoder_error, "_CHUNK_BYTES", at_once)
+    decoder = SlotDecoder(small, num_tokens=30, channels=12).to(dtype)
+    slots = torch.randn(5, 4, small.slot_dim, dtype=dtype, requires_grad=True)
+    features = torch.randn(5, 30, 12, dtype=dtype)
+    found = []
+    for error in (
+        decoder.error(slots, features),
+        reconstruction_loss(plain(decoder, slots)[0], features),
+    ):
+        gradients = torch.autograd.grad(3 * error, [slots, *decoder.parameters()])
+        found.append([error, *gradients])
+    for have, want in zip(*found, strict=True):
+        assert (have - want).abs().max() <= tolerance * max(1.0, want.abs().max().item())
+    with torch.no_grad():
+        assert decoder.error(slots, features) == found[0][0]
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_error_in_half_precision_is_near_the_plain_one(
+    small: ModelConfig, half: torch.dtype
+) -> None:
+    decoder = SlotDecoder(small, num_tokens=30, channels=12)
+    slots = torch.randn(5, 4, small.slot_dim, requires_grad=True)
+    features = torch.randn(5, 30, 12)
+    wanted = [slots, *decoder.parameters()]
+    exact = reconstruction_loss(plain(decoder, slots)[0], features)
+    with torch.autocast("cpu", half):
+        error = decoder.error(slots, features)
+    assert error.dtype == torch.float32
+    torch.testing.assert_close(error, exact, rtol=0.02, atol=0)
+    gradients = [torch.autograd.grad(loss, wanted) for loss in (error, exact)]
+    for have, want in zip(*gradients, strict=True):
+        assert have.dtype == torch.float32
+        assert (have - want).norm() <= 0.05 * want.norm() + 1e-6
+
+
+def test_without_gradients_images_are_decoded_a_few_at_a_time(
+    small: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = SlotDecoder(small, num_tokens=30, channels=12)
+    slots = torch.randn(5, 4, small.slot_dim)
+    whole = decoder(slots)
+    monkeypatch.setattr(decoder_module, "_MOST_ACTIVATIONS", 2 * 30 * A_TOKEN)
+    with torch.no_grad():
+        for have, want in zip(decoder(slots), whole, strict=True):
+            torch.testing.assert_close(have, want)
+        assert decoder(slots[:0])[0].shape == (0, 30, 12)
 
 
 def test_slot_masks_sum_to_one_over_slots(small: ModelConfig) -> None:

@@ -84,6 +84,18 @@ def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
     assert first == again != build(NAME, tmp_path / "other.pth").fingerprint()
 
 
+def test_half_precision_is_another_backbone_of_nearly_the_same_features(tmp_path: Path) -> None:
+    config = ModelConfig(backbone=NAME, backbone_weights=str(saved(NAME, tmp_path)))
+    images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    whole, half = build_backbone(config), build_backbone(config, "bf16-mixed")
+    features = half(images)
+    assert features.dtype == torch.float32
+    assert 0 < (features - whole(images)).norm() < 0.02 * whole(images).norm()
+    assert half.fingerprint() != whole.fingerprint()
+    with torch.autocast("cpu", torch.bfloat16):  # what is around it changes nothing
+        torch.testing.assert_close(whole(images), build_backbone(config)(images))
+
+
 def test_weights_that_are_missing_or_of_another_model_are_told_in_a_line(tmp_path: Path) -> None:
     garbage, head, other = (tmp_path / f"{name}.pth" for name in ("garbage", "head", "other"))
     garbage.write_text("not weights")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsi_cli.errors import SchemaError
+from nsi_cli.errors import ConfigError, SchemaError
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 MIXED = Schema(
@@ -184,3 +184,18 @@ PLAIN = MIXED.to_json()
 def test_json_that_is_no_schema_is_refused(data: object) -> None:
     with pytest.raises(SchemaError):
         Schema.from_json(data)
+
+
+def test_a_schema_without_some_properties_keeps_the_others_in_order() -> None:
+    kept = MIXED.without(["size", "shape"])
+    assert list(kept.columns) == ["material", "place"]
+    assert kept.max_objects == MIXED.max_objects
+    assert MIXED.without([]) == MIXED
+
+
+def test_leaving_out_an_unknown_property_or_all_is_a_fault_of_the_options() -> None:
+    with pytest.raises(ConfigError, match="no property 'shap' to leave out") as told:
+        MIXED.without(["size", "shap"])
+    assert "shape" in told.value.hint
+    with pytest.raises(ConfigError, match="every property is left out"):
+        MIXED.without(list(BALL))

@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 import torch
 
-from nsi_cli.errors import DataError
-from nsi_cli.training import checkpoint
+from nsi_cli.errors import ConfigError, DataError
+from nsi_cli.training import rotation
 from nsi_cli.training.checkpoint import (
     STATE,
-    WEIGHTS,
     Progressed,
-    has_checkpoint,
+    go_back,
     load_state,
     load_weights,
     restore,
     save_checkpoint,
 )
+from nsi_cli.training.rotation import WEIGHTS, checkpoint_named, has_checkpoint
 from nsi_cli.training.schedule import Plateau
 
 CHANGES = 11
@@ -36,10 +36,11 @@ CHANGES = 11
 AT = Progressed(step=7, epoch=1, batches=2, running=3.5, plateau=Plateau(1.5, 2, 0.25))
 
 
-def save(folder: Path, step: int) -> None:
+def save(folder: Path, step: int, keep: int | None = None) -> None:
     """A checkpoint whose every part says which step it is of."""
     weights = {"w": torch.full((3,), float(step))}
-    save_checkpoint(folder, weights, {"optimizer": {"step": step}}, replace(AT, step=step))
+    state = {"optimizer": {"step": step}}
+    save_checkpoint(folder, weights, state, replace(AT, step=step), keep=keep)
 
 
 def load(folder: Path) -> int:
@@ -83,7 +84,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
         return call
 
     changes = [(os, "replace"), (os, "fsync"), (Path, "mkdir"), (Path, "open")]
-    for owner, name in [*changes, (checkpoint.shutil, "rmtree")]:
+    for owner, name in [*changes, (rotation.shutil, "rmtree")]:
         monkeypatch.setattr(owner, name, dying(getattr(owner, name)))
 
 
@@ -111,6 +112,109 @@ def test_the_places_of_a_kill_reach_past_the_last_change(
     kill_at(monkeypatch, CHANGES)
     save(last, 2)
     assert load(last) == 2
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_are_kept_by_their_steps(last: Path) -> None:
+    save(last.with_name("best"), 2)
+    for step in (2, 4, 8, 16, 160):
+        save(last, step, keep=3)
+    assert names(last.parent) == ["best", "last", "step-00000008", "step-00000016"]
+    assert [load(last.with_name(name)) for name in names(last.parent)] == [2, 160, 8, 16]
+
+
+def test_the_best_leaves_what_is_kept_beside_it_alone(last: Path) -> None:
+    save(last, 1, keep=2)
+    save(last, 2, keep=2)
+    save(last.with_name("best"), 3)
+    save(last.with_name("best"), 4)
+    assert names(last.parent) == ["best", "last", "step-00000001"]
+
+
+KEPT_CHANGES = 18
+
+
+@pytest.mark.parametrize("place", range(KEPT_CHANGES))
+def test_a_kill_while_some_are_kept_loses_none_but_the_oldest(
+    place: int, last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3):
+        save(last, step, keep=3)
+    with monkeypatch.context() as patch:
+        kill_at(patch, place)
+        try:
+            save(last, 4, keep=3)
+        except Killed:
+            assert load(last) in (3, 4)
+            kept = {load(path) for path in last.parent.glob("step-*")}
+            assert 2 in kept
+    save(last, 5, keep=3)
+    assert load(last) == 5
+    kept = [load(path) for path in sorted(last.parent.glob("step-*"))]
+    assert kept in ([2, 3], [3, 4])
+    assert names(last.parent) == ["last", *(f"step-{step:08d}" for step in kept)]
+
+
+def test_those_places_of_a_kill_reach_past_the_last_change(
+    last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3):
+        save(last, step, keep=3)
+    kill_at(monkeypatch, KEPT_CHANGES)
+    save(last, 4, keep=3)
+    assert names(last.parent) == ["last", "step-00000002", "step-00000003"]
+
+
+def test_going_back_makes_an_earlier_one_the_last_and_then_forgets_the_later(last: Path) -> None:
+    for step in (1, 2, 3):
+        save(last, step, keep=3)
+    go_back(last, checkpoint_named(last.parent, "step-00000001"))
+    assert load(last) == 1
+    assert names(last.parent) == ["last", *(f"step-{step:08d}" for step in (1, 2, 3))]
+    save(last, 2, keep=3)
+    assert names(last.parent) == ["last", "step-00000001"]
+
+
+def test_going_back_to_the_last_or_to_a_damaged_one_moves_nothing(last: Path) -> None:
+    save(last, 1, keep=2)
+    save(last, 2, keep=2)
+    go_back(last, last)
+    earlier = last.with_name("step-00000001")
+    (earlier / STATE).write_bytes(b"half")
+    with pytest.raises(DataError, match="cannot be read"):
+        go_back(last, earlier)
+    assert load(last) == 2
+    assert names(last.parent) == ["last", "step-00000001"]
+
+
+@pytest.mark.parametrize("place", range(CHANGES))
+def test_a_kill_while_going_back_leaves_a_whole_last(
+    place: int, last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(last.with_name("best"), 1)
+    save(last, 2)
+    with monkeypatch.context() as patch:
+        kill_at(patch, place)
+        try:
+            go_back(last, last.with_name("best"))
+        except Killed:
+            assert load(last) in (1, 2)
+    save(last, 3, keep=1)
+    assert load(last) == 3
+    assert names(last.parent) == ["best", "last"]
+
+
+def test_an_unknown_checkpoint_is_told_with_those_there_are(last: Path) -> None:
+    save(last, 1, keep=2)
+    save(last, 2, keep=2)
+    assert checkpoint_named(last.parent, "best") == last.with_name("best")  # not yet, but may be
+    for name in ("step-00000009", "../..", "lst"):
+        with pytest.raises(ConfigError, match="no checkpoint") as told:
+            checkpoint_named(last.parent, name)
+        assert "last" in told.value.hint or "step-00000001" in told.value.hint
 
 
 def test_reading_between_the_renames_moves_nothing(last: Path) -> None:

@@ -129,6 +129,21 @@ def test_numbers_may_be_written_as_scientists_write_them(tmp_path: Path) -> None
     assert resolve(None, file, {}).lr == 4e-4
 
 
+@pytest.mark.parametrize(("key", "value"), [("precision", "32"), ("devices", "2")])
+def test_a_word_that_yaml_reads_as_a_number_is_taken(key: str, value: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "c.yaml", f"task: x\n{key}: {value}\n")
+    config = resolve(None, file, {})
+    assert getattr(config, key) == value
+    again = write(tmp_path / "again.yaml", yaml.safe_dump(plain(config)))
+    assert resolve(None, again, {}) == config
+
+
+@pytest.mark.parametrize("value", ["precision: 33", "precision: yes", "devices: 0", "devices: two"])
+def test_a_number_that_is_no_such_word_is_refused(value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=value.partition(":")[0]):
+        resolve(None, write(tmp_path / "c.yaml", f"task: x\n{value}\n"), {})
+
+
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     flags: dict[str, Any] = {"task": "x"}
     file = write(tmp_path / "c.yaml", "# nothing yet\n")

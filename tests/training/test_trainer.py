@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from nsi_cli.data.batch import Batch
 from nsi_cli.data.store import open_store
 from nsi_cli.errors import ConfigError, DataError, NsiError
 from nsi_cli.options import check_options
@@ -21,6 +25,7 @@ from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted
 from nsi_cli.training.prepare import check
+from nsi_cli.training.step import Step
 from nsi_cli.training.trainer import Trainer
 
 TrainerOf = Callable[..., Trainer]
@@ -112,15 +117,15 @@ EVERY_STEP, EVERY_EPOCH = 1e-9, 10.0
 @pytest.mark.parametrize(
     ("saved", "name", "wanted"),
     [
-        (EVERY_EPOCH, "_step", "step 3"),  # before the first checkpoint
-        (EVERY_EPOCH, "_step", "step 8"),
-        (EVERY_EPOCH, "_step", "step 17"),
+        (EVERY_EPOCH, "_take", "step 3"),  # before the first checkpoint
+        (EVERY_EPOCH, "_take", "step 8"),
+        (EVERY_EPOCH, "_take", "step 17"),
         (EVERY_EPOCH, "_validate", "epoch 1"),
         (EVERY_EPOCH, "_save", "best, epoch 1"),
         (EVERY_EPOCH, "_save", "last, epoch 1"),  # the best is of a later step than the last
         (EVERY_EPOCH, "_save", "last, epoch 3"),
-        (EVERY_STEP, "_step", "step 8"),
-        (EVERY_STEP, "_step", "step 12"),
+        (EVERY_STEP, "_take", "step 8"),
+        (EVERY_STEP, "_take", "step 12"),
         (EVERY_STEP, "_validate", "epoch 1"),
         (EVERY_STEP, "_save", "last, epoch 2"),
     ],
@@ -182,13 +187,70 @@ def test_a_gradient_that_is_not_finite_ends_the_run_in_one_line(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = trainer_of(tmp_path / "run")
-    monkeypatch.setattr(trainer._fabric, "clip_gradients", lambda *_, **__: torch.tensor(math.inf))
+    fabric = trainer._step._fabric
+    monkeypatch.setattr(fabric, "clip_gradients", lambda *_, **__: torch.tensor(math.inf))
     with pytest.raises(NsiError, match="the gradient is not finite at step 1") as told:
         trainer.fit()
     assert told.value.hint
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+    """Let these steps, counted from 1, see features that are no numbers."""
+    train = Step.train
+
+    def poisoned(step: Step, batch: Batch, annotated: Any, number: int, size: int) -> Any:
+        if number + 1 in steps:
+            assert batch.features is not None
+            batch = replace(batch, features=batch.features * math.nan)
+        return train(step, batch, annotated, number, size)
+
+    monkeypatch.setattr(Step, "train", poisoned)
+
+
+def test_the_batch_of_a_loss_that_is_not_finite_is_saved_and_named(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    poison(monkeypatch, 8)
+    run = tmp_path / "run"
+    with pytest.raises(NsiError, match=r"at step 8; its batch is in .*step-8.json") as told:
+        trainer_of(run).fit()
+    assert "--on-nonfinite skip" in told.value.hint
+    saved = json.loads((run / "nonfinite" / "step-8.json").read_text())
+    assert saved["not_finite"] == "loss"
+    assert saved["measures"]["loss"] == "nan"
+    tensors = load_file(run / "nonfinite" / "step-8.safetensors")
+    ids = open_store(store).ids("train")
+    assert saved["scenes"] == [ids[place] for place in tensors["index"].tolist()]
+    assert len(tensors["features"]) == len(tensors["primitives"]) == len(ids[:8])
+    assert load_state(run / "checkpoints" / "last")[1].step == 6  # nothing saved since
+
+
+def test_steps_that_are_not_finite_can_be_skipped(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[[Path], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    poison(monkeypatch, 2, 3, 9)
+    run = tmp_path / "run"
+    trainer_of(run, on_nonfinite="skip").fit()
+    steps = {kind: [line["step"] for line in lines(run) if line["kind"] == kind]
+             for kind in ("train", "skipped")}  # fmt: skip
+    assert steps["skipped"] == [2, 3, 9]
+    assert sorted(steps["train"] + steps["skipped"]) == list(range(1, STEPS + 1))
+    assert all(value.isfinite().all() for value in load_weights(run / "checkpoints/last").values())
+    assert len(list((run / "nonfinite").glob("*.json"))) == 3
+
+
+def test_a_share_of_annotated_scenes_and_pieces_train_too(
+    trainer_of: TrainerOf, tmp_path: Path, lines: Callable[[Path], list[dict[str, Any]]]
+) -> None:
+    run = tmp_path / "run"
+    trainer_of(run, annotated=0.1, micro_batch_size=3, alignment="hungarian").fit()
+    told = [line for line in lines(run) if line["kind"] == "train"]
+    assert min(line["contrastive"] for line in told) == 0  # no annotated scene in the batch
+    assert max(line["contrastive"] for line in told) > 0
+
+
+@pytest.mark.parametrize("precision", ["64", "bf16-mixed"])
 def test_other_precisions_train_and_draw_too(
     precision: str, trainer_of: TrainerOf, tmp_path: Path
 ) -> None:
@@ -242,10 +304,10 @@ def test_a_full_disk_is_told_and_the_run_can_be_resumed(
     run, save = tmp_path / "run", trainer_module.save_checkpoint
     count = itertools.count()
 
-    def full(*args: Any) -> None:
+    def full(*args: Any, **options: Any) -> None:
         if next(count) == 3:
             raise DataError("cannot write: the disk is full", "free some space")
-        save(*args)
+        save(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "save_checkpoint", full)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import repr  # short, whatever a file may hold
 from typing import Any
 
 from nsi_clevrtex.layout import SceneSource
@@ -13,6 +14,7 @@ from nsi_cli.plugins import DataError, did_you_mean
 
 MAX_OBJECTS = 10
 FAR = 1e6
+LONGEST = 100  # letters of a word
 SHAPES = ("cone", "cube", "cylinder", "icosahedron", "monkey", "sphere", "teapot", "torus")
 SIZES = ("large", "medium", "small")
 COLORS = ("blue", "brown", "cyan", "gray", "green", "purple", "red", "yellow")
@@ -60,7 +62,7 @@ def read_objects(
     objects = data["objects"]
     count, told = len(objects), data.get("num_objects", len(objects))
     if told != count:
-        raise DataError(f"{source}: {count} objects, but 'num_objects' is {told!r}", _RESTORE)
+        raise DataError(f"{source}: {count} objects, but 'num_objects' is {repr(told)}", _RESTORE)
     if not 1 <= count <= MAX_OBJECTS:
         raise DataError(f"{source}: {count} objects, 1 to {MAX_OBJECTS} are expected", _RESTORE)
     by_index = {}
@@ -77,7 +79,7 @@ def read_objects(
 def _index(source: SceneSource, one: Mapping[str, Any]) -> int:
     index = one.get("index")
     if not isinstance(index, int) or isinstance(index, bool):
-        raise DataError(f"{source}: an object's 'index' is {index!r}, not a number", _RESTORE)
+        raise DataError(f"{source}: an object's 'index' is {repr(index)}, not a number", _RESTORE)
     return index
 
 
@@ -85,7 +87,7 @@ def _position(source: SceneSource, one: Mapping[str, Any]) -> tuple[float, ...]:
     position = one.get("3d_coords")
     if not isinstance(position, list) or len(position) != 3 or not all(map(_near, position)):
         raise DataError(
-            f"{source}: an object's '3d_coords' is {position!r}, not three numbers", _RESTORE
+            f"{source}: an object's '3d_coords' is {repr(position)}, not three numbers", _RESTORE
         )
     return tuple(map(float, position))
 
@@ -98,8 +100,8 @@ def _near(value: Any) -> bool:
 
 def _word(source: SceneSource, one: Mapping[str, Any], key: str, any_material: bool) -> str:
     value = one.get(key)
-    if not isinstance(value, str) or not value:
-        raise DataError(f"{source}: an object's '{key}' is {value!r}, not a word", _RESTORE)
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= LONGEST:
+        raise DataError(f"{source}: an object's '{key}' is {repr(value)}, not a word", _RESTORE)
     if key == "material":
         value = ALIASES.get(value.lower(), value.lower())
         if any_material:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nsi_clevrtex.annotation import MAX_OBJECTS, Properties, read_annotation, read_objects
-from nsi_clevrtex.layout import (
-    RELEASES,
-    VARIANTS,
-    RawFolder,
-    SceneSource,
-    find_scenes,
-    picture_paths,
-)
-from nsi_clevrtex.pictures import crop, read_image, read_mask
+from nsi_clevrtex.annotation import MAX_OBJECTS
+from nsi_clevrtex.archives import archives_of
+from nsi_clevrtex.layout import RELEASES, VARIANTS, find_scenes, picture_paths
+from nsi_clevrtex.pictures import FRAME, crop, read_image, read_mask
+from nsi_clevrtex.scan import ReadScene, Scan, Scenes
 from nsi_clevrtex.splits import SPLIT_BY, split
 from nsi_clevrtex.synthetic import MATERIALS, render_scenes
 from nsi_clevrtex.synthetic import VARIANTS as SYNTHETIC_VARIANTS
 from nsi_cli.plugins import (
     Advance,
+    Archive,
     Categorical,
     Continuous,
     DataError,
@@ -46,7 +41,10 @@ class ClevrtexBuilder:
     raw: Path
     variant: str = option("full", choices=VARIANTS, help="Variant of the dataset.")
     release: str = option(
-        "auto", choices=("auto", *RELEASES), help="Release whose file layout is read or rendered."
+        "auto",
+        choices=("auto", *RELEASES),
+        help="Release whose file layout is read, rendered or downloaded. auto: the one that is "
+        "there; v1 to render and to download.",
     )
     split_by: str = option(
         "auto",
@@ -59,6 +57,7 @@ class ClevrtexBuilder:
         "nsi",
         choices=("nsi", "benchmark"),
         help="Image protocol: nsi squashes the whole frame, benchmark takes its centre crop.",
+        changes_images=True,
     )
     materials: int = option(
         FULL_MATERIALS,
@@ -69,27 +68,46 @@ class ClevrtexBuilder:
 
     def schema(self) -> Schema:
         """Size, shape, material and position; the words are those that occur, sorted."""
-        return self._schema
+        return self._read[0]
 
-    def splits(self) -> dict[str, list[SceneSource]]:
+    def splits(self) -> dict[str, Scenes]:
         """The sources of each split that has any scene."""
         split_by = self.split_by
         if split_by == "auto":
             full = "proportional" if (self.raw / _MARK).is_file() else "nsi"
             split_by = full if self.variant == "full" else "test"
-        return split(self._found.sources, split_by)
+        schema, scan = self._read
+        ids, cuts = scan.ids(schema), split(scan.found.sources.indices, split_by)
+        return {name: Scenes(scan, ids, places) for name, places in cuts.items()}
 
-    def load(self, source: SceneSource) -> Scene:
+    def load(self, source: ReadScene) -> Scene:
         """One scene at its own size (320 × 240, or 192 × 192 after the benchmark's crop)."""
-        annotation = read_annotation(source)
-        objects = self._objects(source, annotation)
-        image_path, mask_path = picture_paths(source, annotation, self._found.release)
+        if source.fault is not None:
+            raise DataError(*source.fault)
+        image_path, mask_path = picture_paths(source.path, source.mask, source.release)
         image, mask = read_image(image_path), read_mask(mask_path)
-        primitives = self._schema.encode(objects)
+        primitives = np.array(source.primitives, np.float32)
         whole = Scene(str(source), image, primitives, mask)
         if self.protocol == "nsi":
             return whole
         return keep_visible(whole.id, crop(image), primitives, crop(mask))
+
+    def archives(self) -> tuple[Archive, ...]:
+        """The archives of the variant; those of v1 where the release is left open.
+
+        Raises `DataError` where ``raw`` holds synthetic scenes: real ones must not mix with them.
+        """
+        if (self.raw / _MARK).is_file():
+            raise DataError(
+                f"{self.raw} holds synthetic scenes", "choose another place with --raw or --out"
+            )
+        return archives_of(self.variant, "v1" if self.release == "auto" else self.release)
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
+        """Any image as a scene's: with the benchmark's crop, None where the frame is another."""
+        if self.protocol == "nsi":
+            return image
+        return crop(image) if image.shape[1::-1] == FRAME else None
 
     def synthesize(
         self, count: int, *, seed: int, workers: int, advance: Advance | None = None
@@ -137,41 +155,30 @@ class ClevrtexBuilder:
         return tuple(MATERIALS[place] for place in places)
 
     @cached_property
-    def _found(self) -> RawFolder:
-        return find_scenes(self.raw, self.variant, self.release)
-
-    @cached_property
-    def _words(self) -> tuple[str, ...]:
+    def _read(self) -> tuple[Schema, Scan]:
+        """Everything that the JSONs say; each is read once."""
+        found = find_scenes(self.raw, self.variant, self.release)
         # Colour is in every scene, but it is what one sees only where materials are plain.
-        words = ("size", "shape", "material")  # the published order of a primitive
-        return (*words, "color") if self.variant == "vbg" else words
-
-    def _objects(self, source: SceneSource, annotation: dict[str, Any]) -> list[Properties]:
+        words = ["size", "shape", "material"]  # the published order of a primitive
+        words += ["color"] if self.variant == "vbg" else []
         # The materials of v2 are published nowhere, and outd has some of its own.
-        any_material = self._found.release == "v2" or self.variant == "outd"
-        return read_objects(source, annotation, self._words, any_material=any_material)
+        any_material = found.release == "v2" or self.variant == "outd"
+        scan = Scan(found, words, any_material=any_material)
+        return self._schema_of(scan), scan
 
-    @cached_property
-    def _schema(self) -> Schema:
-        seen: dict[str, set[str]] = {word: set() for word in self._words}
-        for one in self._readable_objects():
-            for word, values in seen.items():
-                values.add(one[word])
-        if not seen["material"]:
-            first = self._found.sources[0]
-            self._objects(first, read_annotation(first))  # tells what is wrong
-        if self.variant == "full" and len(seen["material"]) > FULL_MATERIALS:
+    def _schema_of(self, scan: Scan) -> Schema:
+        """The schema of the words that were seen. Raises `DataError` where there are none."""
+        if len(scan.faults) == len(scan.found.sources):
+            raise DataError(*scan.faults[0])
+        materials = len(scan.seen["material"])
+        if self.variant == "full" and materials > FULL_MATERIALS:
             raise DataError(
-                f"{len(seen['material'])} materials in {self._found.folder}, full has 60",
+                f"{materials} materials in {scan.found.folder}, full has 60",
                 "is another variant mixed in? Remove it, or name it with --variant",
             )
-        words = [Categorical(word, tuple(sorted(values))) for word, values in seen.items()]
+        words = [Categorical(word, tuple(sorted(values))) for word, values in scan.seen.items()]
         return Schema((*words, Continuous("position", 3, -3.0, 3.0)), MAX_OBJECTS)
 
-    def _readable_objects(self) -> Iterator[Properties]:
-        """The objects of every scene that can be read; the others are told of when built."""
-        for source in self._found.sources:
-            try:
-                yield from self._objects(source, read_annotation(source))
-            except DataError:
-                continue
+    def __getstate__(self) -> dict[str, object]:
+        """The fields alone: a worker gets what it needs of the JSONs with each source."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +29,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     picture = _open(path)
     if picture.mode not in ("RGB", "RGBA"):
         raise DataError(f"{path.name}: an image of mode {picture.mode}, not RGB", _RESTORE)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def read_mask(path: Path) -> npt.NDArray[np.uint8]:
@@ -41,9 +48,9 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
 
 def _open(path: Path) -> Image.Image:
     try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            picture.verify()  # the checksums, which loading does not look at
-        with Image.open(path, formats=("PNG",)) as picture:
+        data = path.read_bytes()
+        with _no_bombs(), Image.open(BytesIO(data), formats=("PNG",)) as picture:
+            _check_sums(data)
             if picture.size != FRAME:
                 width, height = picture.size
                 raise DataError(f"{path.name}: {width}×{height} pixels, not 320×240", _RESTORE)
@@ -51,14 +58,37 @@ def _open(path: Path) -> Image.Image:
             return picture
     except DataError:
         raise
+    except struct.error:
+        raise DataError(f"{path.name}: not a whole PNG: it is cut off", _RESTORE) from None
     except FileNotFoundError:
         raise DataError(f"{path.name} is missing beside its JSON", _RESTORE) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise DataError(f"{path.name}: not a whole PNG: {_short(error, path)}", _RESTORE) from None
 
 
+@contextmanager
+def _no_bombs() -> Iterator[None]:
+    """A picture that declares to be huge is refused, where Pillow would only warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _check_sums(data: bytes) -> None:
+    """Raise an error unless all chunks of a PNG are whole; loading does not look at checksums."""
+    view, place, kind = memoryview(data), 8, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, place)
+        end = place + 8 + length
+        (told,) = struct.unpack_from(">I", data, end)
+        if zlib.crc32(view[place + 4 : end]) != told:
+            raise ValueError(f"wrong checksum in its {kind!r}")
+        place = end + 4
+
+
 def _short(error: Exception, path: Path) -> str:
-    return str(error).replace(repr(str(path)), path.name) or type(error).__name__
+    told = re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
+    return told.replace(repr(str(path)), path.name) or type(error).__name__
 
 
 def crop(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from nsi_clevrtex.layout import SceneSource
+import numpy as np
+import numpy.typing as npt
 
 SPLIT_BY = ("auto", "nsi", "benchmark", "proportional", "test")
 
@@ -14,24 +13,26 @@ _BOUNDS = {
 }
 _SHARES = {"train": (0.0, 0.85), "val": (0.85, 0.9), "test": (0.9, 1.0)}
 
+Places = npt.NDArray[np.int64]
 
-def split(sources: Sequence[SceneSource], split_by: str) -> dict[str, list[SceneSource]]:
-    """The scenes of each split that has any.
+
+def split(indices: Places, split_by: str) -> dict[str, Places]:
+    """The places in ``indices`` (n,), ascending, of each split's scenes, if it has any.
 
     ``nsi`` and ``benchmark`` are fixed ranges of scene indices; ``proportional`` cuts however
     many scenes there are (85, 5 and 10 %); ``test`` takes them all for test.
     """
+    count = len(indices)
     if split_by == "test":
-        return {"test": list(sources)}
-    if split_by == "proportional":
-        count = len(sources)
-        cut = {
-            name: list(sources[round(low * count) : round(high * count)])
-            for name, (low, high) in _SHARES.items()
+        cuts = {"test": (0, count)}
+    elif split_by == "proportional":
+        cuts = {
+            name: (round(low * count), round(high * count)) for name, (low, high) in _SHARES.items()
         }
     else:
-        cut = {
-            name: [item for item in sources if low <= item.index < high]
-            for name, (low, high) in _BOUNDS[split_by].items()
+        cuts = {
+            name: (int(start), int(end))
+            for name, bounds in _BOUNDS[split_by].items()
+            for start, end in [np.searchsorted(indices, bounds)]
         }
-    return {name: items for name, items in cut.items() if items}
+    return {name: np.arange(start, end) for name, (start, end) in cuts.items() if end > start}

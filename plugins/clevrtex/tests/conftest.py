@@ -143,6 +143,12 @@ def make_raw(tmp_path: Path) -> Callable[..., HandMade]:
     return make
 
 
+@pytest.fixture(scope="session")
+def hand_made() -> type[HandMade]:
+    """The class `HandMade`."""
+    return HandMade
+
+
 @pytest.fixture(name="thing")
 def thing_fixture() -> Callable[..., dict[str, Any]]:
     """The function `thing`."""

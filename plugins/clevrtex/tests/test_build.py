@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import random
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 from PIL import Image
 
-from nsi_cli.data.build import build_store
+from nsi_cli.data.build import BuildOptions, build_store
 from nsi_cli.data.store import open_store
 from nsi_cli.errors import DataError
 from nsi_cli.files import sha256
@@ -21,7 +23,7 @@ SIZE = 48
 def _build(made, out, workers=0, size=SIZE, **options):
     builder = ClevrtexBuilder(made.raw, variant=made.variant, **options)
     told = {"split_by": builder.split_by}
-    build_store(builder, "clevrtex", out, image_size=size, workers=workers, told=told)
+    build_store(builder, "clevrtex", out, BuildOptions(size, workers, told=told))
     return open_store(out)
 
 
@@ -159,10 +161,43 @@ def test_worker_processes_change_nothing(make_raw, tmp_path, monkeypatch) -> Non
     for index in range(9):
         made.scene(index, 1 + index)
     made.scene(40_000, 2)
-    monkeypatch.setattr("nsi_cli.data.build.CHUNK", 2)
+    monkeypatch.setattr("nsi_cli.data.build_plan.CHUNK", 2)
     alone = _build(made, tmp_path / "alone")
     helped = _build(made, tmp_path / "helped", workers=2)
     assert alone.build["files"] == helped.build["files"]  # to the last byte
+
+
+@pytest.mark.parametrize("release", ["v1", "v2"])
+def test_the_json_of_a_scene_is_read_once(make_raw, tmp_path, monkeypatch, release: str) -> None:
+    made, opened = make_raw(release), []
+    for index in range(5):
+        made.scene(index)
+    made.json(3).write_text("{")
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, *how, **more: (
+        opened.append(path), read(path, *how, **more))[1])  # fmt: skip
+    builder = ClevrtexBuilder(made.raw)
+    options = BuildOptions(SIZE, max_skipped=0.5)
+    store = open_store(build_store(builder, "clevrtex", tmp_path / "store", options))
+    assert store.count("train") == 4
+    assert [item["reason"] for item in store.build["skipped"]] == [
+        f"{made.stem(3).name}: its JSON is not whole: Expecting property name enclosed in double "
+        "quotes: line 1 column 2 (char 1)"
+    ]
+    assert sorted(path for path in opened if made.raw in path.parents) == [
+        made.json(index) for index in range(5)
+    ]
+
+
+def test_a_worker_is_sent_little(make_raw) -> None:
+    made = make_raw()
+    for index in range(50):
+        made.scene(index, 10)
+    builder = ClevrtexBuilder(made.raw)
+    sources = builder.splits()["train"]
+    assert len(pickle.dumps(builder)) < 500  # nothing of what was read
+    assert all(len(pickle.dumps(source)) < 2000 for source in sources)
+    assert [str(source) for source in sources[10:12]] == [made.stem(i).name for i in (10, 11)]
 
 
 def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes, tmp_path) -> None:

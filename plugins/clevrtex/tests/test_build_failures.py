@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 
-from nsi_cli.data.build import build_store, is_store
-from nsi_cli.data.store import open_store
+from nsi_cli.data.build import BuildOptions, build_store
+from nsi_cli.data.store import is_store, open_store
 from nsi_cli.errors import DataError, NsiError
 
 
 def _build(made, out: Path, **how) -> Path:
-    how = {"image_size": 32, **how}
-    return build_store(ClevrtexBuilder(made.raw, split_by="test"), "clevrtex", out, **how)
+    options = BuildOptions(**{"image_size": 32, **how})
+    return build_store(ClevrtexBuilder(made.raw, split_by="test"), "clevrtex", out, options)
 
 
 def _everything(folder: Path) -> dict[str, bytes]:
@@ -158,7 +158,7 @@ def test_a_split_of_which_nothing_is_left_fails_the_build(make_raw, tmp_path: Pa
     made.image(40_000).write_bytes(b"")
     builder = ClevrtexBuilder(made.raw)
     with pytest.raises(DataError, match=r"no scene of split 'test' can be read: .*040000"):
-        build_store(builder, "clevrtex", tmp_path / "out", image_size=32, max_skipped=0.5)
+        build_store(builder, "clevrtex", tmp_path / "out", BuildOptions(32, max_skipped=0.5))
 
 
 def test_nothing_but_a_store_is_ever_replaced(make_raw, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_nothing_but_a_store_is_ever_replaced(make_raw, tmp_path: Path) -> None:
     made.raw.rename(tmp_path / "store" / "raw")
     with pytest.raises(DataError, match=r"the raw data .* lies in"):
         build_store(
-            ClevrtexBuilder(tmp_path / "store" / "raw"), "x", tmp_path / "store", image_size=32
+            ClevrtexBuilder(tmp_path / "store" / "raw"), "x", tmp_path / "store", BuildOptions(32)
         )
     assert is_store(tmp_path / "store")
 
@@ -183,7 +183,7 @@ FULL_DISK = """
 import json, resource, signal, sys
 from pathlib import Path
 from nsi_clevrtex.builder import ClevrtexBuilder
-from nsi_cli.data.build import build_store
+from nsi_cli.data.build import BuildOptions, build_store
 from nsi_cli.errors import NsiError
 
 raw, out, *limits = sys.argv[1:]
@@ -191,7 +191,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 for limit in map(int, limits):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        build_store(ClevrtexBuilder(Path(raw)), "clevrtex", Path(out), image_size=64)
+        build_store(ClevrtexBuilder(Path(raw)), "clevrtex", Path(out), BuildOptions(64))
     except NsiError as error:
         print(json.dumps([error.message, error.hint, error.exit_code]))
     else:
@@ -234,7 +234,7 @@ def test_a_worker_that_is_ended_from_outside_is_told(make_raw, tmp_path: Path) -
     made = make_raw()
     made.scene(0)
     with pytest.raises(DataError, match="ended from outside") as caught:
-        build_store(Deadly(made.raw), "clevrtex", tmp_path / "out", image_size=32, workers=1)
+        build_store(Deadly(made.raw), "clevrtex", tmp_path / "out", BuildOptions(32, workers=1))
     assert "--workers" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 

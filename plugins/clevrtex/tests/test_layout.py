@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
-from nsi_clevrtex.layout import find_scenes, picture_paths
+from nsi_clevrtex.layout import find_scenes, mask_name, picture_paths
 from nsi_clevrtex.splits import split
 
 from nsi_cli.errors import DataError
@@ -46,7 +47,8 @@ def test_v2_names_its_pictures_by_frame_and_its_mask_in_the_json(make_raw) -> No
     made = make_raw("v2")
     made.scene(12, 1)
     (source,) = find_scenes(made.raw, "full", "v2").sources
-    image, mask = picture_paths(source, {"mask_filename": "mask12"}, "v2")
+    told = mask_name(source, {"mask_filename": "mask12"}, "v2")
+    image, mask = picture_paths(source.path, told, "v2")
     assert (image.name, mask.name) == ("CLEVRTEXv2_full_000012_0003.png", "mask12_0003.png")
     assert image.is_file()
     assert mask.is_file()
@@ -58,7 +60,7 @@ def test_a_mask_that_v2_does_not_name_is_told(make_raw, name: object) -> None:
     made.scene(0, 1)
     (source,) = find_scenes(made.raw, "full", "v2").sources
     with pytest.raises(DataError, match=r"CLEVRTEXv2_full_000000: 'mask_filename' is"):
-        picture_paths(source, {"mask_filename": name}, "v2")
+        mask_name(source, {"mask_filename": name}, "v2")
 
 
 def test_a_missing_raw_folder_is_told(tmp_path: Path) -> None:
@@ -107,45 +109,39 @@ def test_a_folder_that_cannot_be_read_is_told(make_raw, monkeypatch: pytest.Monk
         find_scenes(made.raw, "full", "auto")
 
 
-def _cut(make_raw, indices: list[int], split_by: str) -> dict[str, list[int]]:
-    made = make_raw()
-    for index in indices:
-        made.json(index).parent.mkdir(parents=True, exist_ok=True)
-        made.json(index).touch()
-    sources = find_scenes(made.raw, "full", "v1").sources
-    return {
-        name: [item.index for item in items] for name, items in split(sources, split_by).items()
-    }
+def _cut(indices: list[int], split_by: str) -> dict[str, list[int]]:
+    cut = split(np.array(indices), split_by)
+    return {name: [indices[place] for place in places] for name, places in cut.items()}
 
 
 EDGES = [0, 4999, 5000, 9999, 10_000, 37_499, 37_500, 39_999, 40_000, 49_999, 50_000]
 
 
-def test_the_splits_of_nsi(make_raw) -> None:
-    assert _cut(make_raw, EDGES, "nsi") == {
+def test_the_splits_of_nsi() -> None:
+    assert _cut(EDGES, "nsi") == {
         "train": [0, 4999, 5000, 9999, 10_000, 37_499],
         "val": [37_500, 39_999],
         "test": [40_000, 49_999],
     }
 
 
-def test_the_splits_of_the_benchmark(make_raw) -> None:
-    assert _cut(make_raw, EDGES, "benchmark") == {
+def test_the_splits_of_the_benchmark() -> None:
+    assert _cut(EDGES, "benchmark") == {
         "train": [10_000, 37_499, 37_500, 39_999, 40_000, 49_999],
         "val": [5000, 9999],
         "test": [0, 4999],
     }
 
 
-def test_all_for_test(make_raw) -> None:
-    assert _cut(make_raw, EDGES, "test") == {"test": EDGES}
+def test_all_for_test() -> None:
+    assert _cut(EDGES, "test") == {"test": EDGES}
 
 
-def test_shares_of_however_many_there_are(make_raw) -> None:
-    cut = _cut(make_raw, [3 * i for i in range(40)], "proportional")
+def test_shares_of_however_many_there_are() -> None:
+    cut = _cut([3 * i for i in range(40)], "proportional")
     assert {name: len(items) for name, items in cut.items()} == {"train": 34, "val": 2, "test": 4}
     assert [*cut["train"], *cut["val"], *cut["test"]] == [3 * i for i in range(40)]
 
 
-def test_a_split_without_scenes_is_left_out(make_raw) -> None:
-    assert _cut(make_raw, [1, 2], "nsi") == {"train": [1, 2]}
+def test_a_split_without_scenes_is_left_out() -> None:
+    assert _cut([1, 2], "nsi") == {"train": [1, 2]}

@@ -1,0 +1,143 @@
+"""What is told after a build: scenes, objects, every property's values, and what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nsi_cli.cli.output import print_table
+
+if TYPE_CHECKING:
+    from nsi_cli.progress import Progress
+
+FEW = 8
+"""Values of a property that are all shown; of more, the most and the least frequent."""
+
+_BAR, _WORD = 12, 30
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+Rows = Iterator[tuple[str, ...]]
+
+
+def write_summary(path: Path, progress: Progress) -> None:
+    """Write the summary of the store at ``path`` into it, as JSON and as a figure.
+
+    Notes a warning where the store can be trained on, but lacks a split for what follows.
+    """
+    from nsi_cli.data.store import open_store
+    from nsi_cli.data.summary import FIGURE, SUMMARY, summarize
+    from nsi_cli.files import replacing, write_json
+    from nsi_cli.interpretation.summary_figure import draw_summary
+
+    store = open_store(path)
+    summary = summarize(store)
+    write_json(path / SUMMARY, summary)
+    with replacing(path / FIGURE) as beside:
+        draw_summary(summary, store.task, beside)
+    needed = {"val": "nsi train chooses its best checkpoint by it", "test": "nsi eval takes it"}
+    for split, why in needed.items():
+        if "train" in store.splits and split not in store.splits:
+            progress.note(
+                f"warning: the store has no split '{split}' ({why}); an option of the builder may "
+                f"split the scenes another way: nsi build-data {store.task} --help"
+            )
+
+
+def print_build(out: Path, build: dict[str, Any]) -> None:
+    """Say what was built, as tables: splits, properties, and scenes that were left out."""
+    from nsi_cli.data.summary import FIGURE, SUMMARY
+    from nsi_cli.files import read_json
+
+    summary = read_json(out / SUMMARY, "summary", "build the store again with --force")
+    typer.secho(str(out), bold=True)
+    typer.echo(f"{build['task']}, images of {build['image_size']} × {build['image_size']}")
+    columns = ("split", "scenes", "objects", "a scene", "mean", "dropped")
+    print_table("", columns, list(_splits(summary)))
+    if any(told["dropped_objects"] for told in summary["splits"].values()):
+        typer.echo("dropped: objects of which the crop or the resize left no pixel\n")
+    print_table("", ("property", "", "objects", "%", ""), list(_values(summary)), left=(1, 4))
+    spreads = list(_spreads(summary))
+    if spreads:
+        print_table("", ("property", "min", "5 %", "median", "95 %", "max"), spreads)
+    for line in _vocabulary(build):
+        typer.echo(line)
+    for group in summary["skipped"]:
+        typer.echo(f"skipped: {group['scenes']:,} × {group['reason']} ({group['example']})")
+    typer.echo(f"figure: {out / FIGURE}")
+
+
+def _vocabulary(build: dict[str, Any]) -> Iterator[str]:
+    """What became of values that a given vocabulary lacked."""
+    for name, values in build.get("vocabulary", {}).get("added", {}).items():
+        yield f"added to the vocabulary, {name}: {', '.join(values)}"
+    lost: Counter[tuple[str, str]] = Counter()
+    for told in build["splits"].values():
+        for name, values in told.get("lost_values", {}).items():
+            lost.update({(name, value): count for value, count in values.items()})
+    for (name, value), count in lost.most_common():
+        yield f"stored as missing: {count:,} × {name} {value}"
+
+
+def _splits(summary: dict[str, Any]) -> Rows:
+    for split, told in summary["splits"].items():
+        per = told["objects_per_scene"]
+        scenes, objects, dropped = (
+            f"{told[name]:,}" for name in ("scenes", "objects", "dropped_objects")
+        )
+        spread = (f"{per['min']} to {per['max']}", f"{per['mean']:.1f}") if per else ("", "")
+        yield split, scenes, objects, *spread, dropped
+
+
+def _values(summary: dict[str, Any]) -> Rows:
+    """A row for each value of a property, with a small bar."""
+    for name, told in summary["properties"].items():
+        if told["kind"] != "categorical":
+            continue
+        counts = told["counts"]
+        total = max(1, sum(counts.values()) + told["missing"])
+        most = max(1, *counts.values(), told["missing"])
+        title = name
+        for value, count in _shown(counts):
+            bar = "" if count is None else _bar(count / most)
+            share = "" if count is None else f"{100 * count / total:.1f}"
+            yield title, _cut(value), "" if count is None else f"{count:,}", share, bar
+            title = ""
+        if told["missing"]:
+            count = told["missing"]
+            yield "", "(missing)", f"{count:,}", f"{100 * count / total:.1f}", _bar(count / most)
+
+
+def _shown(counts: dict[str, int]) -> Iterator[tuple[str, int | None]]:
+    """Few values all, in the order of their ids; of many those at the ends, by frequency."""
+    if len(counts) <= FEW:
+        yield from counts.items()
+        return
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    yield from ranked[: FEW - 4]
+    yield f"… {len(ranked) - FEW + 2} more …", None
+    yield from ranked[-2:]
+
+
+def _cut(word: str) -> str:
+    return word if len(word) <= _WORD else word[: _WORD - 1] + "…"
+
+
+def _bar(share: float) -> str:
+    """A bar of up to `_BAR` characters, to an eighth of one."""
+    eighths = round(share * _BAR * 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _spreads(summary: dict[str, Any]) -> Rows:
+    """A row for each component of a continuous property."""
+    for name, told in summary["properties"].items():
+        if told["kind"] != "continuous":
+            continue
+        for place, part in enumerate(told["components"]):
+            title = name if len(told["components"]) == 1 else f"{name}[{place}]"
+            keys = ("min", "5%", "median", "95%", "max")
+            yield title, *("" if part is None else f"{part[key]:.3g}" for key in keys)

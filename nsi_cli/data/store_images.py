@@ -1,0 +1,204 @@
+"""``images.h5``: every image and mask is a row at a known place of the file, as it is.
+
+A dataset that HDF5 keeps in one piece is one run of bytes. So rows are written and read past
+HDF5, by many processes at once and in any order: random batches are read many times faster
+(``docs/files.md`` has the numbers), and a killed process leaves HDF5's own bytes whole.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.data.steady_file import SteadyFile
+
+Bytes = npt.NDArray[np.uint8]
+
+COPIED = 1 << 23
+"""Bytes that are copied at once."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows of a dataset lie: ``place`` is the first one's, in bytes."""
+
+    place: int
+    count: int
+    shape: tuple[int, ...]  # of one row
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of one row."""
+        return math.prod(self.shape)
+
+    @property
+    def end(self) -> int:
+        """The place behind the last row."""
+        return self.place + self.count * self.bytes
+
+
+def create_images(path: Path, counts: Mapping[str, int], size: int, *, masked: bool) -> None:
+    """Make the file with room for ``counts`` scenes a split; the room takes no disk yet.
+
+    Raises `OSError` where the disk is full.
+    """
+    shapes: dict[str, tuple[int, ...]] = {
+        split: (count, size, size, 3) for split, count in counts.items()
+    }
+    if masked:
+        shapes |= {f"masks/{split}": (count, size, size) for split, count in counts.items()}
+
+    def fill(file: h5py.File) -> None:
+        for name, shape in shapes.items():
+            file.create_dataset(name, shape, np.uint8, dcpl=_in_one_piece())
+
+    _write(path, "w", fill)
+
+
+def _in_one_piece() -> Any:
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_layout(h5py.h5d.CONTIGUOUS)
+    made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return made
+
+
+def add_ids(path: Path, ids: Mapping[str, Sequence[str]]) -> None:
+    """Add the scenes' ids under ``ids/``. Raises `OSError` where the disk is full."""
+
+    def fill(file: h5py.File) -> None:
+        for split, items in ids.items():
+            file.create_dataset(f"ids/{split}", data=list(items), dtype=h5py.string_dtype())
+
+    _write(path, "r+", fill)
+
+
+def read_ids(path: Path, split: str) -> list[str]:
+    """The ids of a split's scenes. Raises `OSError` where the file cannot be read."""
+    with h5py.File(path, "r", locking=False) as file:
+        return [item.decode() for item in file["ids"][split][()]]
+
+
+def _write(path: Path, mode: str, fill: Any) -> None:
+    disk = SteadyFile(path, new=mode == "w")
+    try:
+        file = h5py.File(disk, mode)
+        try:
+            fill(file)
+        finally:
+            with suppress(OSError, RuntimeError):  # what went wrong is told already
+                file.close()
+        disk.close(whole=True)
+    finally:
+        disk.close(whole=False)
+
+
+def rows_of(path: Path) -> dict[str, Rows]:
+    """Where the images and masks of each split lie in a file, by the name of their dataset.
+
+    Raises `OSError` where the file cannot be read, or one of them is not in one piece.
+    """
+    # Nobody writes to the file through HDF5 now, and some file systems have no locks.
+    with h5py.File(path, "r", locking=False) as file:
+        names = [name for name in file if name not in ("masks", "ids")]
+        names += [f"masks/{name}" for name in file.get("masks", ())]
+        return {name: _rows(file[name]) for name in names}
+
+
+def _rows(dataset: h5py.Dataset) -> Rows:
+    count, *shape = dataset.shape
+    place = dataset.id.get_offset() if count else 0
+    if place is None or dataset.dtype != np.uint8:
+        raise OSError(f"dataset '{dataset.name}' is not in one piece of bytes")
+    return Rows(place, count, tuple(shape))
+
+
+def other_bytes(path: Path) -> list[tuple[int, bytes]]:
+    """All bytes of the file that are no rows, HDF5's own, with their places."""
+    taken = sorted((rows.place, rows.end) for rows in rows_of(path).values() if rows.count)
+    size = path.stat().st_size
+    starts, ends = [0, *(end for _, end in taken)], [*(start for start, _ in taken), size]
+    with path.open("rb") as file:
+        found = []
+        for start, end in zip(starts, ends, strict=True):
+            file.seek(start)
+            found.append((start, file.read(end - start)))
+    return found
+
+
+def write_at(file: int, place: int, data: Any) -> None:
+    """Write all bytes of ``data`` at a place of an open file."""
+    left = memoryview(data).cast("B")
+    while len(left):
+        done = os.pwrite(file, left, place)
+        left, place = left[done:], place + done
+
+
+def copy_rows(source: int, rows: Rows, chosen: npt.NDArray[np.int64], target: int,
+              place: int) -> None:  # fmt: skip
+    """Copy the rows of ascending numbers ``chosen`` from one open file to a place of another."""
+    for first, last in runs(chosen):
+        start, end = rows.place + first * rows.bytes, rows.place + last * rows.bytes
+        while start < end:
+            data = os.pread(source, min(COPIED, end - start), start)
+            if not data:
+                raise OSError("the file of images ends too early")
+            write_at(target, place, data)
+            start, place = start + len(data), place + len(data)
+
+
+def read_rows(
+    file: int, rows: Rows, index: npt.NDArray[np.int64], into: Bytes | None = None
+) -> Bytes:
+    """The rows at ``index`` (n,), in any order and with repeats: n × the rows' shape.
+
+    The file is read in its own order, and neighbours at once; into an array that is given, or a
+    new one. Raises `IndexError` for a number that is none of the rows', `OSError` where the file
+    cannot be read.
+    """
+    if len(index) and (index.min() < 0 or index.max() >= rows.count):
+        raise IndexError(f"scenes are numbered 0 to {rows.count - 1}")
+    found = np.empty((len(index), *rows.shape), np.uint8) if into is None else into
+    order = np.argsort(index, kind="stable")
+    if np.array_equal(order, np.arange(len(index))):
+        _read_sorted(file, rows, index, found)
+        return found
+    for number in order:
+        _read_into(file, rows, int(index[number]), found[number])
+    return found
+
+
+def _read_sorted(file: int, rows: Rows, index: npt.NDArray[np.int64], found: Bytes) -> None:
+    start = 0
+    for first, last in runs(index):
+        _read_into(file, rows, first, found[start : start + last - first])
+        start += last - first
+
+
+def _read_into(file: int, rows: Rows, first: int, found: Bytes) -> None:
+    data: Any = found
+    left, place = memoryview(data).cast("B"), rows.place + first * rows.bytes
+    while len(left):
+        done = os.preadv(file, [left], place)
+        if not done:
+            raise OSError("the file of images ends too early")
+        left, place = left[done:], place + done
+
+
+def runs(numbers: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Sorted numbers as runs of neighbours, each from its first to behind its last."""
+    if not len(numbers):
+        return []
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    firsts = numbers[np.concatenate([[0], breaks + 1])]
+    lasts = numbers[np.concatenate([breaks, [len(numbers) - 1]])]
+    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

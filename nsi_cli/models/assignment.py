@@ -1,0 +1,48 @@
+"""Set matching: a slot of its own for each primitive, so that the scores add up to the most.
+
+The alternative that the paper compares with (`--alignment hungarian`): Kuhn 1955, with the solver
+of SciPy (Crouse 2016). Which slot is chosen has no gradient; the score of the chosen one has.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+NO_SLOT = -1
+
+
+@torch.no_grad()
+def assign(products: Tensor, present: Tensor) -> Tensor:
+    """The slot (…, T) int64 of each primitive, given products (…, K, T) and present (…, T), which
+    may lack leading axes.
+
+    No slot is chosen twice. Absent primitives have `NO_SLOT`, as do those that are left over
+    where there are more primitives than slots. Where the best slots are different ones anyway
+    they are the answer, and nothing needs to be solved.
+    """
+    shape = products.shape[:-2]
+    products, present = products.flatten(0, -3), present.expand(*shape, -1).flatten(0, -2)
+    slots = products.argmax(1).masked_fill(~present, NO_SLOT)  # (P, T)
+    wanted = torch.zeros(len(slots), products.shape[1], device=slots.device)
+    wanted.scatter_add_(1, slots.clamp(min=0), present.to(wanted))
+    hard = (wanted > 1).any(1)
+    if hard.any():
+        solved = _solved(products[hard], present[hard])
+        slots[hard] = torch.from_numpy(solved).to(slots.device)
+    return slots.view(*shape, slots.shape[1])
+
+
+def _solved(products: Tensor, present: Tensor) -> npt.NDArray[np.int64]:
+    """The same for pairs (P, K, T) and (P, T), each solved on its own, on the CPU."""
+    # Like a maximum, a product that is no number is chosen, so that the score tells of it.
+    costs = -products.double().nan_to_num(nan=1e300, posinf=1e300, neginf=-1e300).cpu().numpy()
+    there = present.cpu().numpy()
+    slots = np.full(there.shape, NO_SLOT)
+    for cost, columns, chosen in zip(costs, there, slots, strict=True):
+        rows, places = linear_sum_assignment(cost[:, columns])
+        chosen[np.flatnonzero(columns)[places]] = rows
+    return slots

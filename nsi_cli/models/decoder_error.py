@@ -1,0 +1,203 @@
+"""How far the broadcast decoder's reconstruction is from the features, in one pass over tokens.
+
+The error is a sum over tokens, and what the decoder makes of the slots at a position bears on the
+error of that token alone. So a chunk of tokens that has gone forward can go backward at once, and
+no activation (B, N, K, hidden) outlives its chunk: where autograd would keep gigabytes, this works
+on a few megabytes that stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nsi_cli.models.layers import precise
+
+_CHUNK_BYTES = 6 * 2**20  # of one activation on a CPU; five are at hand at once
+_CHUNK_BYTES_ELSEWHERE = 2**29
+_MOST_COMPILED_CHUNKS = 4  # the compiler unrolls the loop over them
+
+Chunk = tuple[slice, slice]
+"""Images and positions that go together, n positions of each of b images: t = b·n tokens."""
+
+
+class Terms(NamedTuple):
+    """What the error depends on and is differentiated by; or the gradients, in the same shapes.
+
+    The first layer is linear: ``at_slots`` and ``at_positions`` are what it makes of either.
+    """
+
+    at_slots: Tensor  # (B, K, hidden)
+    at_positions: Tensor  # (N, hidden)
+    weight_2: Tensor  # (hidden, hidden)
+    bias_2: Tensor
+    weight_3: Tensor  # (hidden, hidden)
+    bias_3: Tensor
+    weight_4: Tensor  # (1 + C, hidden), its first row for the logits of the slot masks
+    bias_4: Tensor
+
+
+def mean_error(terms: Terms, features: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean over images and tokens of Σ_c (reconstruction − features)², a scalar.
+
+    Features are (B, N, C). Matrices are multiplied in ``dtype``; the softmax, the error and every
+    sum over chunks have the precision of the terms. Where gradients are wanted they are found on
+    the way.
+    """
+    if torch.is_grad_enabled():
+        error: Tensor = _OnePass.apply(features, dtype, *terms)
+        return error
+    return _one_pass(terms, features, dtype, None)
+
+
+class _OnePass(torch.autograd.Function):
+    """The mean error. Forward finds the gradients as well; backward scales them."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, dtype: torch.dtype, *given: Tensor) -> Tensor:
+        terms = Terms(*given)
+        gradients = Terms(*map(torch.zeros_like, terms))
+        error = _one_pass(terms, features, dtype, gradients)
+        ctx.save_for_backward(*gradients)
+        return error
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *(upstream * gradient for gradient in ctx.saved_tensors)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A chunk of t tokens on its way: what its gradients are made of."""
+
+    first: Tensor  # (t·K, hidden), after the ReLU, as are the next two
+    second: Tensor
+    third: Tensor
+    masks: Tensor  # (t, K), precise
+    mixed: Tensor  # (t, hidden), the third mixed by the masks
+    missed: Tensor  # (t, C), reconstruction − features, precise
+
+
+def _one_pass(
+    terms: Terms, features: Tensor, dtype: torch.dtype, gradients: Terms | None
+) -> Tensor:
+    """The mean error; what its gradients are is added to ``gradients``."""
+    cast = Terms(*(term.to(dtype) for term in terms))
+    count, tokens = len(terms.at_slots), len(terms.at_positions)
+    images, places = _chunk(terms, dtype)
+    room = _room(cast, images * places)
+    total = terms.at_slots.new_zeros(())
+    with torch.autocast(features.device.type, enabled=False):
+        for image in range(0, count, images):
+            for place in range(0, tokens, places):
+                chunk = slice(image, image + images), slice(place, place + places)
+                seen = _look(cast, features[chunk], chunk, room)
+                total = total + seen.missed.square().sum()
+                if gradients is not None:
+                    _learn(seen, cast, gradients, chunk, room)
+        if gradients is not None:
+            for gradient in gradients:
+                gradient.mul_(2 / (count * tokens))
+    return total / (count * tokens)
+
+
+def _chunk(terms: Terms, dtype: torch.dtype) -> tuple[int, int]:
+    """How many images and positions go together: all positions where they fit, else a part."""
+    count, slots, hidden = terms.at_slots.shape
+    tokens = len(terms.at_positions)
+    image_bytes = tokens * slots * hidden * dtype.itemsize
+    most = _CHUNK_BYTES if terms.at_slots.device.type == "cpu" else _CHUNK_BYTES_ELSEWHERE
+    if torch.compiler.is_compiling():
+        most = max(most, -(-count * image_bytes // _MOST_COMPILED_CHUNKS))
+    parts = -(-image_bytes // most)
+    return max(1, most // image_bytes), -(-tokens // parts)
+
+
+def _room(terms: Terms, tokens: int) -> Tensor | None:
+    """Where the activations and gradients of each chunk in turn are put.
+
+    Taken anew for each chunk, this memory would go back to the system and come again, page by
+    page. A compiler sees to it itself.
+    """
+    if torch.compiler.is_compiling():
+        return None
+    _, slots, hidden = terms.at_slots.shape
+    return terms.at_slots.new_empty(5, tokens * slots, hidden)
+
+
+def _part(room: Tensor | None, number: int, rows: int) -> Tensor | None:
+    return None if room is None else room[number, :rows]
+
+
+def _look(terms: Terms, features: Tensor, chunk: Chunk, room: Tensor | None) -> _Seen:
+    """A chunk forward; features (b, n, C)."""
+    at_slots, at_positions, weight_2, bias_2, weight_3, bias_3, weight_4, bias_4 = terms
+    slots, hidden = at_slots.shape[1:]
+    rows = features.shape[0] * features.shape[1] * slots
+    put = _part(room, 0, rows)
+    first = torch.add(
+        at_slots[chunk[0], None], at_positions[chunk[1], None],
+        out=None if put is None else put.view(*features.shape[:2], slots, hidden),
+    )  # fmt: skip
+    first = first.relu_().view(rows, hidden)
+    second = torch.addmm(bias_2, first, weight_2.T, out=_part(room, 1, rows)).relu_()
+    third = torch.addmm(bias_3, second, weight_3.T, out=_part(room, 2, rows)).relu_()
+    masks = precise(torch.mv(third, weight_4[0]) + bias_4[0]).view(-1, slots).softmax(-1)
+    mixed = _of_slots(third, slots).mT @ masks.to(third.dtype).unsqueeze(-1)
+    mixed = mixed.squeeze(-1)  # (t, hidden)
+    redrawn = precise(torch.addmm(bias_4[1:], mixed, weight_4[1:].T))
+    return _Seen(first, second, third, masks, mixed, redrawn - features.flatten(0, 1))
+
+
+def _learn(seen: _Seen, terms: Terms, into: Terms, chunk: Chunk, room: Tensor | None) -> None:
+    """A chunk backward: add the gradients of half its summed error.
+
+    Each layer's are taken as soon as what they are made of is there, while the cache holds it.
+    """
+    dtype, (rows, hidden), slots = seen.third.dtype, seen.third.shape, seen.masks.shape[1]
+    missed = seen.missed.to(dtype)
+    into.weight_4[1:] += missed.T @ seen.mixed
+    into.bias_4[1:] += seen.missed.sum(0)
+    to_mixed = missed @ terms.weight_4[1:]  # (t, hidden)
+    to_masks = precise(_of_slots(seen.third, slots) @ to_mixed.unsqueeze(-1)).squeeze(-1)
+    to_logits = seen.masks * (to_masks - (seen.masks * to_masks).sum(-1, keepdim=True))
+    shares = to_logits.to(dtype).view(rows)
+    into.weight_4[0] += shares @ seen.third
+    into.bias_4[0] += to_logits.sum()
+
+    put = _part(room, 3, rows)
+    to_third = torch.mul(
+        seen.masks.to(dtype).unsqueeze(-1), to_mixed.unsqueeze(1),
+        out=None if put is None else put.view(-1, slots, hidden),
+    )  # fmt: skip
+    to_third = to_third.view(rows, hidden).addcmul_(shares.unsqueeze(1), terms.weight_4[:1])
+    to_third = _before_relu(to_third, seen.third)
+    into.weight_3.add_(to_third.T @ seen.second)
+    into.bias_3.add_(to_third.sum(0))
+    to_second = torch.mm(to_third, terms.weight_3, out=_part(room, 4, rows))
+    to_second = _before_relu(to_second, seen.second)
+    into.weight_2.add_(to_second.T @ seen.first)
+    into.bias_2.add_(to_second.sum(0))
+    to_first = torch.mm(to_second, terms.weight_2, out=_part(room, 3, rows))
+    to_first = _before_relu(to_first, seen.first)
+    at_slots = into.at_slots[chunk[0]]
+    spread = to_first.view(len(at_slots), -1, slots, hidden)  # (b, n, K, hidden)
+    at_slots += spread.sum(1)
+    into.at_positions[chunk[1]] += spread.sum((0, 2))
+
+
+def _of_slots(rows: Tensor, slots: int) -> Tensor:
+    """Rows (t·K, hidden) → (t, K, hidden)."""
+    return rows.view(-1, slots, rows.shape[-1])
+
+
+def _before_relu(gradient: Tensor, output: Tensor) -> Tensor:
+    """The gradient of what went into a ReLU, in the place of that of its output."""
+    threshold = torch.ops.aten.threshold_backward.grad_input
+    before: Tensor = threshold(gradient, output, 0, grad_input=gradient)
+    return before

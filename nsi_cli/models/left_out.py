@@ -1,0 +1,48 @@
+"""Properties left out: a schema encoder, of the toolkit or a plugin, that does not see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nsi_cli.models.config import ModelConfig
+from nsi_cli.models.layers import check_shape
+from nsi_cli.schema import Schema
+
+MakeSchemaEncoder = Callable[[Schema, ModelConfig], nn.Module]
+
+
+class WithoutProperties(nn.Module):
+    """Hands whole primitives on to an encoder of fewer properties, which sees its columns only."""
+
+    columns: Tensor
+
+    def __init__(self, encoder: nn.Module, schema: Schema, kept: Schema) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.width = schema.width
+        columns = [
+            place for name in kept.columns for place in range(self.width)[schema.columns[name]]
+        ]
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+
+    def forward(self, primitives: Tensor, present: Tensor) -> Tensor:
+        """Primitives (B, T, W) of the whole schema and present (B, T) → embeddings (B, T, E)."""
+        hint = "the store and the model must be of one schema"
+        check_shape("primitives", primitives, hint, B=None, T=None, W=self.width)
+        embeddings: Tensor = self.encoder(primitives[..., self.columns], present)
+        return embeddings
+
+
+def build_schema_encoder(config: ModelConfig, schema: Schema, make: MakeSchemaEncoder) -> nn.Module:
+    """The schema encoder of a model, built on what ``config.without`` leaves of the schema.
+
+    Its primitives are those of the whole schema all the same. Raises `ConfigError` where a name
+    is no property's, or no property is left.
+    """
+    if not config.left_out:
+        return make(schema, config)
+    kept = schema.without(config.left_out)
+    return WithoutProperties(make(kept, config), schema, kept)

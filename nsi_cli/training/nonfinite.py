@@ -1,0 +1,68 @@
+"""A loss or gradient that is not finite: the batch that did it is kept, to be looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from nsi_cli.files import replacing, write_json
+
+MOST = 10
+"""How many batches a run keeps where such steps are skipped: a training that diverges has many."""
+
+
+def save_nonfinite(
+    run: Path,
+    tensors: Mapping[str, Tensor | None],
+    *,
+    step: int,
+    epoch: int,
+    split: str,
+    scenes: Sequence[str],
+    measures: Mapping[str, float],
+    what: str,
+    rank: int = 0,
+    most: int | None = None,
+) -> Path | None:
+    """Write a batch to ``RUN/nonfinite/step-N.safetensors`` and what happened to ``step-N.json``.
+
+    ``tensors`` are the batch's, by name (``vars(batch)``); ``scenes`` the ids of its scenes;
+    ``measures`` the parts of the loss and whatever else was measured; ``what`` is what was not
+    finite. Processes after the first of a training add their ``rank`` to the names. Returns the
+    path of the JSON, or None where the run holds ``most`` already. Raises `DataError` where the
+    disk refuses.
+    """
+    folder = run / "nonfinite"
+    if most is not None and len(list(folder.glob("step-*.json"))) >= most:
+        return None
+    name = f"step-{step}" + (f"-rank-{rank}" if rank else "")
+    whole = {key: value.detach().cpu().contiguous()
+             for key, value in tensors.items() if value is not None}  # fmt: skip
+    with replacing(folder / f"{name}.safetensors") as beside:
+        beside.write_bytes(save(whole))
+    told = folder / f"{name}.json"
+    write_json(
+        told,
+        {
+            "step": step,
+            "epoch": epoch,
+            "split": split,
+            "not_finite": what,
+            "measures": {key: _plain(value) for key, value in measures.items()},
+            "tensors_not_finite": [
+                key for key, value in whole.items() if not bool(value.isfinite().all())
+            ],
+            "scenes": list(scenes),
+        },
+    )
+    return told
+
+
+def _plain(value: float) -> Any:
+    """The number, or its name where JSON has none for it."""
+    return value if math.isfinite(value) else str(value)

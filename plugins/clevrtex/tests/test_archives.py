@@ -1,0 +1,80 @@
+"""Which archives CLEVRTex is in, and which of their files are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nsi_clevrtex.builder import ClevrtexBuilder
+from nsi_clevrtex.layout import RELEASES, VARIANTS
+
+from nsi_cli.plugins import DataError, Downloadable
+
+BASE = "https://thor.robots.ox.ac.uk/datasets/clevrtex"
+
+
+def urls(**options: str) -> list[str]:
+    return [archive.url() for archive in ClevrtexBuilder(Path("raw"), **options).archives()]
+
+
+def test_the_archives_that_are_published() -> None:
+    parts = [f"{BASE}/clevrtex_full_part{number}.tar.gz" for number in range(1, 6)]
+    assert urls() == urls(release="v1") == parts
+    assert urls(variant="outd") == [f"{BASE}/clevrtex_outd.tar.gz"]
+    assert urls(variant="camo", release="v1") == [f"{BASE}/clevrtex_camo.tar.gz"]
+    assert urls(release="v2") == [f"{BASE}/clevrtexv2_full.tar"]
+
+
+def test_every_variant_of_either_release_has_its_own() -> None:
+    found = [urls(variant=variant, release=release) for variant in VARIANTS for release in RELEASES]
+    flat = [url for some in found for url in some]
+    assert len(set(flat)) == len(flat) == 2 * len(VARIANTS) + 4
+    assert isinstance(ClevrtexBuilder(Path("raw")), Downloadable)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("prefix", ["", "./", "clevrtex_full/", "some/folder/"])
+def test_what_a_build_reads_goes_where_it_is_looked_for(
+    prefix: str, release: str, make_raw: Callable[..., Any]
+) -> None:
+    raw = make_raw(release, "camo")
+    raw.scene(3)
+    raw.scene(12_034)
+    (archive,) = ClevrtexBuilder(raw.raw, variant="camo", release=release).archives()
+    files = [path.relative_to(raw.raw) for path in raw.raw.rglob("*") if path.is_file()]
+    assert len(files) == 6
+    for file in files:
+        assert archive.place(f"{prefix}{Path(*file.parts[1:])}") == file
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("v1", "3/CLEVRTEX_full_003000_albedo_0001.png"),
+        ("v1", "3/CLEVRTEX_full_003000_shadow_0001.png"),
+        ("v2", "3/CLEVRTEXv2_full_003000/CLEVRTEXv2_full_003000_depth_0003.png"),
+        ("v2", "3/CLEVRTEXv2_full_003000/CLEVRTEXv2_full_003000_normal0003.png"),
+    ],
+)
+def test_the_renderer_s_passes_are_taken_only_when_asked_for(release: str, name: str) -> None:
+    archive = ClevrtexBuilder(Path("raw"), release=release).archives()[0]
+    assert archive.place(f"x/{name}") is None
+    placed = archive.place(f"x/{name}", all_files=True)
+    assert str(placed) == f"{archive.folder}/{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["readme.txt", "3/CLEVRTEX_outd_003000.png", "CLEVRTEX_full_003000.png", "3/x.png"]
+)
+def test_what_is_no_file_of_the_variant_is_never_taken(name: str) -> None:
+    archive = ClevrtexBuilder(Path("raw")).archives()[0]
+    assert archive.place(name, all_files=True) is None
+
+
+def test_nothing_is_downloaded_among_synthetic_scenes(tmp_path: Path) -> None:
+    builder = ClevrtexBuilder(tmp_path)
+    builder.synthesize(1, seed=0, workers=0)
+    with pytest.raises(DataError, match="holds synthetic scenes"):
+        builder.archives()

@@ -1,0 +1,71 @@
+"""After a build its store is described: on the terminal, as JSON and as a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Nsi = Callable[..., Any]
+
+
+def build(nsi: Nsi, raw: Path, out: Path, *flags: object) -> Any:
+    return nsi("build-data", "clevrtex", "--raw", raw, "--out", out, "--image-size", 16,
+               "--workers", 0, *flags)  # fmt: skip
+
+
+def test_tables_fit_on_80_columns_and_nothing_is_broken(
+    nsi: Nsi, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = build(nsi, raw, tmp_path / "data")
+    assert told.code == 0, told
+    lines = told.stdout.splitlines()
+    assert lines[:2] == [str(tmp_path / "data"), "clevrtex, images of 16 × 16"]
+    assert max(len(line) for line in lines[1:-1]) <= 80
+    words = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert words["train"][1] == "51"
+    assert float(words["cylinder"][2]) > 0
+    assert "█" in told.stdout
+    assert len(words["position[0]"]) == 6
+    assert lines[-1] == f"figure: {tmp_path / 'data' / 'summary.png'}"
+
+
+def test_the_summary_is_in_the_store_but_no_recorded_part_of_it(
+    nsi: Nsi, raw: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "data"
+    recorded = json.loads(build(nsi, raw, out, "--json").stdout)["files"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["splits"]["train"]["scenes"] == 51
+    assert (out / "summary.png").read_bytes().startswith(b"\x89PNG")
+    assert not {"summary.json", "summary.png"} & set(recorded)
+    told = nsi("build-data", "clevrtex", "--check", out, "--json")
+    assert {check["status"] for check in json.loads(told.stdout)["checks"]} == {"ok"}
+
+
+def test_objects_and_scenes_that_are_left_out_are_explained(
+    nsi: Nsi, raw: Path, tmp_path: Path
+) -> None:
+    told = build(nsi, raw, tmp_path / "data", "--protocol", "benchmark")
+    assert "dropped: objects of which the crop or the resize left no pixel" in told.stdout
+    broken = tmp_path / "raw" / "clevrtex_full" / "0"
+    broken.mkdir(parents=True)
+    for file in (raw / "clevrtex_full" / "0").glob("CLEVRTEX_full_00000*"):
+        content = b"{" if file.name in ("CLEVRTEX_full_000003.json", "CLEVRTEX_full_000005.json") \
+            else file.read_bytes()  # fmt: skip
+        (broken / file.name).write_bytes(content)
+    told = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5)
+    assert "skipped: 2 × its JSON is not whole" in told.stdout
+    assert "(CLEVRTEX_full_000003)" in told.stdout
+
+
+def test_a_store_without_val_and_test_is_warned_of(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
+    assert "warning" not in build(nsi, raw, tmp_path / "data").stderr
+    told = build(nsi, raw, tmp_path / "nsi", "--split-by", "nsi")  # indices below 60: all train
+    for split in ("val", "test"):
+        assert f"warning: the store has no split '{split}'" in told.stderr
+    assert "warning" not in build(nsi, raw, tmp_path / "test", "--split-by", "test").stderr

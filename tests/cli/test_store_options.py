@@ -1,0 +1,96 @@
+"""Stores that were built otherwise than the run's are told; images of one's own are cut alike."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nsi_cli.cli.loaded import load_run
+from nsi_cli.cli.state import State
+
+Nsi = Callable[..., Any]
+
+
+@pytest.fixture
+def build(nsi: Nsi, raw: Path, tmp_path: Path) -> Callable[..., Path]:
+    def run(name: str, *flags: object) -> Path:
+        told = nsi("-q", "build-data", "clevrtex", "--raw", raw, "--image-size", 48, "--workers", 0,
+                   "--out", tmp_path / name, *flags)  # fmt: skip
+        assert told.code == 0, told
+        return tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def run_on(trained: Path, tmp_path: Path) -> Callable[[Path], Path]:
+    """A copy of the trained run that says it was trained on a given store."""
+
+    def copy(store: Path) -> Path:
+        run = Path(shutil.copytree(trained, tmp_path / "run"))
+        lines = (run / "config.yaml").read_text().splitlines()
+        lines = [f"data: {store}" if line.startswith("data:") else line for line in lines]
+        (run / "config.yaml").write_text("\n".join(lines))
+        return run
+
+    return copy
+
+
+def test_another_image_protocol_is_a_warning_and_other_options_a_note(
+    build: Any, run_on: Any, nsi: Nsi
+) -> None:
+    run = run_on(build("trained-on"))
+    other = build("other", "--protocol", "benchmark", "--split-by", "test")
+    told = nsi("eval", run, "--data", other)
+    assert told.code == 0, told
+    note, warning = (line for line in told.stderr.splitlines() if " was built with " in line)
+    assert warning.startswith(f"warning: {other} was built with --protocol benchmark")
+    assert "the run's store with nsi" in warning
+    assert note.startswith(f"note: {other} was built with --split-by test")
+    assert " was built with " not in nsi("eval", run, "--data", build("same")).stderr
+    assert " was built with " not in nsi("eval", run).stderr
+
+
+def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: Nsi) -> None:
+    run = run_on(Path("gone"))
+    told = nsi("eval", run, "--data", build("here"))
+    assert told.code == 0, told
+    assert "note: there is no store at gone any more" in told.stderr
+    told = nsi("eval", run)
+    assert (told.code, "nsi build-data clevrtex --out gone" in told.stderr) == (1, True)
+
+
+def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
+    build: Any, run_on: Any, nsi: Nsi, tmp_path: Path
+) -> None:
+    run = run_on(build("cropped", "--protocol", "benchmark"))
+    loaded = load_run(State(quiet=True), run)
+    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    cut = loaded.preparation(State(quiet=True), "mine")(image)
+    np.testing.assert_array_equal(cut, image[24:216, 64:256])
+    for name, size in (("frame.png", (320, 240)), ("square.png", (90, 90))):
+        Image.new("RGB", size, "teal").save(tmp_path / name)
+    told = nsi("interpret", run, "--image", tmp_path / "frame.png", "--image",
+               tmp_path / "square.png", "--scenes", 1)  # fmt: skip
+    assert told.code == 0, told
+    warnings = [line for line in told.stderr.splitlines() if line.startswith("warning")]
+    assert warnings == [
+        "warning: square.png: 90 × 90 pixels, unlike the images of the task; it is taken whole"
+    ]
+    assert "interpret: " in told.stderr
+    assert "evaluate: " not in told.stderr
+
+
+def test_the_parts_of_the_suite_are_listed(nsi: Nsi) -> None:
+    from nsi_cli.evaluation import METRIC_NAMES
+    from nsi_cli.evaluation.suite import METRICS
+
+    assert tuple(METRICS) == METRIC_NAMES
+    said = " ".join(nsi("eval", "--help").stdout.replace("│", " ").split())
+    assert ", ".join(METRIC_NAMES) in said

@@ -1,0 +1,171 @@
+"""A server on the loopback interface with every bad habit that one may have, in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CHUNK = 4096
+
+
+@dataclass
+class Server:
+    """What is served, and the habits with which; all may be changed while it runs."""
+
+    files: dict[str, bytes]
+    url: str = ""
+    ranges: bool = True
+    """Whether it honours Range."""
+    if_range: bool = True
+    """Whether it honours If-Range."""
+    etag: bool = True
+    modified: str = ""
+    head: bool = True
+    """Whether it knows HEAD."""
+    said: dict[str, int] = field(default_factory=dict)
+    """By method, the Content-Length that it tells instead of the true one."""
+    drop_after: int | None = None
+    """Bytes of each body after which the connection is dropped."""
+    pause: float = 0.0
+    """Seconds between two chunks."""
+    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """Status and headers of the next answers to GET, in place of what was asked for."""
+    before: Callable[[Server, str], None] = lambda server, method: None
+    """Called before each answer."""
+    seen: list[tuple[str, str, int]] = field(default_factory=list)
+    """Method, Range and status of each request."""
+
+    def tag(self, name: str) -> str:
+        return f'"{hashlib.md5(self.files[name]).hexdigest()}"'
+
+    def statuses(self, method: str = "GET") -> list[int]:
+        return [status for one, _, status in self.seen if one == method]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the server's habits say."""
+
+    protocol_version = "HTTP/1.1"
+    state: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer("HEAD")
+
+    def do_GET(self) -> None:
+        self.answer("GET")
+
+    def answer(self, method: str) -> None:
+        state, name = self.state, self.path.rpartition("/")[2]
+        state.before(state, method)
+        if method == "HEAD" and not state.head:
+            return self.say(method, 405, {})
+        if method == "GET" and state.answers:
+            return self.say(method, *state.answers.pop(0))
+        if name not in state.files:
+            return self.say(method, 404, {})
+        data, headers = state.files[name], {}
+        if state.etag:
+            headers["ETag"] = state.tag(name)
+        if state.modified:
+            headers["Last-Modified"] = state.modified
+        status, start = self.range_of(name, headers)
+        if status == 416:
+            return self.say(method, 416, {"Content-Range": f"bytes */{len(data)}"})
+        if status == 206:
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        self.say(method, status, headers, data[start:])
+        return None
+
+    def range_of(self, name: str, validators: dict[str, str]) -> tuple[int, int]:
+        asked = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
+        condition = self.headers.get("If-Range")
+        if not asked or not self.state.ranges:
+            return 200, 0
+        if condition and self.state.if_range and condition not in validators.values():
+            return 200, 0
+        start = int(asked[1])
+        return (206, start) if start < len(self.state.files[name]) else (416, 0)
+
+    def say(self, method: str, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+        state = self.state
+        state.seen.append((method, self.headers.get("Range", ""), status))
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        length = len(body) if status == 206 else state.said.get(method, len(body))
+        if status < 300 or status >= 400:
+            self.send_header("Content-Length", str(length))
+        else:
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+        if method == "GET":
+            with suppress(OSError):
+                self.send(body, length)
+
+    def send(self, body: bytes, length: int) -> None:
+        state = self.state
+        last = len(body) if state.drop_after is None else min(state.drop_after, len(body))
+        for start in range(0, last, CHUNK):
+            self.wfile.write(body[start : min(start + CHUNK, last)])
+            if state.pause:
+                time.sleep(state.pause)
+        if last != length:
+            self.close_connection = True
+
+
+class Listener(ThreadingHTTPServer):
+    """Does not mind clients that go away."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(
+    files: dict[str, bytes], nasty_seed: int | None = None, **habits: object
+) -> Iterator[Server]:
+    """Serve files, by their names, under any folder of a port that the system chooses.
+
+    With ``nasty_seed`` every answer has other bad habits, chosen at random.
+    """
+    state = Server(files, **habits)  # type: ignore[arg-type]
+    if nasty_seed is not None:
+        state.before = nasty_in_all_ways(nasty_seed)
+    handler = type("Handling", (Handler,), {"state": state})
+    with Listener(("127.0.0.1", 0), handler) as listener:
+        state.url = f"http://127.0.0.1:{listener.server_address[1]}/datasets"
+        thread = threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield state
+        finally:
+            listener.shutdown()
+            thread.join()
+
+
+def nasty_in_all_ways(seed: int) -> Callable[[Server, str], None]:
+    """For `Server.before`: each answer has another habit, and none says anything untrue."""
+    rng = random.Random(seed)
+    lock = threading.Lock()
+
+    def change(server: Server, method: str) -> None:
+        with lock:
+            server.drop_after = rng.choice([None, 0, 1, 5_000, 40_000, 100_000])
+            server.ranges = rng.random() < 0.85
+            server.pause = rng.choice([0.0, 0.0, 0.002, 0.01])
+            if method == "GET" and rng.random() < 0.2:
+                server.answers.append((503, {"Retry-After": "0"}))
+
+    return change
