@@ -28,9 +28,13 @@ def run_merge(state: State, out: Path, *, keep: bool, force: bool) -> dict[str, 
     from nsi_cli.data.store import open_store
 
     check_place(out, force=force)
-    build = open_store(merge_shards(out, keep=keep, progress=state.progress)).build
-    write_summary(out, state.progress)
-    return build
+    merge_shards(
+        out,
+        keep=keep,
+        progress=state.progress,
+        meanwhile=lambda store: write_summary(store, state.progress),
+    )
+    return open_store(out).build
 
 
 def tell_next_of_shard(state: State, request: BuildRequest) -> None:

@@ -71,9 +71,15 @@ def run_build(state: State, request: BuildRequest) -> dict[str, Any]:
     if words is not None:
         told |= {"vocabulary": words.origin, "new_values": words.new_values}
     options = build_options(request, builder, words, told)
-    build_store(builder, request.task.name, request.out, options, state.progress)
-    write_summary(request.place, state.progress)
-    return open_store(request.place).build
+    built = build_store(
+        builder,
+        request.task.name,
+        request.out,
+        options,
+        state.progress,
+        meanwhile=lambda store: write_summary(store, state.progress),
+    )
+    return open_store(built).build
 
 
 def make_builder(request: BuildRequest) -> Any:

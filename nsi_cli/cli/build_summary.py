@@ -12,6 +12,7 @@ import typer
 from nsi_cli.cli.output import print_table
 
 if TYPE_CHECKING:
+    from nsi_cli.data.store import Store
     from nsi_cli.progress import Progress
 
 FEW = 8
@@ -23,20 +24,18 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 Rows = Iterator[tuple[str, ...]]
 
 
-def write_summary(path: Path, progress: Progress) -> None:
-    """Write the summary of the store at ``path`` into it, as JSON and as a figure.
+def write_summary(store: Store, progress: Progress) -> None:
+    """Write the summary of a store into its folder, as JSON and as a figure.
 
     Notes a warning where the store can be trained on, but lacks a split for what follows.
     """
-    from nsi_cli.data.store import open_store
     from nsi_cli.data.summary import FIGURE, SUMMARY, summarize
     from nsi_cli.files import replacing, write_json
     from nsi_cli.interpretation.summary_figure import draw_summary
 
-    store = open_store(path)
     summary = summarize(store)
-    write_json(path / SUMMARY, summary)
-    with replacing(path / FIGURE) as beside:
+    write_json(store.path / SUMMARY, summary)
+    with replacing(store.path / FIGURE) as beside:
         draw_summary(summary, store.task, beside)
     needed = {"val": "nsi train chooses its best checkpoint by it", "test": "nsi eval takes it"}
     for split, why in needed.items():

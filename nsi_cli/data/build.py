@@ -17,7 +17,7 @@ from nsi_cli.data.build_parts import Shard
 from nsi_cli.data.build_plan import Plan, make_plan, versions
 from nsi_cli.data.build_work import Job, Kept, Skipped, do_all, load_one
 from nsi_cli.data.store import is_store
-from nsi_cli.data.store_writer import StoreInfo, complete_store
+from nsi_cli.data.store_writer import Meanwhile, StoreInfo, complete_store
 from nsi_cli.data.vocabulary import Vocabulary, translation
 from nsi_cli.errors import DataError
 from nsi_cli.files import check_room
@@ -47,6 +47,7 @@ def build_store(
     out: Path,
     options: BuildOptions,
     progress: Progress = SILENT,
+    meanwhile: Meanwhile | None = None,
 ) -> Path:
     """Build the store of ``task`` at ``out`` from what ``builder`` reads, and return its path.
 
@@ -55,7 +56,8 @@ def build_store(
     store is whole, and what was there stays if the build fails. Where the same build was killed,
     interrupted or out of disk before, it goes on from there, to the same store. A store is
     replaced; anything else there, or raw data in it, is refused. With a vocabulary the store takes
-    its schema in place of the builder's own. Raises `DataError`.
+    its schema in place of the builder's own. ``meanwhile`` is called with the store when all of it
+    is there but the hash of its images, and may add to its folder. Raises `DataError`.
     """
     if options.shard is not None:
         out = options.shard.place(out)
@@ -63,7 +65,7 @@ def build_store(
     translate = translation(builder.schema(), options.vocabulary)
     plan = make_plan(builder, translate, task, options.image_size, options.limit, options.shard)
     with _told_when_a_worker_is_killed(), build_folder(out, progress) as folder:
-        Building(builder, task, options, plan, folder, progress).run()
+        Building(builder, task, options, plan, folder, progress, meanwhile).run()
     return out
 
 
@@ -101,6 +103,7 @@ class Building:
     plan: Plan
     folder: BuildFolder
     progress: Progress
+    meanwhile: Meanwhile | None = None
 
     def run(self) -> None:
         """Do what is not done yet, and make a store of all."""
@@ -176,7 +179,7 @@ class Building:
         masked = any(name.startswith("masks/") for name in folder.places())
         folder.finish(plan.counts, self.options.image_size, masked=masked)
         info = StoreInfo(self.task, plan.schema, self.options.image_size, masked)
-        complete_store(folder.store, info, labels, self._record(skipped))
+        complete_store(folder.store, info, labels, self._record(skipped), self.meanwhile)
 
     def _record(self, skipped: list[Skipped]) -> dict[str, Any]:
         options, shard = self.options, self.options.shard

@@ -195,7 +195,9 @@ def _refuse(out: Path) -> None:
 def _keep_or_clear(
     folder: BuildFolder, path: Path, error: BaseException, progress: Progress
 ) -> None:
-    by_chance = isinstance(error, OSError | BrokenProcessPool) or not isinstance(error, Exception)
+    by_chance = not isinstance(error, Exception) or any(
+        isinstance(reason, OSError | BrokenProcessPool) for reason in (error, error.__cause__)
+    )
     if by_chance:
         with suppress(OSError):
             folder.save()

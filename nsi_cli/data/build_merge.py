@@ -12,7 +12,7 @@ import numpy as np
 from nsi_cli.data.build_parts import Shard, shards_folder
 from nsi_cli.data.store import IMAGES, Store, is_store, open_store
 from nsi_cli.data.store_images import copy_rows, create_images, rows_of
-from nsi_cli.data.store_writer import Labels, StoreInfo, complete_store
+from nsi_cli.data.store_writer import Labels, Meanwhile, StoreInfo, complete_store
 from nsi_cli.errors import DataError
 from nsi_cli.files import check_room, remove, replacing_folder
 from nsi_cli.progress import SILENT, Progress
@@ -24,11 +24,18 @@ def missing_shards(out: Path, of: int) -> list[Shard]:
     return [shard for shard in shards if not is_store(shard.place(out))]
 
 
-def merge_shards(out: Path, *, keep: bool = False, progress: Progress = SILENT) -> Path:
+def merge_shards(
+    out: Path,
+    *,
+    keep: bool = False,
+    progress: Progress = SILENT,
+    meanwhile: Meanwhile | None = None,
+) -> Path:
     """Join the shards that lie beside ``out`` into a store there, and return its path.
 
-    The shards are removed once the store is whole, unless they are to ``keep``. Raises
-    `DataError` where a shard is missing, there twice, or of another build.
+    The shards are removed once the store is whole, unless they are to ``keep``. ``meanwhile`` is
+    called as by `build_store`. Raises `DataError` where a shard is missing, there twice, or of
+    another build.
     """
     shards = _shards(out)
     _check_skipped(shards)
@@ -50,7 +57,7 @@ def merge_shards(out: Path, *, keep: bool = False, progress: Progress = SILENT) 
                 advance(1)
         info = StoreInfo(first.task, first.schema, size, masked)
         labels = {split: _labels(shards, split) for split in counts}
-        complete_store(folder, info, labels, _record(shards))
+        complete_store(folder, info, labels, _record(shards), meanwhile)
     if not keep:
         remove(shards_folder(out))
     return out

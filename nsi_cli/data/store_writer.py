@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.store import BUILD, FORMAT, IMAGES, SCHEMA
+from nsi_cli.data.store import BUILD, FORMAT, IMAGES, SCHEMA, Store
 from nsi_cli.data.store_images import add_ids
 from nsi_cli.files import sha256, write_json
 from nsi_cli.schema import Categorical, Schema
@@ -38,13 +39,21 @@ class Labels:
     lost: Mapping[tuple[str, str], int]  # values that became missing, by property and value
 
 
+Meanwhile = Callable[[Store], object]
+"""What is done with a store, all but whole, while its images are hashed."""
+
+
 def complete_store(
-    folder: Path, info: StoreInfo, labels: Mapping[str, Labels], told: Mapping[str, Any]
-) -> dict[str, Any]:
+    folder: Path,
+    info: StoreInfo,
+    labels: Mapping[str, Labels],
+    told: Mapping[str, Any],
+    meanwhile: Meanwhile | None = None,
+) -> None:
     """Make a whole store of a folder that holds the file of images, without its ids.
 
-    Last comes ``build.json``, with ``told`` in it, which is returned. Raises `OSError` where the
-    disk is full.
+    What ``meanwhile`` adds to the folder is no recorded part of the store. Last comes
+    ``build.json``, with ``told`` in it. Raises `OSError` where the disk is full.
     """
     add_ids(folder / IMAGES, {split: item.ids for split, item in labels.items()})
     for split, item in labels.items():
@@ -53,7 +62,8 @@ def complete_store(
     write_json(folder / SCHEMA, info.schema.to_json())
     for name, data in vocabularies(info.schema).items():
         write_json(folder / name, data)
-    build = {
+    recorded = sorted(folder.iterdir())
+    build: dict[str, Any] = {
         "format": FORMAT,
         "task": info.task,
         "image_size": info.image_size,
@@ -61,10 +71,13 @@ def complete_store(
         "schema": info.schema.fingerprint,
         "splits": {split: _counts(item) for split, item in labels.items()},
         **told,
-        "files": _files(folder),
     }
-    write_json(folder / BUILD, build)
-    return build
+    with ThreadPoolExecutor(1) as beside:
+        hashing = beside.submit(_files, recorded)
+        if meanwhile is not None:
+            meanwhile(Store(folder, info.schema, build))
+        files = hashing.result()
+    write_json(folder / BUILD, {**build, "files": files})
 
 
 def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
@@ -86,11 +99,8 @@ def _counts(labels: Labels) -> dict[str, Any]:
     return {**counts, "lost_values": lost} if lost else counts
 
 
-def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    return {
-        file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
-        for file in sorted(folder.iterdir())
-    }
+def _files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    return {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in paths}
 
 
 def vocabularies(schema: Schema) -> dict[str, Any]:
