@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ class Option:
     le: float | None = None
     lt: float | None = None
     choices: tuple[str, ...] | None = None
-    pattern: str | None = None
+    pattern: tuple[str, str] | None = None  # as an expression, and in words
     group: str = "Options"
     changes_images: bool = False
 
@@ -60,17 +61,18 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     choices: tuple[str, ...] | None = None,
-    pattern: str | None = None,
+    pattern: tuple[str, str] | None = None,
     group: str = "Options",
     changes_images: bool = False,
 ) -> Any:
     """Declare a dataclass field as an option.
 
     ``ge``, ``gt``, ``le`` and ``lt`` bound a number from below and above; ``choices`` lists the
-    words that a text option takes, ``pattern`` is what they look like (both take the numbers that
-    YAML makes of some words); ``group`` is the heading of its flag in ``--help``. An option of a
-    schema builder that ``changes_images`` makes other pictures of the same scenes, so that a model
-    is not to be evaluated on a store built with another value of it unawares.
+    words that a text option takes, ``pattern`` is what they look like, as an expression and in
+    words (both take the numbers that YAML makes of some words); ``group`` is the heading of its
+    flag in ``--help``. An option of a schema builder that ``changes_images`` makes other pictures
+    of the same scenes, so that a model is not to be evaluated on a store built with another value
+    of it unawares.
     """
     declared = Option(help, ge, gt, le, lt, choices, pattern, group, changes_images)
     return dataclasses.field(default=default, metadata={_KEY: declared})
@@ -152,13 +154,15 @@ def _adapter(cls: type) -> Any:
 
 def _constrained(item: Declared) -> Any:
     """The declared type with its bounds, for pydantic."""
-    from pydantic import BeforeValidator, Field
+    from pydantic import AfterValidator, BeforeValidator, Field
 
     said = item.option
     kind: Any = typing.Literal[said.choices] if said.choices else item.type
-    limits = ("ge", "gt", "le", "lt", "pattern")
+    limits = ("ge", "gt", "le", "lt")
     bounds = {key: value for key in limits if (value := getattr(said, key)) is not None}
     checks: list[Any] = [Field(**bounds)] if bounds else []
+    if said.pattern:
+        checks.append(AfterValidator(_looks_like(*said.pattern)))
     if said.choices or said.pattern:
         checks.append(BeforeValidator(_as_word))
     if bool not in (item.type, *typing.get_args(item.type)):
@@ -175,6 +179,15 @@ def _refuse_bool(value: Any) -> Any:
             "false unless they are in quotes)"
         )
     return value
+
+
+def _looks_like(expression: str, words: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if re.fullmatch(expression, value) is None:
+            raise ValueError(f"must be {words}")
+        return value
+
+    return check
 
 
 def _as_word(value: Any) -> Any:

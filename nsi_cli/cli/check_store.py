@@ -33,11 +33,15 @@ def check_and_print(
     build, and `DataError` where there are faults.
     """
     from nsi_cli.data.check import check_store
+    from nsi_cli.data.store import BUILD, is_store
     from nsi_cli.files import read_json
 
     state = state_of(ctx)
     _refuse_other_flags(ctx)
-    told = read_json(path / "build.json", "store", "name the folder that nsi build-data made")
+    hint = "name the folder that nsi build-data made"
+    if not is_store(path):
+        raise DataError(f"no store at {path}", hint)
+    told = read_json(path / BUILD, "store", hint)
     if isinstance(told, dict) and told.get("task", task) != task:
         raise ConfigError(
             f"store {path} is of task '{told['task']}', not '{task}'",

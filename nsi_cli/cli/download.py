@@ -102,6 +102,7 @@ def run_download(state: State, task: str, builder: Any, wish: Wish) -> dict[str,
         plan = make_plan(
             builder.archives(), raw, mirror=wish.mirror,
             all_files=wish.all_files, delete_archives=wish.delete_archives,
+            progress=state.progress,
         )  # fmt: skip
         if not state.quiet:
             _show(plan)

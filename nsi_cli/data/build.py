@@ -110,6 +110,9 @@ class Building:
         if not self.folder.resume(self.plan.key):
             self._begin()
         down = self.folder.journal.down(self.plan.counts)
+        done = sum(int(there.sum()) for there in down.values())
+        if done:
+            self.progress.note(f"goes on with a build: {done:,} of {self.plan.total:,} scenes done")
         skipped = self._write_missing(down)
         skipped.sort(key=lambda item: (list(self.plan.counts).index(item.split), item.number))
         self._check_splits(skipped)

@@ -100,9 +100,12 @@ def _in_order(stores: Sequence[Store], folder: Path, hint: str) -> list[Store]:
             paths = [store.path for store in same]
             raise DataError(f"shard {index} is in {folder} twice: {_names(paths)}", "keep one")
     of = stores[0].build["shard"]["of"]
-    missing = [str(Shard(index, of)) for index in range(1, of + 1) if index not in by_index]
+    missing = [index for index in range(1, of + 1) if index not in by_index]
     if missing:
-        raise DataError(f"shards are missing in {folder}: {', '.join(missing)}", hint)
+        names = ", ".join(str(Shard(index, of)) for index in missing)
+        raise DataError(
+            f"shards are missing in {folder}: {names}", hint.replace("i/n", f"{missing[0]}/{of}")
+        )
     return [by_index[index][0] for index in sorted(by_index)]
 
 

@@ -13,6 +13,7 @@ from nsi_cli.data.remote import Patience, Remote, look_at, make_client
 from nsi_cli.errors import DataError
 from nsi_cli.files import check_room, readable
 from nsi_cli.plugins.archive import Archive
+from nsi_cli.progress import SILENT, Progress
 
 FOLDER = "archives"
 """Where archives lie, in the raw folder."""
@@ -72,6 +73,7 @@ def make_plan(
     all_files: bool = False,
     delete_archives: bool = False,
     patience: Patience | None = None,
+    progress: Progress = SILENT,
 ) -> Plan:
     """See what is under ``raw``, and ask the server about the rest; nothing is written.
 
@@ -87,7 +89,7 @@ def make_plan(
         def see(archive: Archive) -> Item:
             return _seen(
                 archive, folder / archive.name, archive.url(mirror), ledger, raw, all_files,
-                lambda url: look_at(client, url, patience),
+                lambda url: look_at(client, url, patience, progress.note),
             )  # fmt: skip
 
         items = tuple(see(archive) for archive in archives)

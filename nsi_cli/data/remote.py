@@ -93,7 +93,12 @@ def make_client(patience: Patience) -> httpx.Client:
     )
 
 
-def look_at(client: httpx.Client, url: str, patience: Patience) -> Remote:
+def look_at(
+    client: httpx.Client,
+    url: str,
+    patience: Patience,
+    note: Callable[[str], None] = lambda text: None,
+) -> Remote:
     """Ask what a file is, without fetching it. Raises `DataError` where there is none."""
 
     def ask() -> Remote:
@@ -105,7 +110,7 @@ def look_at(client: httpx.Client, url: str, patience: Patience) -> Remote:
         check_status(response)
         return Remote.of(response)
 
-    return persistently(ask, url, patience, threading.Event())
+    return persistently(ask, url, patience, threading.Event(), note=note)
 
 
 def check_status(response: httpx.Response) -> None:

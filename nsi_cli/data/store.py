@@ -149,6 +149,7 @@ def open_store(path: Path, task: str = "TASK") -> Store:
     hint = f"build it: nsi build-data {task} --out {path}"
     if not is_store(path):
         raise DataError(f"no store at {path}", hint)
+    hint += " --force"
     build = read_json(path / BUILD, "store", hint)
     if not isinstance(build, dict) or build.get("format") != FORMAT:
         raise DataError(f"store {path} has another format", hint)

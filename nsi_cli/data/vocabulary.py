@@ -17,6 +17,9 @@ from nsi_cli.files import read_json
 from nsi_cli.schema import Categorical, Property, Schema
 from nsi_cli.schema.properties import MISSING_ID
 
+SHOWN = 6
+"""Values of a property that an error names, at most."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -103,7 +106,7 @@ def translation(own: Schema, given: Vocabulary | None) -> Translation:
     _check_properties(own, given)
     new = _lacking(own, given.schema)
     if new and given.new_values == "refuse":
-        listed = "; ".join(f"{name}: {', '.join(values)}" for name, values in new.items())
+        listed = "; ".join(f"{name}: {_some(values)}" for name, values in new.items())
         raise DataError(
             f"the vocabulary of {given.origin} lacks values of this data: {listed}",
             "--new-values extend appends them to it, --new-values drop stores them as missing",
@@ -113,6 +116,12 @@ def translation(own: Schema, given: Vocabulary | None) -> Translation:
     items = tuple(_extended(item, new.get(item.name, ())) for item in given.schema.properties)
     most = max(own.max_objects, given.schema.max_objects)
     return Translation(own, Schema(items, most), given)
+
+
+def _some(values: tuple[str, ...]) -> str:
+    """The first few, and how many there are."""
+    few = ", ".join(values[:SHOWN])
+    return few if len(values) <= SHOWN else f"{few}, … ({len(values)})"
 
 
 def _extended(item: Property, new: tuple[str, ...]) -> Property:

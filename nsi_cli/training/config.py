@@ -66,7 +66,7 @@ class TrainConfig(ModelConfig):
     )
     devices: str = option(
         "auto",
-        pattern="^(auto|[1-9][0-9]*)$",
+        pattern=("auto|[1-9][0-9]*", "auto or a number"),
         help="How many devices: auto (one, or what torchrun or SLURM started), or a number.",
         group=_MACHINE,
     )
@@ -120,5 +120,5 @@ class TrainConfig(ModelConfig):
         """What does not fit together, one line each."""
         found = super().faults()
         if not self.task:
-            found.append("no task given (--task)")
+            found.append("no task is named (--task NAME; nsi tasks lists them)")
         return found

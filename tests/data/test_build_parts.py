@@ -165,6 +165,8 @@ def test_shards_that_do_not_make_a_whole_are_named(
     with pytest.raises(DataError, match=told) as caught:
         merge_shards(tmp_path / "out")
     assert caught.value.hint
+    if fault == "missing":
+        assert caught.value.hint == f"build them with --shard 2/3 --out {tmp_path / 'out'}"
     assert tree(tmp_path) == before
 
 

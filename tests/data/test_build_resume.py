@@ -80,8 +80,9 @@ def test_an_interrupted_build_loads_only_what_is_not_there_yet(
     assert "the same command goes on from there" in notes.told[-1]
     tricky.failures.clear()
     tricky.loaded.clear()
-    build_store(builder, "x", tmp_path / "out", OPTIONS)
+    build_store(builder, "x", tmp_path / "out", OPTIONS, notes)
     assert tricky.loaded == list(range(96, 170))  # three chunks of 32 were down
+    assert notes.told[-1] == "goes on with a build: 96 of 170 scenes done"
     assert _names(tmp_path) == ["out", "whole"]
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 

@@ -287,6 +287,14 @@ def test_a_server_that_knows_no_head(server: Any, fetched: Fetched) -> None:
     assert fetched(server) == DATA
 
 
+def test_it_tells_that_it_asks_again() -> None:
+    notes: list[str] = []
+    with make_client(QUICK) as client, pytest.raises(DataError, match="4 times in a row"):
+        look_at(client, "http://127.0.0.1:1/a.tar", QUICK, notes.append)
+    assert len(notes) == 3
+    assert all(note.startswith("a.tar: ") and "; again in" in note for note in notes)
+
+
 def test_nobody_there(fetched: Fetched, serving: Serving) -> None:
     class Nobody:
         url = "http://127.0.0.1:1"

@@ -97,7 +97,7 @@ def test_all_faults_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> Non
 
 
 def test_sizes_that_do_not_fit_together_are_faults() -> None:
-    with pytest.raises(ConfigError, match=r"d_model 30 is not a multiple.*no task given"):
+    with pytest.raises(ConfigError, match=r"d_model 30 is not a multiple.*no task is named"):
         resolve(None, None, {"d_model": 30})
 
 
