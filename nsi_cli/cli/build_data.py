@@ -14,6 +14,7 @@ from nsi_cli.cli.build_steps import BuildRequest, run_build, told_how_to_go_on
 from nsi_cli.cli.build_summary import print_build
 from nsi_cli.cli.check_store import check_and_print
 from nsi_cli.cli.download import (
+    DOWNLOAD_FLAGS,
     AllFilesFlag,
     ConnectionsFlag,
     DeleteArchivesFlag,
@@ -85,6 +86,10 @@ def build_data(
         raise ConfigError("no task is named", "nsi tasks lists them; or join shards with --merge")
     build = run_merge(state_of(ctx), merge, keep=keep_shards, force=force)
     print_json(build) if as_json else print_build(merge, build)
+
+
+_NEEDED = {"archives": DOWNLOAD_FLAGS, "synthesize": ("synthetic",)}
+"""The flags that say something only where the builder has a method."""
 
 
 def _command(task: Task) -> Callable[..., None]:
@@ -180,4 +185,8 @@ def _command(task: Task) -> Callable[..., None]:
         print_json(build) if as_json else print_build(request.place, build)
         tell_next_of_shard(state, request)
 
-    return with_flags(command, task.load_schema_builder(), panel=f"Options of {task.name}")
+    builder = task.load_schema_builder()
+    hidden = [
+        flag for method, flags in _NEEDED.items() if not hasattr(builder, method) for flag in flags
+    ]
+    return with_flags(command, builder, panel=f"Options of {task.name}", hidden=hidden)

@@ -13,6 +13,14 @@ from nsi_cli.errors import DataError
 
 TASK = "clevrtex"
 PRESET = "demo"
+SCENES_FILE = Path(__file__).with_name("demo-data.yaml")
+
+
+def _scenes() -> int:
+    """How many scenes the demo renders unless told otherwise."""
+    from nsi_cli.training.presets import read_config_file
+
+    return int(read_config_file(SCENES_FILE)["synthetic"])
 
 
 def demo(
@@ -20,9 +28,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
     scenes: Annotated[
         int | None,
-        typer.Option(
-            min=40, help="How many scenes to render." + default_shown("as the preset says")
-        ),
+        typer.Option(min=40, help="How many scenes to render." + default_shown(_scenes())),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the scenes and the training.")] = 0,
 ) -> None:
@@ -46,9 +52,13 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     from nsi_cli.training.presets import read_config_file, resolve
 
     data, run = out / "data", out / "run"
-    chosen = read_config_file(Path(__file__).with_name("demo-data.yaml"))
-    count, size = chosen.pop("synthetic"), chosen.pop("image_size")
-    count = scenes or count
+    chosen = read_config_file(SCENES_FILE)
+    enough, size = chosen.pop("synthetic"), chosen.pop("image_size")
+    count = scenes or enough
+    if count < enough / 2:
+        state.progress.note(
+            f"note: {count:,} scenes, not {enough:,}: too few steps for the figures in the README"
+        )
     flags = [word for name, value in chosen.items() for word in (f"--{name}", value)]
     _show(state, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
           "--seed", seed, "--out", data)  # fmt: skip

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PANEL = "Download"
 
+DOWNLOAD_FLAGS = ("download", "yes", "mirror", "connections", "all_files", "delete_archives")
+
 DownloadFlag = Annotated[
     bool,
     typer.Option(

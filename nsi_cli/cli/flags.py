@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -52,11 +53,14 @@ def stub_of(name: str, function: Callable[..., Any]) -> TyperCommand:
     return TyperCommand(name, help=inspect.getdoc(function), rich_markup_mode="rich")
 
 
-def with_flags(function: Callable[..., Any], cls: type, *, panel: str = "") -> Callable[..., Any]:
+def with_flags(
+    function: Callable[..., Any], cls: type, *, panel: str = "", hidden: Collection[str] = ()
+) -> Callable[..., Any]:
     """The function, its ``**options`` spelt out as a flag for each option that ``cls`` declares.
 
     It receives the flags that were given, and None for each other. ``panel`` is the
-    heading of those that name no group themselves. Raises `PluginError` for an option that the
+    heading of those that name no group themselves; the function's own flags that are ``hidden``
+    stand in no help. Raises `PluginError` for an option that the
     function has already.
     """
     signature = inspect.signature(function, eval_str=True)
@@ -69,6 +73,7 @@ def with_flags(function: Callable[..., Any], cls: type, *, panel: str = "") -> C
             "command has itself",
             "give the option another name",
         )
+    own = [_hidden(p) if p.name in hidden else p for p in own]
     parameters = sorted([*own, *flags], key=lambda p: p.kind)
 
     @functools.wraps(function)
@@ -78,6 +83,13 @@ def with_flags(function: Callable[..., Any], cls: type, *, panel: str = "") -> C
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     return call
+
+
+def _hidden(parameter: inspect.Parameter) -> inspect.Parameter:
+    kind, info = typing.get_args(parameter.annotation)
+    info = copy.copy(info)
+    info.hidden = True
+    return parameter.replace(annotation=Annotated[kind, info])
 
 
 def _flag(item: Declared, panel: str) -> inspect.Parameter:

@@ -85,7 +85,7 @@ def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> 
     assert nsi("build-data", "clevrtex").code == 3
 
 
-CLASHING = """
+PLAIN = """
     from dataclasses import dataclass
     from pathlib import Path
     from nsi_cli.plugins import Task, hookimpl, option
@@ -93,7 +93,7 @@ CLASHING = """
     @dataclass(frozen=True)
     class Builder:
         raw: Path
-        workers: int = option(1, help="Mine.")
+        {name}: int = option(1, help="Mine.")
 
     @hookimpl
     def nsi_tasks():
@@ -101,10 +101,28 @@ CLASHING = """
     """
 
 
+def plain_plugin(folder: Path, option: str) -> None:
+    """A task "clash" whose builder has one option, and nothing that it need not have."""
+    (folder / "nsi_plugin_clash.py").write_text(dedent(PLAIN.format(name=option)))
+    (folder / "pyproject.toml").write_text(dedent(PROJECT.format(name="clash")))
+
+
+def test_help_lists_no_flags_that_a_builder_cannot_serve(
+    run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
+) -> None:
+    plain_plugin(tmp_path, "side")
+    words = ("--plugin-dir", tmp_path, "build-data", "clash")
+    told = run_nsi(*words, "--help").stdout
+    assert "--side" in told
+    for flag in ("Download", "--mirror", "--synthetic"):
+        assert flag not in told
+        assert flag in run_nsi("build-data", "clevrtex", "--help").stdout
+    one_line(run_nsi(*words, "--download"), 2, "task 'clash' has nothing to download")
+
+
 def test_an_option_that_the_command_has_itself_is_the_plugins_fault(
     run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
 ) -> None:
-    (tmp_path / "nsi_plugin_clash.py").write_text(dedent(CLASHING))
-    (tmp_path / "pyproject.toml").write_text(dedent(PROJECT.format(name="clash")))
+    plain_plugin(tmp_path, "workers")
     told = run_nsi("--plugin-dir", tmp_path, "build-data", "clash", "--help")
     one_line(told, 3, "option 'workers'", "another name")
