@@ -225,7 +225,7 @@ def read_json(path: Path, what: str, hint: str) -> Any:
         raise DataError(f"{what} {path} cannot be read: {error}", hint) from None
 
 
-_HASHED = 1 << 24
+_HASHED = 1 << 23
 """Bytes that are hashed at once: few steps, since each waits for the threads beside it."""
 
 

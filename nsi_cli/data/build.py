@@ -17,7 +17,7 @@ from nsi_cli.data.build_parts import Shard
 from nsi_cli.data.build_plan import Plan, make_plan, versions
 from nsi_cli.data.build_work import Job, Kept, Skipped, do_all, load_one
 from nsi_cli.data.store import is_store
-from nsi_cli.data.store_writer import Meanwhile, StoreInfo, complete_store
+from nsi_cli.data.store_writer import Meanwhile, StoreInfo, complete_store, write_labels
 from nsi_cli.data.vocabulary import Vocabulary, translation
 from nsi_cli.errors import DataError
 from nsi_cli.files import check_room
@@ -178,11 +178,12 @@ class Building:
     def _finish(self, skipped: list[Skipped]) -> None:
         """Make a store of what is written."""
         folder, plan = self.folder, self.plan
-        labels = folder.journal.labels(plan.counts, plan.schema)
         masked = any(name.startswith("masks/") for name in folder.places())
         folder.finish(plan.counts, self.options.image_size, masked=masked)
         info = StoreInfo(self.task, plan.schema, self.options.image_size, masked)
-        complete_store(folder.store, info, labels, self._record(skipped), self.meanwhile)
+        # The labels are not kept: they are large where the scenes are many.
+        splits = write_labels(folder.store, folder.journal.labels(plan.counts, plan.schema))
+        complete_store(folder.store, info, splits, self._record(skipped), self.meanwhile)
 
     def _record(self, skipped: list[Skipped]) -> dict[str, Any]:
         options, shard = self.options, self.options.shard

@@ -12,7 +12,7 @@ import numpy as np
 from nsi_cli.data.build_parts import Shard, shards_folder
 from nsi_cli.data.store import IMAGES, Store, is_store, open_store
 from nsi_cli.data.store_images import copy_rows, create_images, rows_of
-from nsi_cli.data.store_writer import Labels, Meanwhile, StoreInfo, complete_store
+from nsi_cli.data.store_writer import Labels, Meanwhile, StoreInfo, complete_store, write_labels
 from nsi_cli.errors import DataError
 from nsi_cli.files import check_room, remove, replacing_folder
 from nsi_cli.progress import SILENT, Progress
@@ -56,8 +56,8 @@ def merge_shards(
                 ends = _copy(shard, target.fileno(), ends)
                 advance(1)
         info = StoreInfo(first.task, first.schema, size, masked)
-        labels = {split: _labels(shards, split) for split in counts}
-        complete_store(folder, info, labels, _record(shards), meanwhile)
+        splits = write_labels(folder, {split: _labels(shards, split) for split in counts})
+        complete_store(folder, info, splits, _record(shards), meanwhile)
     if not keep:
         remove(shards_folder(out))
     return out

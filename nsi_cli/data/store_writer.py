@@ -39,26 +39,37 @@ class Labels:
     lost: Mapping[tuple[str, str], int]  # values that became missing, by property and value
 
 
+Splits = dict[str, dict[str, Any]]
+"""For each split: its scenes, its objects, those dropped, and values that became missing."""
+
 Meanwhile = Callable[[Store], object]
 """What is done with a store, all but whole, while its images are hashed."""
 
 
-def complete_store(
-    folder: Path,
-    info: StoreInfo,
-    labels: Mapping[str, Labels],
-    told: Mapping[str, Any],
-    meanwhile: Meanwhile | None = None,
-) -> None:
-    """Make a whole store of a folder that holds the file of images, without its ids.
+def write_labels(folder: Path, labels: Mapping[str, Labels]) -> Splits:
+    """Add ids, primitives and their counts to a folder that holds the file of images.
 
-    What ``meanwhile`` adds to the folder is no recorded part of the store. Last comes
-    ``build.json``, with ``told`` in it. Raises `OSError` where the disk is full.
+    Returns what ``build.json`` tells of each split. Raises `OSError` where the disk is full.
     """
     add_ids(folder / IMAGES, {split: item.ids for split, item in labels.items()})
     for split, item in labels.items():
         _save(folder / f"{split}_labels.npy", item.primitives)
         _save(folder / f"{split}_lengths.npy", item.lengths)
+    return {split: _counts(item) for split, item in labels.items()}
+
+
+def complete_store(
+    folder: Path,
+    info: StoreInfo,
+    splits: Splits,
+    told: Mapping[str, Any],
+    meanwhile: Meanwhile | None = None,
+) -> None:
+    """Make a whole store of a folder that holds images and labels, the ``splits``.
+
+    What ``meanwhile`` adds to the folder is no recorded part of the store. Last comes
+    ``build.json``, with ``told`` in it. Raises `OSError` where the disk is full.
+    """
     write_json(folder / SCHEMA, info.schema.to_json())
     for name, data in vocabularies(info.schema).items():
         write_json(folder / name, data)
@@ -69,7 +80,7 @@ def complete_store(
         "image_size": info.image_size,
         "masks": info.masked,
         "schema": info.schema.fingerprint,
-        "splits": {split: _counts(item) for split, item in labels.items()},
+        "splits": splits,
         **told,
     }
     with ThreadPoolExecutor(1) as beside:
