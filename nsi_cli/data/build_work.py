@@ -85,7 +85,7 @@ class Job:
             return scene
         scene = self.translate.apply(scene)
         self._check(scene)
-        self._write(file, split, number, scene.image)
+        self._write(file, split, number, scene.pixels)
         if scene.mask is not None:
             self._write(file, f"masks/{split}", number, scene.mask)
         return Kept(number, scene.id, scene.primitives, scene.dropped, scene.lost)

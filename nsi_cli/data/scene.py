@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+Pixels = npt.NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Scene:
     """One image of a dataset with the objects in it.
 
-    ``image`` is RGB at any size; ``primitives`` come from `Schema.encode`; in ``mask`` 0 is the
-    background and i the object of row i − 1, told apart by value, never by colour. ``dropped``
-    counts objects left out since no pixel of theirs is in the image (after a crop, say); ``lost``
-    are the values, each with its property, that became missing for want of an id in the store.
+    ``image`` is RGB at any size, an array or, which saves copies, a Pillow image; ``primitives``
+    come from `Schema.encode`; in ``mask`` 0 is the background and i the object of row i − 1, told
+    apart by value, never by colour. ``dropped`` counts objects left out since no pixel of theirs is
+    in the image (after a crop, say); ``lost`` are the values, each with its property, that became
+    missing for want of an id in the store.
     """
 
     id: str
-    image: npt.NDArray[np.uint8]  # (H, W, 3)
+    image: Pixels | Picture  # (H, W, 3)
     primitives: npt.NDArray[np.float32]  # (n, schema.width)
-    mask: npt.NDArray[np.uint8] | None = None  # (H, W)
+    mask: Pixels | None = None  # (H, W)
     dropped: int = 0
     lost: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+        found = _layout(self.image)
+        if found is not None:
             raise DataError(
-                f"scene {self.id}: an image must be uint8 (H, W, 3), "
-                f"not {self.image.dtype} {self.image.shape}",
+                f"scene {self.id}: an image must be uint8 (H, W, 3), not {found}",
                 "convert it to RGB",
             )
         if self.primitives.ndim != 2 or self.primitives.dtype != np.float32:
@@ -41,8 +48,13 @@ class Scene:
         if self.mask is not None:
             self._check_mask(self.mask)
 
-    def _check_mask(self, mask: npt.NDArray[np.uint8]) -> None:
-        if mask.dtype != np.uint8 or mask.shape != self.image.shape[:2]:
+    @property
+    def pixels(self) -> Pixels:
+        """The image as an array (H, W, 3)."""
+        return np.asarray(self.image)
+
+    def _check_mask(self, mask: Pixels) -> None:
+        if mask.dtype != np.uint8 or mask.shape != _shape(self.image):
             raise DataError(
                 f"scene {self.id}: a mask must be uint8 of the image's height and width, "
                 f"not {mask.dtype} {mask.shape}",
@@ -59,14 +71,30 @@ class Scene:
             )
 
 
-def _values(mask: npt.NDArray[np.uint8]) -> set[int]:
+def _layout(image: Pixels | Picture) -> str | None:
+    """What an image is if it is not RGB."""
+    if isinstance(image, np.ndarray):
+        right = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+        return None if right else f"{image.dtype} {image.shape}"
+    mode = getattr(image, "mode", None)
+    return None if mode == "RGB" else f"{type(image).__name__} of mode {mode}"
+
+
+def _shape(image: Pixels | Picture) -> tuple[int, int]:
+    """Height and width."""
+    if isinstance(image, np.ndarray):
+        return image.shape[0], image.shape[1]
+    return image.height, image.width
+
+
+def _values(mask: Pixels) -> set[int]:
     """The values in a mask, found some ten times faster than by sorting it."""
     data = mask.tobytes()
     return {value for value in range(int(mask.max(initial=0)) + 1) if value in data}
 
 
-def keep_visible(scene_id: str, image: npt.NDArray[np.uint8], primitives: npt.NDArray[np.float32],
-                 mask: npt.NDArray[np.uint8], dropped: int = 0) -> Scene:  # fmt: skip
+def keep_visible(scene_id: str, image: Pixels | Picture, primitives: npt.NDArray[np.float32],
+                 mask: Pixels, dropped: int = 0) -> Scene:  # fmt: skip
     """A scene without the objects that have no pixel in ``mask``; those are counted as dropped.
 
     The objects left keep their order and are numbered 1, 2, … anew, in the mask too.
@@ -82,7 +110,7 @@ def keep_visible(scene_id: str, image: npt.NDArray[np.uint8], primitives: npt.ND
 
 
 def resized(scene: Scene, size: int) -> Scene:
-    """The scene at size × size pixels: the image bicubic, the mask by nearest neighbour.
+    """The scene at size × size pixels, an array: the image bicubic, the mask by nearest neighbour.
 
     Objects whose mask vanishes are dropped and counted.
     """
@@ -90,8 +118,10 @@ def resized(scene: Scene, size: int) -> Scene:
 
     shape = (size, size)
     image = scene.image
-    if image.shape[:2] != shape:
-        image = np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.BICUBIC))
+    if _shape(image) != shape:
+        picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+        image = picture.resize(shape, Image.Resampling.BICUBIC)
+    image = np.asarray(image)
     if scene.mask is None:
         return replace(scene, image=image)
     mask = scene.mask

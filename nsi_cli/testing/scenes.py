@@ -116,7 +116,7 @@ def same_scene(one: Scene, other: Scene) -> bool:
     masks = one.mask is None, other.mask is None
     return (
         (one.id, one.dropped) == (other.id, other.dropped)
-        and np.array_equal(one.image, other.image)
+        and np.array_equal(one.pixels, other.pixels)
         and np.array_equal(one.primitives, other.primitives, equal_nan=True)
         and masks[0] == masks[1]
         and (one.mask is None or other.mask is None or np.array_equal(one.mask, other.mask))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from nsi_cli.data.scene import Scene, keep_visible, resized
 from nsi_cli.errors import DataError
@@ -78,6 +79,33 @@ def test_resizing_never_mixes_two_objects() -> None:
     assert scene.mask is not None
     assert scene.mask.tolist() == [[1] * 4 + [2] * 4] * 8  # object 2, one pixel, is gone
     assert (scene.primitives.tolist(), scene.dropped) == ([[0.0], [2.0]], 1)
+
+
+@pytest.mark.parametrize("size", [16, 40])
+def test_a_pillow_image_is_as_good_as_an_array(size: int) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    one, other = (resized(Scene("s", given, ROWS), size) for given in
+                  (image, Image.fromarray(image)))  # fmt: skip
+    assert isinstance(other.image, np.ndarray)
+    np.testing.assert_array_equal(one.image, other.image)
+    np.testing.assert_array_equal(Scene("s", Image.fromarray(image), ROWS).pixels, image)
+
+
+def test_an_image_that_is_not_rgb_is_refused() -> None:
+    for image, told in (
+        (np.zeros((4, 4), np.uint8), r"not uint8 \(4, 4\)"),
+        (Image.new("L", (4, 4)), "not Image of mode L"),
+        ("4 x 4", "not str of mode None"),
+    ):
+        with pytest.raises(DataError, match=told):
+            Scene("s", image, ROWS)  # type: ignore[arg-type]
+
+
+def test_a_mask_has_the_size_of_a_pillow_image() -> None:
+    picture = Image.new("RGB", (6, 4))
+    assert Scene("s", picture, ROWS[:0], np.zeros((4, 6), np.uint8)).mask is not None
+    with pytest.raises(DataError, match="a mask must be"):
+        Scene("s", picture, ROWS[:0], np.zeros((6, 4), np.uint8))
 
 
 def test_a_scene_of_the_right_size_stays_as_it_is() -> None:

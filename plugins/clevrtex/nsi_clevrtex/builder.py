@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nsi_clevrtex.annotation import MAX_OBJECTS
 from nsi_clevrtex.archives import archives_of
 from nsi_clevrtex.layout import RELEASES, VARIANTS, find_scenes, picture_paths
-from nsi_clevrtex.pictures import FRAME, crop, read_image, read_mask
+from nsi_clevrtex.pictures import CROP, FRAME, crop, read_image, read_mask
 from nsi_clevrtex.scan import ReadScene, Scan, Scenes
 from nsi_clevrtex.splits import SPLIT_BY, split
 from nsi_clevrtex.synthetic import MATERIALS, render_scenes
@@ -90,7 +90,7 @@ class ClevrtexBuilder:
         whole = Scene(str(source), image, primitives, mask)
         if self.protocol == "nsi":
             return whole
-        return keep_visible(whole.id, crop(image), primitives, crop(mask))
+        return keep_visible(whole.id, image.crop(CROP), primitives, crop(mask))
 
     def archives(self) -> tuple[Archive, ...]:
         """The archives of the variant; those of v1 where the release is left open.

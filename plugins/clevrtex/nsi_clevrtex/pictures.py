@@ -24,12 +24,12 @@ CROP = (64, 24, 256, 216)  # left, top, right, bottom of the benchmark's centre 
 _RESTORE = "restore the scene from the archive, or remove it"
 
 
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """An image as RGB (240, 320, 3); an alpha channel is left out. Raises `DataError`."""
+def read_image(path: Path) -> Image.Image:
+    """An image as RGB, 320 × 240; an alpha channel is left out. Raises `DataError`."""
     picture = _open(path)
     if picture.mode not in ("RGB", "RGBA"):
         raise DataError(f"{path.name}: an image of mode {picture.mode}, not RGB", _RESTORE)
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def read_mask(path: Path) -> npt.NDArray[np.uint8]:
