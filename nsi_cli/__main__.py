@@ -3,4 +3,9 @@
 from nsi_cli.cli import main
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        # Where Ctrl-C comes inside an exec(), as in the import of a dataclass, Python ends as if
+        # nobody had caught it, though somebody did; the next exec() makes it forget.
+        exec("")

@@ -86,7 +86,7 @@ def make_builder(request: BuildRequest) -> Any:
     """The task's schema builder with the options that were given. Raises `ConfigError`."""
     from nsi_cli.options import check_options
 
-    where = f"nsi build-data {request.task.name}"
+    where = f"build-data {request.task.name}"
     kind = request.task.load_schema_builder()
     return check_options(kind, request.options, where=where, raw=request.raw_folder)
 

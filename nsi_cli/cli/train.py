@@ -132,7 +132,8 @@ def resume_training(
     with alone(run.path, first=is_first_process()):
         if _finished(run, place):
             more = state.command("train", "--resume", path, "--epochs", 2 * run.config.epochs)
-            state.progress.note(f"already finished: {run.config.epochs} epochs; train more: {more}")
+            count = f"{run.config.epochs} epoch{'s' * (run.config.epochs > 1)}"
+            state.progress.note(f"already finished: {count}; train more: {more}")
             _tell_trained(state, run)
         else:
             _resume(state, run, place, extended=epochs is not None)

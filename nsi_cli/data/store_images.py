@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,16 @@ def read_ids(path: Path, split: str) -> list[str]:
         return [item.decode() for item in file["ids"][split][()]]
 
 
-def _write(path: Path, mode: str, fill: Any) -> None:
+def _write(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> None:
+    """Write through HDF5, in a thread of its own.
+
+    An interruption, which Python raises in the main thread, would come between HDF5 and the file.
+    """
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(_write_here, path, mode, fill).result()
+
+
+def _write_here(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> None:
     disk = SteadyFile(path, new=mode == "w")
     try:
         file = h5py.File(disk, mode)

@@ -70,6 +70,7 @@ class Trainer:
         state, self._at = load_state(folder)
         self._step.optimizer.load_state_dict(state["optimizer"])
         self._fabric.strategy.precision.load_state_dict(state["precision"])
+        self._progress.note(f"goes on after step {self._at.step:,}")
 
     def dry_run(self) -> Told:
         """The measures of one batch, forward and backward; nothing is written."""

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nsi_cli.data.build import BuildOptions, build_store
 from nsi_cli.data.scene import Scene
 from nsi_cli.data.steady_file import SteadyFile
 from nsi_cli.data.store import Store, is_store, open_store
+from nsi_cli.data.store_images import create_images, rows_of
 from nsi_cli.errors import DataError, SchemaError
 
 
@@ -193,3 +195,23 @@ def test_what_a_builder_raises_is_a_reason_with_the_scenes_name(
     assert open_store(tmp_path / "out").build["skipped"] == [
         {"split": "train", "scene": "3", "reason": "3: OverflowError: too large"}
     ]
+
+
+def test_an_interruption_does_not_come_between_hdf5_and_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, sent = SteadyFile.write, list[int]()
+
+    def write(self: SteadyFile, data: Any) -> int:
+        if not sent:
+            sent.append(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, data)
+
+    monkeypatch.setattr(SteadyFile, "write", write)
+    path = tmp_path / "images.h5"
+    with pytest.raises(KeyboardInterrupt):
+        create_images(path, {"train": 3}, 16, masked=True)
+    assert {name: rows.count for name, rows in rows_of(path).items()} == {
+        "train": 3, "masks/train": 3,
+    }  # fmt: skip
