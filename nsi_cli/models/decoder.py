@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from nsi_cli.models.alignment import reconstruction_loss
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.decoder_error import Terms, mean_error
-from nsi_cli.models.layers import computing_dtype, linear, linear_before_relu, mlp, precise
+from nsi_cli.models.layers import computing_dtype, default_mlp, precise
 
 _MOST_ACTIVATIONS = 2**26
 """Numbers of one activation held at once where no gradient is wanted."""
@@ -31,13 +31,13 @@ class SlotDecoder(nn.Module):
         width, hidden = config.slot_dim, config.decoder_hidden_size
         self.position = nn.Parameter(torch.randn(num_tokens, width))
         self.mlp = nn.Sequential(
-            linear_before_relu(width, hidden),
+            nn.Linear(width, hidden),
             nn.ReLU(),
-            linear_before_relu(hidden, hidden),
+            nn.Linear(hidden, hidden),
             nn.ReLU(),
-            linear_before_relu(hidden, hidden),
+            nn.Linear(hidden, hidden),
             nn.ReLU(),
-            linear(hidden, 1 + channels),
+            nn.Linear(hidden, 1 + channels),
         )
 
     def forward(self, slots: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ class AttentionDecoder(nn.Module):
 
     def __init__(self, config: ModelConfig, channels: int) -> None:
         super().__init__()
-        self.mlp = mlp(config.slot_dim, config.decoder_hidden_size, channels)
+        self.mlp = default_mlp(config.slot_dim, config.decoder_hidden_size, channels)
 
     def forward(self, slots: Tensor, attention_masks: Tensor) -> Tensor:
         """Slots (B, K, D) and attention masks (B, K, N) → reconstruction (B, N, C)."""

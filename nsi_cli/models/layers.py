@@ -1,7 +1,11 @@
 """The layers that the encoders share, with the published initialisation.
 
-Xavier uniform and zero bias, Kaiming uniform before a ReLU; a GRU's input weights Xavier, its
-recurrent ones orthogonal (DESIGN follows the release of Dedhia & Jha, arXiv 2403.07887).
+The release of Dedhia & Jha (arXiv 2403.07887) draws weights in two ways. The adapter, slot
+attention and the transformer blocks use Xavier uniform, Kaiming uniform before a ReLU, and zero
+biases; a GRU's input weights are Xavier, its recurrent ones orthogonal: `linear`,
+`linear_before_relu`, `mlp`, `GRUCell`. The decoders, the projection heads and the layers on
+properties keep PyTorch's default for a linear layer, weights and biases uniform within
+±fan_in^-½: `torch.nn.Linear` and `default_mlp`.
 """
 
 from __future__ import annotations
@@ -39,6 +43,13 @@ def mlp(inputs: int, hidden: int, outputs: int, *, gain: float = 1.0) -> nn.Sequ
         linear_before_relu(inputs, hidden),
         nn.ReLU(inplace=True),
         linear(hidden, outputs, gain=gain),
+    )
+
+
+def default_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Linear, ReLU, Linear, with PyTorch's default initialisation; the ReLU works in place."""
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, outputs)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nsi_cli.models.config import ModelConfig
-from nsi_cli.models.layers import LayerNorm, linear, mlp
+from nsi_cli.models.layers import LayerNorm, default_mlp
 
 
 class ProjectionHead(nn.Module):
@@ -14,9 +14,9 @@ class ProjectionHead(nn.Module):
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
         width = config.embed_dim
-        self.project = linear(inputs, width)
+        self.project = nn.Linear(inputs, width)
         self.refine = nn.Sequential(
-            LayerNorm(width), mlp(width, 4 * width, width), nn.Dropout(config.dropout)
+            LayerNorm(width), default_mlp(width, 4 * width, width), nn.Dropout(config.dropout)
         )
 
     def forward(self, x: Tensor) -> Tensor:

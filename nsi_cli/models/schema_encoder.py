@@ -9,8 +9,8 @@ from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.layers import (
     LayerNorm,
     check_shape,
+    default_mlp,
     linear,
-    linear_before_relu,
     mlp,
     precise,
 )
@@ -43,7 +43,7 @@ class ContinuousEmbedding(nn.Module):
         low, high = torch.tensor(item.lows), torch.tensor(item.highs)
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("span", high - low, persistent=False)
-        self.project = linear_before_relu(item.size, width)
+        self.project = nn.Linear(item.size, width)
 
     def forward(self, columns: Tensor) -> Tensor:
         """The property's columns (B, T, size) → (B, T, d_model)."""
@@ -118,7 +118,7 @@ class PropertySchemaEncoder(nn.Module):
             [CategoricalEmbedding(item, width) for item in schema.categorical]
             + [ContinuousEmbedding(item, width) for item in schema.continuous]
         )
-        self.mix = mlp(len(self.properties) * width, width, width)
+        self.mix = default_mlp(len(self.properties) * width, width, width)
         self.blocks = nn.ModuleList(
             Block(config, first=place == 0) for place in range(config.num_blocks)
         )

@@ -69,7 +69,7 @@ def test_error_equals_the_plain_ones_however_it_is_chunked(
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_error_in_half_precision_is_near_the_plain_one(
+def test_error_in_half_precision_rounds_no_more_than_the_plain_one(
     small: ModelConfig, half: torch.dtype
 ) -> None:
     decoder = SlotDecoder(small, num_tokens=30, channels=12)
@@ -79,12 +79,13 @@ def test_error_in_half_precision_is_near_the_plain_one(
     exact = reconstruction_loss(plain(decoder, slots)[0], features)
     with torch.autocast("cpu", half):
         error = decoder.error(slots, features)
+        plain_error = reconstruction_loss(plain(decoder, slots)[0], features)
     assert error.dtype == torch.float32
     torch.testing.assert_close(error, exact, rtol=0.02, atol=0)
-    gradients = [torch.autograd.grad(loss, wanted) for loss in (error, exact)]
-    for have, want in zip(*gradients, strict=True):
+    gradients = [torch.autograd.grad(loss, wanted) for loss in (error, plain_error, exact)]
+    for have, rounded, want in zip(*gradients, strict=True):
         assert have.dtype == torch.float32
-        assert (have - want).norm() <= 0.05 * want.norm() + 1e-6
+        assert (have - want).norm() <= 1.5 * (rounded - want).norm() + 1e-3 * want.norm()
 
 
 def test_without_gradients_images_are_decoded_a_few_at_a_time(
