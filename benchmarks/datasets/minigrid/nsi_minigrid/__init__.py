@@ -1,0 +1,15 @@
+"""MiniGrid frames (Chevalier-Boisvert et al. 2023) as a task of the nsi toolkit."""
+
+from __future__ import annotations
+
+from nsi_cli.plugins import Task, hookimpl
+
+
+@hookimpl
+def nsi_tasks() -> Task:
+    """Return the task."""
+    return Task(
+        "minigrid",
+        "MiniGrid frames: type, color and cell of each object",
+        schema_builder="nsi_minigrid.builder:MinigridBuilder",
+    )
