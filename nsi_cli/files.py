@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nsi_cli.errors import DataError
+from nsi_cli.reading import JSON_LIMIT, open_regular, read_regular, reason_of
 
 
 @contextmanager
@@ -154,7 +155,7 @@ def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
         return
     with told_when_disk_fails(lock):
-        file = lock.open("w")
+        file = lock.open("a+b", buffering=0)  # a named pipe in its place is an error, no wait
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -218,11 +219,11 @@ def write_json(path: Path, data: Any) -> None:
 def read_json(path: Path, what: str, hint: str) -> Any:
     """Read JSON. Raises `DataError` that names ``what`` it should have been, with ``hint``."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_regular(path, JSON_LIMIT).decode())
     except FileNotFoundError:
         raise DataError(f"no {what} at {path}", hint) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{what} {path} cannot be read: {error}", hint) from None
+        raise DataError(f"{what} {path} cannot be read: {reason_of(error)}", hint) from None
 
 
 _HASHED = 1 << 23
@@ -232,8 +233,8 @@ _HASHED = 1 << 23
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     found = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        buffer = bytearray(min(_HASHED, max(1, path.stat().st_size)))
+    with open_regular(path) as file:
+        buffer = bytearray(min(_HASHED, max(1, os.fstat(file.fileno()).st_size)))
         while read := file.readinto(buffer):
             found.update(memoryview(buffer)[:read])
     return found.hexdigest()

@@ -42,10 +42,11 @@ def check_and_print(
     if not is_store(path):
         raise DataError(f"no store at {path}", hint)
     told = read_json(path / BUILD, "store", hint)
-    if isinstance(told, dict) and told.get("task", task) != task:
+    other = told.get("task") if isinstance(told, dict) else None
+    if isinstance(other, str) and other != task:
         raise ConfigError(
-            f"store {path} is of task '{told['task']}', not '{task}'",
-            f"check it with {state.command('build-data', told['task'], '--check', path)}",
+            f"store {path} is of task '{other}', not '{task}'",
+            f"check it with {state.command('build-data', other, '--check', path)}",
         )
     verdicts = check_store(path, state.progress)
     faults = sum(verdict.faults for verdict in verdicts)
@@ -121,21 +122,18 @@ def _details(verdict: Verdict) -> Any:
 
 
 def _draw(path: Path, place: Path, seed: int, state: State) -> Path | None:
-    """Draw the contact sheet, or note why it cannot be drawn."""
+    """Draw the contact sheet; None where the store cannot be opened, as the verdicts tell."""
     from nsi_cli.data.store import open_store
-    from nsi_cli.errors import NsiError
     from nsi_cli.files import replacing
     from nsi_cli.interpretation.contact_sheet import draw_sheet
 
     try:
         store = open_store(path)
         scenes = _random_scenes(store, seed)
-        heading = f"{path.name}: {store.task}, {len(scenes)} scenes drawn at random (seed {seed})"
-        picture = draw_sheet(scenes, store.schema, heading)
-    except (NsiError, OSError, ValueError, LookupError, RuntimeError) as error:
-        told = error.message if isinstance(error, NsiError) else " ".join(str(error).split())
-        state.progress.note(f"no contact sheet: {told}")
+    except DataError:
         return None
+    heading = f"{path.name}: {store.task}, {len(scenes)} scenes drawn at random (seed {seed})"
+    picture = draw_sheet(scenes, store.schema, heading)
     with replacing(place) as beside:
         picture.save(beside, "PNG")
     return place

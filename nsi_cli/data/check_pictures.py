@@ -13,12 +13,17 @@ import numpy.typing as npt
 from nsi_cli.data.check_labels import Flags, Ids, Lengths, Places, scene_name
 from nsi_cli.data.check_verdict import Verdict
 from nsi_cli.data.store import IMAGES, Store
+from nsi_cli.data.store_hdf5 import (
+    dataset_names,
+    fault_of,
+    id_shapes,
+    image_shapes,
+    open_images,
+)
 from nsi_cli.progress import Progress
 
 AT_ONCE = 64
 """Scenes whose pictures are looked at at once."""
-
-_KINDS = {"": "images", "masks/": "masks", "ids/": "ids"}
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,8 @@ class _Block:
 def check_ids(verdict: Verdict, store: Store) -> Ids:
     """Each scene has an id of its own in the whole store; the ids by split."""
     ids: Ids = {}
-    with h5py.File(store.path / IMAGES, "r", locking=False) as file:
-        for split in store.splits:
-            ids[split] = [item.decode() for item in file["ids"][split][()]]
+    for split in store.splits:
+        ids[split] = store.ids(split)
     places: dict[str, list[str]] = {}
     for split, names in ids.items():
         for place, name in enumerate(names):
@@ -66,7 +70,7 @@ def check_pictures(
     images.looked_at = f"{total:,} images of {store.image_size} × {store.image_size}"
     masks.looked_at = f"{total:,} masks" if store.has_masks else "the store has none"
     with (
-        h5py.File(store.path / IMAGES, "r", locking=False) as file,
+        open_images(store.path / IMAGES) as file,
         progress.stage("check", total) as advance,
     ):
         sound = _check_shapes(counts, file, store)
@@ -86,26 +90,15 @@ def check_pictures(
 
 def _check_shapes(counts: Verdict, file: h5py.File, store: Store) -> set[str]:
     """The datasets whose type and number of scenes are what was recorded."""
-    kinds = [kind for kind in _KINDS if kind != "masks/" or store.has_masks]
-    side, sound = store.image_size, set()
-    shapes = {"": (side, side, 3), "masks/": (side, side), "ids/": ()}
-    for split in store.splits:
-        for kind in kinds:
-            name, wanted = kind + split, (store.count(split), *shapes[kind])
-            found = file.get(name)
-            if not isinstance(found, h5py.Dataset):
-                counts.fault(f"{IMAGES} has no {_KINDS[kind]} of split '{split}'")
-            elif found.shape != wanted or (kind != "ids/" and found.dtype != np.uint8):
-                counts.fault(
-                    f"{_KINDS[kind]} of split '{split}' are {found.dtype} {found.shape}, "
-                    f"{wanted} is wanted"
-                )
-            else:
-                sound.add(name)
-    for name in file:
-        if name not in (*store.splits, "ids", "masks"):
+    sizes = {split: store.count(split) for split in store.splits}
+    shapes = image_shapes(sizes, store.image_size, masked=store.has_masks) | id_shapes(sizes)
+    faults = {name: fault_of(file, name, shape) for name, shape in shapes.items()}
+    for fault in filter(None, faults.values()):
+        counts.fault(f"{IMAGES}: {fault}")
+    for name in dataset_names(file):
+        if name.rpartition("/")[2] not in store.splits:
             counts.fault(f"{IMAGES} has a split '{name}' that was not recorded")
-    return sound
+    return {name for name, fault in faults.items() if fault is None}
 
 
 def _blocks(verdict: Verdict, dataset: Any, split: str, ids: list[str]) -> Iterator[_Block]:

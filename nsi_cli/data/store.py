@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.store_images import Rows, read_ids, read_rows, rows_of
+from nsi_cli.data.store_images import Rows, checked_rows, read_ids, read_rows
+from nsi_cli.data.store_labels import first_fault, read_labels
+from nsi_cli.data.store_record import (
+    BUILD,
+    FORMAT,
+    IMAGES,
+    SCHEMA,
+    read_schema,
+    record_faults,
+    size_fault,
+)
 from nsi_cli.errors import DataError
 from nsi_cli.files import read_json
+from nsi_cli.reading import open_regular, reason_of
 from nsi_cli.schema import Schema
 
-BUILD = "build.json"
-SCHEMA = "schema.json"
-IMAGES = "images.h5"
-FORMAT = 2
+__all__ = ["BUILD", "FORMAT", "IMAGES", "SCHEMA", "Store", "is_store", "open_store"]
 
 Index = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -32,7 +40,7 @@ class _Opened:
     It is read by place, so processes and threads may share it.
     """
 
-    file: FileIO
+    file: BinaryIO
     rows: dict[str, Rows]
 
 
@@ -104,10 +112,21 @@ class Store:
 
     def primitives(self, split: str) -> tuple[npt.NDArray[np.float32], Index]:
         """The split's primitives (n, T, width), zero-padded, and their counts (n,)."""
-        self.count(split)
-        labels = np.load(self.path / f"{split}_labels.npy", allow_pickle=False)
-        lengths = np.load(self.path / f"{split}_lengths.npy", allow_pickle=False)
-        return labels, lengths
+        try:
+            return read_labels(self.path, split, self.count(split), self.schema)
+        except OSError as error:
+            raise _damaged(self.path, reason_of(error)) from error
+
+    def fault(self) -> str | None:
+        """What is wrong with images, masks, ids or labels; None if nothing.
+
+        Of images and masks only the headers are read.
+        """
+        try:
+            self._opened = self._opened or _open_images(self)
+            return first_fault(self.path, self.build, self.schema)
+        except OSError as error:
+            return reason_of(error)
 
     def _rows(self, name: str, index: npt.ArrayLike, into: Bytes | None = None) -> Bytes:
         opened = self._open()
@@ -119,18 +138,14 @@ class Store:
 
     def _open(self) -> _Opened:
         if self._opened is None:
-            path = self.path / IMAGES
             try:
-                self._opened = _Opened(FileIO(path), rows_of(path))
+                self._opened = _open_images(self)
             except OSError as error:
-                raise self._unreadable(error) from error
+                raise _damaged(self.path, reason_of(error)) from error
         return self._opened
 
     def _unreadable(self, error: OSError) -> DataError:
-        told = " ".join(str(error).split())
-        return DataError(
-            f"store {self.path}: {IMAGES} cannot be read: {told}", "build the store again"
-        )
+        return _damaged(self.path, f"{IMAGES} cannot be read: {reason_of(error)}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
@@ -144,35 +159,41 @@ def is_store(path: Path) -> bool:
 def open_store(path: Path, task: str = "TASK") -> Store:
     """Open a store. Raises `DataError` where there is no whole one.
 
-    ``task``, where it is known, goes into the hint at how to build it.
+    All that a command reads of it is checked but the images and masks themselves: the record,
+    the sizes of files, the schema, the headers of ``images.h5``, lengths and labels. ``task``,
+    where it is known, goes into the hint at how to build it.
     """
     hint = f"build it: nsi build-data {task} --out {path}"
-    if not is_store(path):
+    if not os.path.lexists(path / BUILD):
         raise DataError(f"no store at {path}", hint)
     hint += " --force"
     build = read_json(path / BUILD, "store", hint)
     if not isinstance(build, dict) or build.get("format") != FORMAT:
         raise DataError(f"store {path} has another format", hint)
-    for name, size in _sizes(path, build).items():
-        file = path / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise DataError(f"store {path} is damaged: {name} is missing or has another size", hint)
-    schema = Schema.from_json(read_json(path / SCHEMA, "schema", hint))
+    if faults := record_faults(build):
+        raise _damaged(path, f"{BUILD}: {faults[0]}", hint)
+    for name, known in build["files"].items():
+        if wrong := size_fault(path, name, known["bytes"]):
+            raise _damaged(path, wrong, hint)
+    schema = read_schema(path / SCHEMA, "schema", hint)
     if schema.fingerprint != build["schema"]:
-        raise DataError(f"store {path} is damaged: {SCHEMA} is not the one it was built with", hint)
-    return Store(path, schema, build)
+        raise _damaged(path, f"{SCHEMA} is not the one it was built with", hint)
+    store = Store(path, schema, build)
+    if fault := store.fault():
+        raise _damaged(path, fault, hint)
+    return store
 
 
-_TOLD = {"task": str, "schema": str, "image_size": int, "masks": bool, "splits": dict}
-
-
-def _sizes(path: Path, build: dict[str, Any]) -> dict[str, int]:
-    """The bytes that each file should have. Raises `DataError` where ``build`` lacks anything."""
+def _open_images(store: Store) -> _Opened:
+    """Open the file of images. Raises `OSError` unless its headers are as recorded."""
+    path = store.path / IMAGES
+    counts = {split: store.count(split) for split in store.splits}
     try:
-        if all(isinstance(build[key], kind) for key, kind in _TOLD.items()):
-            return {name: int(told["bytes"]) for name, told in build["files"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        pass
-    raise DataError(
-        f"store {path} is damaged: its {BUILD} is not as it was written", "build the store again"
-    )
+        rows = checked_rows(path, counts, store.image_size, masked=store.has_masks)
+        return _Opened(open_regular(path), rows)
+    except OSError as error:
+        raise OSError(f"{IMAGES} cannot be read: {reason_of(error)}") from error
+
+
+def _damaged(path: Path, fault: str, hint: str = "build the store again") -> DataError:
+    return DataError(f"store {path} is damaged: {fault}", hint)

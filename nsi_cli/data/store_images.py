@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.steady_file import SteadyFile
+from nsi_cli.data.store_hdf5 import (
+    IDS,
+    dataset_at,
+    dataset_names,
+    describe,
+    fault_of,
+    id_shapes,
+    image_shapes,
+    is_contiguous,
+    open_images,
+)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -52,14 +64,9 @@ def create_images(path: Path, counts: Mapping[str, int], size: int, *, masked: b
 
     Raises `OSError` where the disk is full.
     """
-    shapes: dict[str, tuple[int, ...]] = {
-        split: (count, size, size, 3) for split, count in counts.items()
-    }
-    if masked:
-        shapes |= {f"masks/{split}": (count, size, size) for split, count in counts.items()}
 
     def fill(file: h5py.File) -> None:
-        for name, shape in shapes.items():
+        for name, shape in image_shapes(counts, size, masked=masked).items():
             file.create_dataset(name, shape, np.uint8, dcpl=_in_one_piece())
 
     _write(path, "w", fill)
@@ -78,15 +85,15 @@ def add_ids(path: Path, ids: Mapping[str, Sequence[str]]) -> None:
 
     def fill(file: h5py.File) -> None:
         for split, items in ids.items():
-            file.create_dataset(f"ids/{split}", data=list(items), dtype=h5py.string_dtype())
+            file.create_dataset(f"{IDS}/{split}", data=list(items), dtype=h5py.string_dtype())
 
     _write(path, "r+", fill)
 
 
 def read_ids(path: Path, split: str) -> list[str]:
     """The ids of a split's scenes. Raises `OSError` where the file cannot be read."""
-    with h5py.File(path, "r", locking=False) as file:
-        return [item.decode() for item in file["ids"][split][()]]
+    with open_images(path) as file:
+        return [str(item) for item in dataset_at(file, f"{IDS}/{split}").asstr()[()]]
 
 
 def _write(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> None:
@@ -117,19 +124,39 @@ def rows_of(path: Path) -> dict[str, Rows]:
 
     Raises `OSError` where the file cannot be read, or one of them is not in one piece.
     """
-    # Nobody writes to the file through HDF5 now, and some file systems have no locks.
-    with h5py.File(path, "r", locking=False) as file:
-        names = [name for name in file if name not in ("masks", "ids")]
-        names += [f"masks/{name}" for name in file.get("masks", ())]
-        return {name: _rows(file[name]) for name in names}
+    with open_images(path) as file:
+        return {name: _rows(file, name) for name in dataset_names(file)}
 
 
-def _rows(dataset: h5py.Dataset) -> Rows:
+def checked_rows(
+    path: Path, counts: Mapping[str, int], size: int, *, masked: bool
+) -> dict[str, Rows]:
+    """The same of a store with ``counts`` scenes a split, whose headers are checked.
+
+    Raises `OSError` where a dataset is missing, is a link, is of another type or shape, overlaps
+    another or lies beyond the end of the file. No image is read.
+    """
+    shapes = image_shapes(counts, size, masked=masked)
+    with open_images(path) as file:
+        for name, shape in (shapes | id_shapes(counts)).items():
+            if fault := fault_of(file, name, shape):
+                raise OSError(fault)
+        found = {name: _rows(file, name) for name in shapes}
+    ordered = sorted((rows.place, rows.end, name) for name, rows in found.items() if rows.count)
+    for (_, end, one), (place, _, other) in pairwise(ordered):
+        if place < end:
+            raise OSError(f"{describe(one)} and {describe(other)} overlap")
+    if ordered and ordered[-1][1] > path.stat().st_size:
+        raise OSError(f"{describe(ordered[-1][2])} end beyond the file")
+    return found
+
+
+def _rows(file: h5py.File, name: str) -> Rows:
+    dataset = dataset_at(file, name)
     count, *shape = dataset.shape
-    place = dataset.id.get_offset() if count else 0
-    if place is None or dataset.dtype != np.uint8:
-        raise OSError(f"dataset '{dataset.name}' is not in one piece of bytes")
-    return Rows(place, count, tuple(shape))
+    if dataset.dtype != np.uint8 or (count and not is_contiguous(dataset)):
+        raise OSError(f"dataset '{name}' is not in one piece of bytes")
+    return Rows(dataset.id.get_offset() if count else 0, count, tuple(shape))
 
 
 def other_bytes(path: Path) -> list[tuple[int, bytes]]:

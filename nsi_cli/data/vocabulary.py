@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.scene import Scene
-from nsi_cli.data.store import SCHEMA
+from nsi_cli.data.store_record import SCHEMA, read_schema
 from nsi_cli.errors import DataError
-from nsi_cli.files import read_json
 from nsi_cli.schema import Categorical, Property, Schema
 from nsi_cli.schema.properties import MISSING_ID
 
@@ -33,7 +32,7 @@ class Vocabulary:
 def read_vocabulary(folder: Path, new_values: str = "refuse") -> Vocabulary:
     """The vocabulary of a store, or of a run. Raises `DataError` where there is none."""
     hint = "name a store that nsi build-data made, or a run of nsi train"
-    schema = Schema.from_json(read_json(folder / SCHEMA, "vocabulary", hint))
+    schema = read_schema(folder / SCHEMA, "vocabulary", hint)
     return Vocabulary(schema, str(folder), new_values)
 
 

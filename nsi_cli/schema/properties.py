@@ -16,6 +16,9 @@ from nsi_cli.options import did_you_mean
 MISSING_ID = -1
 """The id of a categorical value that is not known."""
 
+MOST = 1 << 16
+"""The largest `Continuous.size` and the most objects of a scene."""
+
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
@@ -94,7 +97,7 @@ class Continuous:
         _check_name(self.name)
         if not is_count(self.size):
             raise SchemaError(
-                f"property '{self.name}': size must be a whole number of at least 1",
+                f"property '{self.name}': size must be a whole number from 1 to {MOST:,}",
                 "size counts the numbers that one value has",
             )
         for bound in ("low", "high"):
@@ -164,8 +167,8 @@ Property = Categorical | Continuous
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is a whole number of at least 1; True is none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    """Whether a value is a whole number from 1 to `MOST`; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nsi_cli.errors import ConfigError, SchemaError
 from nsi_cli.options import did_you_mean
-from nsi_cli.schema.properties import Categorical, Continuous, Property, is_count
+from nsi_cli.schema.properties import MOST, Categorical, Continuous, Property, is_count
 
 Value = str | float | Sequence[float] | None
 Primitives = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Schema:
             )
         if not is_count(self.max_objects):
             raise SchemaError(
-                f"max_objects must be a whole number of at least 1, not {self.max_objects!r}",
+                f"max_objects must be a whole number from 1 to {MOST:,}, not {self.max_objects!r}",
                 "it is the most objects that a scene may have",
             )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nsi_cli.data.store_record import read_schema
 from nsi_cli.errors import DataError
-from nsi_cli.files import read_json, replacing, write_json
+from nsi_cli.files import replacing, write_json
 from nsi_cli.options import check_options, plain
 from nsi_cli.schema import Schema
 from nsi_cli.training.config import TrainConfig
@@ -93,7 +94,7 @@ def open_run(path: Path) -> Run:
         raise DataError(f"no run at {path}: it has no {CONFIG}", hint)
     values = read_config_file(path / CONFIG)
     config = check_options(TrainConfig, values, where=str(path / CONFIG))
-    schema = Schema.from_json(read_json(path / SCHEMA, "schema", hint))
+    schema = read_schema(path / SCHEMA, "schema", hint)
     return Run(path, config, schema)
 
 

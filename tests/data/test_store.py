@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -116,7 +117,32 @@ def test_images_that_hdf5_cannot_read_are_told(store: Store) -> None:
     size = (store.path / "images.h5").stat().st_size
     (store.path / "images.h5").write_bytes(b"\0" * size)
     with pytest.raises(DataError, match=r"images\.h5 cannot be read"):
-        open_store(store.path).images("train", [0])
+        open_store(store.path)
+
+
+def test_two_splits_that_share_their_rows_are_not_opened(make_store: Callable[..., Store]) -> None:
+    path = make_store(train=5, val=5).path
+    with h5py.File(path / "images.h5", "r+") as file:
+        del file["val"]
+        file["val"] = file["train"]
+    _edit(path / "build.json", files=_files(path))
+    with pytest.raises(DataError, match=r"images of split '\w+' and images of split '\w+' overlap"):
+        open_store(path)
+
+
+def _files(path: Path) -> dict[str, Any]:
+    """The recorded files with the sizes that they have now."""
+    files = json.loads((path / "build.json").read_text())["files"]
+    return {name: {**known, "bytes": (path / name).stat().st_size} for name, known in files.items()}
+
+
+def test_ids_that_are_no_text_are_told_where_they_are_read(store: Store) -> None:
+    with h5py.File(store.path / "images.h5", "r+") as file:
+        file["ids/test"][0] = b"\xff\xfe"
+    _edit(store.path / "build.json", files=_files(store.path))
+    with pytest.raises(DataError, match=r"images\.h5 cannot be read: .*decode") as caught:
+        open_store(store.path).ids("test")
+    assert caught.value.hint
 
 
 def test_scenes_with_and_without_a_mask_do_not_mix(numbered: Any, tmp_path: Path) -> None:
