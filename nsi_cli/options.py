@@ -10,14 +10,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import reprlib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from nsi_cli.errors import ConfigError
+from nsi_cli.errors import ConfigError, one_line
 
 _KEY = "nsi"
+_LISTED = 20
+"""Unknown keys that an error names, at most."""
 
 T = TypeVar("T")
 
@@ -103,7 +106,7 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     """
     known = {item.name for item in declared_options(cls)}
     values = {str(key).replace("-", "_"): value for key, value in values.items()}
-    faults = [_unknown(key, known) for key in values if key not in known]
+    faults = _unknown([key for key in values if key not in known], known)
     checked, more = _validated(cls, {key: values[key] for key in values if key in known})
     faults += more
     if not faults:
@@ -119,9 +122,14 @@ def _hint(faults: list[str]) -> str:
     return more + "the command's --help lists every option with its type and default"
 
 
-def _unknown(key: str, known: set[str]) -> str:
-    near = did_you_mean(key, known)
-    return f"unknown key '{key}'" + (f" ({near})" if near else "")
+def _unknown(keys: Sequence[str], known: set[str]) -> list[str]:
+    """A fault for each of the first keys, and one for all others."""
+    faults = []
+    for key in map(one_line, keys[:_LISTED]):
+        near = did_you_mean(key, known)
+        faults.append(f"unknown key '{key}'" + (f" ({near})" if near else ""))
+    more = len(keys) - len(faults)
+    return [*faults, f"{more:,} more unknown keys"] if more else faults
 
 
 def _validated(cls: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -137,7 +145,7 @@ def _validated(cls: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[
 def _told(error: Any) -> str:
     name = error["loc"][0] if error["loc"] else "value"
     text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {text[:1].lower()}{text[1:]}, not {error['input']!r}"
+    return f"{name}: {text[:1].lower()}{text[1:]}, not {reprlib.repr(error['input'])}"
 
 
 def _adapter(cls: type) -> Any:

@@ -100,15 +100,21 @@ def _command(task: Task) -> Callable[..., None]:
         ] = None,
         synthetic: Annotated[
             int | None,
-            typer.Option(min=1, metavar="N", help="First make N synthetic raw scenes."),
+            typer.Option(
+                min=1, max=1_000_000, metavar="N", help="First make N synthetic raw scenes."
+            ),
         ] = None,
         out: Annotated[
             Path | None, typer.Option(help="Where the store goes." + default_shown("data/TASK"))
         ] = None,
-        image_size: Annotated[int, typer.Option(min=16, help="Side of the stored images.")] = 224,
+        image_size: Annotated[
+            int, typer.Option(min=16, max=4096, help="Side of the stored images.")
+        ] = 224,
         workers: Annotated[
             int | None,
-            typer.Option(min=0, help="Processes that load scenes." + default_shown("one a core")),
+            typer.Option(
+                min=0, max=256, help="Processes that load scenes." + default_shown("one a core")
+            ),
         ] = None,
         max_skipped: Annotated[
             float,
@@ -116,7 +122,9 @@ def _command(task: Task) -> Callable[..., None]:
         ] = 0.001,
         limit: Annotated[
             int | None,
-            typer.Option(min=1, metavar="N", help="Build of the first N scenes, of all splits."),
+            typer.Option(
+                min=1, max=10**9, metavar="N", help="Build of the first N scenes, of all splits."
+            ),
         ] = None,
         shard: Annotated[
             str | None,
@@ -137,7 +145,9 @@ def _command(task: Task) -> Callable[..., None]:
                 "(extend), or stored as missing (drop)."
             ),
         ] = "refuse",
-        seed: Annotated[int, typer.Option(min=0, help="Seed of synthetic scenes.")] = 0,
+        seed: Annotated[
+            int, typer.Option(min=0, max=2**32 - 1, help="Seed of synthetic scenes.")
+        ] = 0,
         force: Annotated[bool, typer.Option("--force", help="Replace a store.")] = False,
         download: DownloadFlag = False,
         yes: YesFlag = False,

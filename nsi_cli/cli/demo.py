@@ -28,9 +28,13 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
     scenes: Annotated[
         int | None,
-        typer.Option(min=40, help="How many scenes to render." + default_shown(_scenes())),
+        typer.Option(
+            min=40, max=1_000_000, help="How many scenes to render." + default_shown(_scenes())
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the scenes and the training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the scenes and the training.")
+    ] = 0,
 ) -> None:
     """Synthetic scenes → store → training → evaluation → report, in minutes, on a CPU.
 

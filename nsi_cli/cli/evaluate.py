@@ -31,7 +31,9 @@ def evaluate(
             + default_shown("all")
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Scenes that are read at once.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
+    ] = 64,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, not as a table.")
     ] = False,

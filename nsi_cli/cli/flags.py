@@ -111,10 +111,14 @@ def _flag(item: Declared, panel: str) -> inspect.Parameter:
 
 
 def _bounds(item: Declared) -> str:
-    """What numbers are allowed, said only where it is not plain from the help."""
+    """What numbers are allowed, said only where it is not plain from the help.
+
+    Large upper bounds are left out: they are there against mistakes, and the error names them.
+    """
     said = item.option
     signs = (("≥", said.ge), (">", said.gt), ("≤", said.le), ("<", said.lt))
-    told = ", ".join(f"{sign} {bound}" for sign, bound in signs if bound not in (None, 0, 1))
+    known = [(sign, bound) for sign, bound in signs if bound is not None]
+    told = ", ".join(f"{sign} {bound}" for sign, bound in known if 1 < bound <= 1000)
     return f" ({told})" if told else ""
 
 

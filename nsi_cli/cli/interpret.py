@@ -26,9 +26,13 @@ def interpret(
     checkpoint: Annotated[
         str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a step-… that is kept.")
     ] = "best",
-    scenes: Annotated[int, typer.Option(min=1, help="How many scenes are shown.")] = 12,
-    top: Annotated[int, typer.Option(min=1, help="How many retrieved scenes are shown.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Scenes that are read at once.")] = 64,
+    scenes: Annotated[int, typer.Option(min=1, max=1000, help="How many scenes are shown.")] = 12,
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many retrieved scenes are shown.")
+    ] = 5,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
+    ] = 64,
 ) -> None:
     """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page."""
     page = run_interpretation(

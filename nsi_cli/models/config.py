@@ -23,16 +23,18 @@ class ModelConfig:
     backbone_weights: str = option(
         "", help="Local weights file for the backbone, instead of the model hub.", group=_IMAGE
     )
-    image_size: int = option(224, ge=16, help="Side of the square image, in pixels.", group=_IMAGE)
-    texture_grid: int = option(
-        14, ge=2, help="Tokens along each side, for the texture backbone.", group=_IMAGE
+    image_size: int = option(
+        224, ge=16, le=4096, help="Side of the square image, in pixels.", group=_IMAGE
     )
-    num_slots: int = option(15, ge=1, help="Slots of an image.", group=_IMAGE)
-    slot_dim: int = option(192, ge=1, help="Width of a slot.", group=_IMAGE)
-    num_slot_heads: int = option(1, ge=1, help="Heads of slot attention.", group=_IMAGE)
-    num_iterations: int = option(5, ge=1, help="Rounds of slot attention.", group=_IMAGE)
+    texture_grid: int = option(
+        14, ge=2, le=256, help="Tokens along each side, for the texture backbone.", group=_IMAGE
+    )
+    num_slots: int = option(15, ge=1, le=1024, help="Slots of an image.", group=_IMAGE)
+    slot_dim: int = option(192, ge=1, le=8192, help="Width of a slot.", group=_IMAGE)
+    num_slot_heads: int = option(1, ge=1, le=256, help="Heads of slot attention.", group=_IMAGE)
+    num_iterations: int = option(5, ge=1, le=100, help="Rounds of slot attention.", group=_IMAGE)
     mlp_hidden_size: int = option(
-        192, ge=1, help="Hidden width of the MLP on the slots.", group=_IMAGE
+        192, ge=1, le=16_384, help="Hidden width of the MLP on the slots.", group=_IMAGE
     )
     slot_init: str = option(
         "gaussian",
@@ -47,16 +49,20 @@ class ModelConfig:
         help="What redraws the tokens: the broadcast decoder, or the attention weights.",
         group=_IMAGE,
     )
-    decoder_hidden_size: int = option(1024, ge=1, help="Hidden width of the decoder.", group=_IMAGE)
-    d_model: int = option(192, ge=1, help="Width of the schema encoder.", group=_SCHEMA)
-    num_blocks: int = option(8, ge=0, help="Transformer blocks over the primitives.", group=_SCHEMA)
-    num_heads: int = option(8, ge=1, help="Heads of a transformer block.", group=_SCHEMA)
+    decoder_hidden_size: int = option(
+        1024, ge=1, le=16_384, help="Hidden width of the decoder.", group=_IMAGE
+    )
+    d_model: int = option(192, ge=1, le=8192, help="Width of the schema encoder.", group=_SCHEMA)
+    num_blocks: int = option(
+        8, ge=0, le=128, help="Transformer blocks over the primitives.", group=_SCHEMA
+    )
+    num_heads: int = option(8, ge=1, le=256, help="Heads of a transformer block.", group=_SCHEMA)
     without: str = option(
         "",
         help="Properties that the schema encoder does not see, by name, with commas between.",
         group=_SCHEMA,
     )
-    embed_dim: int = option(64, ge=1, help="Width of the common space.", group="Alignment")
+    embed_dim: int = option(64, ge=1, le=8192, help="Width of the common space.", group="Alignment")
     alignment: str = option(
         "max",
         choices=("max", "hungarian"),

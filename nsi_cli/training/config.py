@@ -23,16 +23,23 @@ class TrainConfig(ModelConfig):
     )
 
     batch_size: int = option(
-        128, ge=1, help="Scenes of a step; all are contrasted.", group=_OPTIMISATION
+        128, ge=1, le=65_536, help="Scenes of a step; all are contrasted.", group=_OPTIMISATION
     )
-    epochs: int = option(300, ge=1, help="Passes over the training split.", group=_OPTIMISATION)
-    lr: float = option(4e-4, gt=0, help="Learning rate of Adam.", group=_OPTIMISATION)
+    epochs: int = option(
+        300, ge=1, le=1_000_000, help="Passes over the training split.", group=_OPTIMISATION
+    )
+    lr: float = option(4e-4, gt=0, le=1e3, help="Learning rate of Adam.", group=_OPTIMISATION)
     lr_warmup_steps: int = option(
-        10_000, ge=0, help="Steps over which the learning rate rises from 0.", group=_OPTIMISATION
+        10_000,
+        ge=0,
+        le=10**9,
+        help="Steps over which the learning rate rises from 0.",
+        group=_OPTIMISATION,
     )
     patience: int = option(
         4,
         ge=1,
+        le=1_000_000,
         help="Epochs without a better validation loss before the learning rate falls.",
         group=_OPTIMISATION,
     )
@@ -40,16 +47,21 @@ class TrainConfig(ModelConfig):
         0.5, gt=0, le=1, help="What the learning rate falls to, as a factor.", group=_OPTIMISATION
     )
     grad_clip: float = option(
-        1.0, gt=0, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
+        1.0, gt=0, le=1e9, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
     )
-    tau: float = option(0.1, gt=0, help="Temperature of the contrastive loss.", group=_OPTIMISATION)
+    tau: float = option(
+        0.1, gt=0, le=1e9, help="Temperature of the contrastive loss.", group=_OPTIMISATION
+    )
     contrastive_weight: float = option(
         1.0,
         ge=0,
+        le=1e9,
         help="Weight of the contrastive loss; 0 trains slots that nothing grounds.",
         group=_OPTIMISATION,
     )
-    beta: float = option(1.0, ge=0, help="Weight of the reconstruction loss.", group=_OPTIMISATION)
+    beta: float = option(
+        1.0, ge=0, le=1e9, help="Weight of the reconstruction loss.", group=_OPTIMISATION
+    )
     annotated: float = option(
         1.0,
         gt=0,
@@ -58,7 +70,7 @@ class TrainConfig(ModelConfig):
         group=_OPTIMISATION,
     )
     max_program_len: int = option(
-        10, ge=1, help="Most primitives of a scene that are read.", group=_OPTIMISATION
+        10, ge=1, le=4096, help="Most primitives of a scene that are read.", group=_OPTIMISATION
     )
 
     accelerator: str = option(
@@ -66,11 +78,11 @@ class TrainConfig(ModelConfig):
     )
     devices: str = option(
         "auto",
-        pattern=("auto|[1-9][0-9]*", "auto or a number"),
+        pattern=("auto|[1-9][0-9]?", "auto or a number from 1 to 99"),
         help="How many devices: auto (one, or what torchrun or SLURM started), or a number.",
         group=_MACHINE,
     )
-    num_nodes: int = option(1, ge=1, help="Machines that train together.", group=_MACHINE)
+    num_nodes: int = option(1, ge=1, le=1024, help="Machines that train together.", group=_MACHINE)
     strategy: str = option(
         "auto",
         choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
@@ -89,11 +101,12 @@ class TrainConfig(ModelConfig):
     micro_batch_size: int = option(
         0,
         ge=0,
+        le=65_536,
         help="Scenes put through the model at once, to save memory; 0 = all that a process "
         "holds. The contrast stays over the whole batch, exactly.",
         group=_MACHINE,
     )
-    num_workers: int = option(1, ge=0, help="Processes that read batches.", group=_MACHINE)
+    num_workers: int = option(1, ge=0, le=256, help="Processes that read batches.", group=_MACHINE)
     feature_cache: str = option(
         "auto",
         help="Where the frozen backbone's features are kept: auto (in the store, where they "
@@ -101,9 +114,9 @@ class TrainConfig(ModelConfig):
         group=_MACHINE,
     )
     checkpoint_minutes: float = option(
-        10.0, gt=0, help="Minutes between checkpoints within an epoch.", group=_MACHINE
+        10.0, gt=0, le=1e6, help="Minutes between checkpoints within an epoch.", group=_MACHINE
     )
-    keep_last: int = option(1, ge=1, help="Newest checkpoints kept.", group=_MACHINE)
+    keep_last: int = option(1, ge=1, le=1_000_000, help="Newest checkpoints kept.", group=_MACHINE)
     on_nonfinite: str = option(
         "stop",
         choices=("stop", "skip"),
@@ -111,9 +124,13 @@ class TrainConfig(ModelConfig):
         "step; its batch is saved.",
         group=_MACHINE,
     )
-    log_every: int = option(10, ge=1, help="Steps between logged losses.", group=_MACHINE)
+    log_every: int = option(10, ge=1, le=10**9, help="Steps between logged losses.", group=_MACHINE)
     pictures_every: int = option(
-        5, ge=0, help="Epochs between logged slot-mask pictures; 0 for none.", group=_MACHINE
+        5,
+        ge=0,
+        le=1_000_000,
+        help="Epochs between logged slot-mask pictures; 0 for none.",
+        group=_MACHINE,
     )
 
     def faults(self) -> list[str]:

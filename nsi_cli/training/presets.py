@@ -7,9 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.errors import ConfigError
+from nsi_cli.errors import ConfigError, one_line
 from nsi_cli.options import check_options, did_you_mean
+from nsi_cli.reading import CONFIG_LIMIT, read_regular, reason_of
 from nsi_cli.training.config import TrainConfig
+
+MOST_ALIASES = 10
+DEEPEST = 10
+"""What a file of options may hold; see `_refuse_bombs`."""
 
 _FOLDER = files("nsi_cli.training") / "presets"
 
@@ -34,10 +39,11 @@ def read_preset(name: str) -> dict[str, Any]:
 def read_config_file(path: Path) -> dict[str, Any]:
     """The options of a YAML file. Raises `ConfigError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, CONFIG_LIMIT).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"config file {path} cannot be read: {error}", "check the path after --config"
+            f"config file {path} cannot be read: {reason_of(error)}",
+            "check the path after --config",
         ) from None
     return _mapping(text, str(path))
 
@@ -45,16 +51,35 @@ def read_config_file(path: Path) -> dict[str, Any]:
 def _mapping(text: str, where: str) -> dict[str, Any]:
     import yaml
 
+    hint = "one 'key: value' a line"
     try:
+        _refuse_bombs(text, where, hint)
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = str(error).replace("\n", " ")
-        raise ConfigError(f"{where}: not YAML: {line}", "one 'key: value' a line") from None
+    except (yaml.YAMLError, ValueError) as error:  # the latter for a date such as 2001-99-99
+        raise ConfigError(f"{where}: not YAML: {one_line(str(error))}", hint) from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: not a list of options", "one 'key: value' a line")
+        raise ConfigError(f"{where}: not a list of options", hint)
     return {str(key).replace("-", "_"): value for key, value in data.items()}
+
+
+def _refuse_bombs(text: str, where: str, hint: str) -> None:
+    """Raise `ConfigError` for YAML that is nested too deeply, or grows when aliases are replaced.
+
+    Options are plain values, which need neither.
+    """
+    import yaml
+
+    aliases = depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):  # which neither nests nor replaces anything
+        aliases += isinstance(event, yaml.AliasEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if aliases > MOST_ALIASES:
+            raise ConfigError(f"{where}: more than {MOST_ALIASES} YAML aliases (*name)", hint)
+        if depth > DEEPEST:
+            raise ConfigError(f"{where}: lists or mappings nested deeper than {DEEPEST}", hint)
 
 
 def resolve(preset: str | None, config_file: Path | None, flags: Mapping[str, Any]) -> TrainConfig:

@@ -53,7 +53,7 @@ def test_unknown_keys_of_a_config_file(nsi: Nsi, one_line: OneLine, tmp_path: Pa
 def test_a_flag_that_is_out_of_bounds(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
     one_line(nsi("train", "--task", "clevrtex", "--dropout", "1"), 2, "flags: dropout")
     told = nsi("train", "--task", "clevrtex", "--devices", "two")
-    one_line(told, 2, "flags: devices: must be auto or a number, not 'two'")
+    one_line(told, 2, "flags: devices: must be auto or a number from 1 to 99, not 'two'")
     one_line(nsi("train"), 2, "no task is named (--task NAME")
     assert not list(tmp_path.iterdir())
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from nsi_clevrtex.builder import ClevrtexBuilder
 
+from nsi_cli.cli import build_data
+from nsi_cli.cli.app import COMMANDS
+from nsi_cli.cli.flags import command_of
+from nsi_cli.cli.state import State
 from nsi_cli.options import declared_options
 from nsi_cli.training.config import TrainConfig
 
-Nsi = Callable[..., "object"]
+Nsi = Callable[..., Any]
 HEAVY = {
     "torch", "numpy", "h5py", "matplotlib", "pydantic", "scipy", "sklearn", "PIL", "timm", "httpx",
 }  # fmt: skip
@@ -92,3 +101,63 @@ def test_a_misspelt_command_has_a_suggestion(nsi: Nsi) -> None:
     assert told.code == 2
     assert "Did you mean 'train'?" in told.stderr
     assert told.stdout == ""
+
+
+def _commands() -> dict[str, Any]:
+    """The commands with their own flags, and the one that builds CLEVRTex."""
+    group = typer.main.get_command(build_data.app)
+    context = group.make_context(
+        "build-data", ["clevrtex"], obj=State(quiet=True), resilient_parsing=True
+    )
+    own = {name: command_of(name, COMMANDS[name]) for name in COMMANDS if name != "build-data"}
+    return {
+        **own,
+        "build-data": group,
+        "build-data clevrtex": group.get_command(context, "clevrtex"),
+    }
+
+
+def test_every_number_that_a_command_takes_has_an_upper_bound() -> None:
+    declared = [*declared_options(TrainConfig), *declared_options(ClevrtexBuilder)]
+    checked = {item.name for item in declared}  # as they are made into a configuration
+    most = {
+        (name, parameter.name): parameter.max
+        for name, command in _commands().items()
+        for parameter in command.params
+        if _is_number(parameter) and (parameter.name not in checked or parameter.max is not None)
+    }
+    assert ("eval", "batch_size") in most
+    assert ("build-data clevrtex", "workers") in most
+    assert None not in most.values(), most
+
+
+def _is_number(parameter: Any) -> bool:
+    kind = parameter.type_descriptor.annotation
+    return bool({int, float} & {kind, *typing.get_args(kind)})
+
+
+@pytest.mark.parametrize("value", ["1000000000000", str(2**63), "9" * 4000])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("build-data", "clevrtex", "--workers"),
+        ("build-data", "clevrtex", "--image-size"),
+        ("build-data", "clevrtex", "--synthetic"),
+        ("build-data", "clevrtex", "--seed"),
+        ("build-data", "clevrtex", "--connections"),
+        ("build-data", "clevrtex", "--materials"),
+        ("train", "--task", "clevrtex", "--num-blocks"),
+        ("train", "--task", "clevrtex", "--num-workers"),
+        ("demo", "--scenes"),
+        ("eval", "away", "--batch-size"),
+        ("interpret", "away", "--scenes"),
+    ],
+)
+def test_a_number_beyond_its_bound_is_a_usage_error_at_once(
+    words: tuple[str, ...], value: str, nsi: Nsi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = nsi(*words, value)
+    assert told.code == 2, told
+    assert "Traceback" not in told.stderr
+    assert list(tmp_path.iterdir()) == []

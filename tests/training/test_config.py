@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 import yaml
 
 from nsi_cli.errors import ConfigError
-from nsi_cli.options import declared_options, plain
+from nsi_cli.options import Declared, declared_options, plain
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.presets import preset_names, read_preset, resolve
 
@@ -108,6 +111,88 @@ def test_a_file_that_is_no_mapping_is_told_in_one_line(text: str, tmp_path: Path
     assert "c.yaml" in told.value.message
     assert "\n" not in told.value.message
     assert told.value.hint
+
+
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [*{last}, *{last}]\n" for last, name in pairwise("abcdefghijklmnop")
+)
+"""Two words, doubled fifteen times."""
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (LAUGHS, r"more than 10 YAML aliases"),
+        ("lr: &a [*a]\n" + "- *a\n" * 20, "not YAML"),
+        ("[" * 30_000, "nested deeper than 10"),
+        ("a: " + "{a: " * 10_000, "nested deeper than 10"),
+        ("\n".join("  " * depth + "a:" for depth in range(200)), "nested deeper than 10"),
+        ("a: " + "x" * 70_000, "more than 64,000 bytes"),
+        ("lr: " + "1" * 5000, "not YAML: Exceeds the limit"),
+        ("seed: 2001-99-99", "not YAML: month must be in"),
+        ("seed: &a [*a]", r"seed: .* not \[+\.\.\.\]+"),
+        ("num_slots: " + "9" * 4000, "num_slots: "),
+        ("lr: " + "x" * 60_000, "lr: input should be a valid number"),
+        ("".join(f"key{n}: 1\n" for n in range(5000)), "'key19'; 4,980 more unknown keys"),
+    ],
+)
+def test_a_file_made_to_fill_memory_or_time_is_one_short_line(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        resolve(None, write(tmp_path / "c.yaml", text), {"task": "x"})
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 1200
+    assert caught.value.hint
+
+
+def test_a_few_aliases_are_what_they_stand_for(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.yaml", "task: x\nslot_dim: &width 48\nd_model: *width\n")
+    assert resolve(None, file, {}).d_model == 48
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "a named pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+def test_a_config_that_is_no_file_is_told(
+    make: Callable[[Path], object], told: str, tmp_path: Path
+) -> None:
+    make(tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match=rf"c\.yaml cannot be read: .*{told}"):
+        resolve(None, tmp_path / "c.yaml", {})
+
+
+def test_every_number_has_both_bounds() -> None:
+    for item in declared_options(TrainConfig):
+        if item.type in (int, float):
+            said = item.option
+            assert (said.ge, said.gt) != (None, None), item.name
+            assert (said.le, said.lt) != (None, None), item.name
+
+
+NUMBERS = [item for item in declared_options(TrainConfig) if item.type in (int, float)]
+
+
+@pytest.mark.parametrize("value", [2**31, 2**63, 2**64, 10**400, 1e300])
+@pytest.mark.parametrize("item", NUMBERS, ids=[item.name for item in NUMBERS])
+def test_a_number_that_no_machine_serves_is_refused(item: Declared, value: float) -> None:
+    if item.name == "seed" and value == 2**31:
+        pytest.skip("a seed")
+    with pytest.raises(ConfigError, match=f"{item.name}: "):
+        resolve(None, None, {"task": "x", item.name: value})
+
+
+@pytest.mark.parametrize("value", ["100", str(2**63), "1" * 5000])
+def test_no_machine_has_so_many_devices(value: str) -> None:
+    with pytest.raises(ConfigError, match="devices: must be auto or a number from 1 to 99"):
+        resolve(None, None, {"task": "x", "devices": value})
 
 
 def test_a_missing_file_and_an_unknown_preset_are_told(tmp_path: Path) -> None:
