@@ -17,6 +17,8 @@ IMAGE_LIMIT = 256_000_000
 CHECKPOINT_LIMIT = 64_000_000_000
 """The most bytes that a file of each kind may have: far more than any real one."""
 
+_BLOCK = 1 << 16
+
 _FLAGS = os.O_RDONLY
 for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):  # each as the system has it
     _FLAGS |= getattr(os, _name, 0)
@@ -67,7 +69,9 @@ def read_regular(path: Path | str, limit: int) -> bytes:
     """The content of a regular file of at most ``limit`` bytes. Raises what `open_regular` does."""
     with open_regular(path, limit) as file:
         stated = os.fstat(file.fileno()).st_size  # 0 for some files of the system
-        data = file.read((stated or limit) + 1)
+        data = file.read(stated + 1)
+        while len(data) > stated and len(data) <= limit and (more := file.read(_BLOCK)):
+            data += more
     if len(data) > limit:
         raise _too_large(limit)
     return data

@@ -58,6 +58,11 @@ def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
         read_regular(tmp_path / "file", 64)
 
 
+def test_an_empty_file_takes_no_memory_whatever_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert read_regular(tmp_path / "file", 1 << 50) == b""
+
+
 def test_a_file_that_states_no_size_is_read_to_the_limit() -> None:
     with pytest.raises(UnsuitableFileError, match="more than 64 bytes"):
         read_regular("/proc/self/status", 64)

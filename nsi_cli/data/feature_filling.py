@@ -17,6 +17,7 @@ from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
 from nsi_cli.files import held, readable, replacing, told_when_disk_fails, write_json
 from nsi_cli.progress import SILENT, Advance, Progress
+from nsi_cli.reading import read_regular
 
 Features = npt.NDArray[np.float16]
 Images = npt.NDArray[np.uint8]
@@ -43,7 +44,7 @@ def fill(
     features are written. Where another process fills the same cache, wait for it. Raises
     `DataError` where the disk has too little room, before anything is written.
     """
-    if all(map(cache.has, splits)):
+    if all(cache.has(split, store.count(split)) for split in splits):
         return
     room_for(cache, store, splits)
     with told_when_disk_fails(cache.folder, FLAG):
@@ -53,7 +54,7 @@ def fill(
         waiting=lambda: progress.note("another process computes these features; waiting for it"),
     ):
         write_json(cache.index, cache.told)
-        missing = [split for split in splits if not cache.has(split)]
+        missing = [split for split in splits if not cache.has(split, store.count(split))]
         if not missing:  # that other process has computed them all
             return
         scenes = sum(map(store.count, missing))
@@ -113,7 +114,9 @@ class _Rows:
 
     def __enter__(self) -> _Rows:
         header = self._cache.header(self._count)
-        self._file = self._part.open("r+b" if self.done else "wb")
+        if not self.done:
+            self._part.unlink(missing_ok=True)  # a named pipe would make the next line wait
+        self._file = self._part.open("r+b" if self.done else "xb")
         if not self.done:
             try:
                 self._reserve(len(header) + self._cache.bytes_of(self._count))
@@ -164,7 +167,7 @@ class _Rows:
         if not self._part.is_file():
             return 0
         try:
-            return int(self._down.read_text())
+            return int(read_regular(self._down, 100))
         except (OSError, ValueError):
             return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
 from nsi_cli.files import check_room, read_json
+from nsi_cli.reading import open_regular, reason_of
 
 FLAG = "--feature-cache DIR"
 
@@ -36,25 +38,45 @@ class FeatureCache:
         would be read a few pages at a time. Raises `DataError` where the file is damaged.
         """
         rows = np.empty((len(index), self.tokens, self.channels), np.float16)
-        with self.path(split).open("rb") as file:
-            start = _rows_start(file)
-            for place in np.argsort(index, kind="stable"):
-                row = rows[place]
-                file.seek(start + int(index[place]) * row.nbytes)
-                if file.readinto(memoryview(row).cast("B")) != row.nbytes:
-                    raise DataError(
-                        f"feature cache {self.path(split)} is damaged: it ends too early",
-                        f"remove {self.folder}; it is computed again",
-                    )
+        try:
+            with open_regular(self.path(split)) as file:
+                start = _rows_start(file)
+                for place in np.argsort(index, kind="stable"):
+                    row = rows[place]
+                    file.seek(start + int(index[place]) * row.nbytes)
+                    if file.readinto(memoryview(row).cast("B")) != row.nbytes:
+                        raise ValueError("it ends too early")
+        except (OSError, ValueError) as error:
+            raise self.damaged(split, reason_of(error)) from error
         return rows
+
+    def damaged(self, split: str, reason: str) -> DataError:
+        """The error that the split's features cannot be used."""
+        return DataError(
+            f"feature cache {self.path(split)} is damaged: {reason}",
+            f"remove {self.folder}; it is computed again",
+        )
 
     def path(self, split: str) -> Path:
         """Where the split's features lie once they are complete."""
         return self.folder / f"{split}.npy"
 
-    def has(self, split: str) -> bool:
-        """Whether the split's features are complete."""
-        return self.path(split).is_file()
+    def has(self, split: str, scenes: int) -> bool:
+        """Whether the split's features are complete, those of so many scenes.
+
+        Raises `DataError` where something else is in their place.
+        """
+        header = self.header(scenes)
+        try:
+            with open_regular(self.path(split)) as file:
+                size = os.fstat(file.fileno()).st_size
+                if file.read(len(header)) != header or size != len(header) + self.bytes_of(scenes):
+                    raise ValueError(f"its size or header is not that of {scenes:,} scenes")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError) as error:
+            raise self.damaged(split, reason_of(error)) from error
+        return True
 
     def bytes_of(self, scenes: int) -> int:
         """How many bytes the features of so many scenes take."""
@@ -96,7 +118,7 @@ def cache_for(
     """
     key = hashlib.sha256(f"{store.fingerprint} {backbone}".encode()).hexdigest()[:16]
     cache = FeatureCache((root or store.path / "features") / key, tokens, channels, backbone)
-    if cache.index.is_file():
+    if os.path.lexists(cache.index):
         hint = f"remove {cache.folder}; it is computed again"
         if read_json(cache.index, "feature cache", hint) != cache.told:
             raise DataError(f"feature cache {cache.folder} belongs to another backbone", hint)
@@ -105,7 +127,7 @@ def cache_for(
 
 def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
     """How many bytes the features of these splits take that are not on the disk yet."""
-    lacking = [split for split in splits if not cache.has(split)]
+    lacking = [split for split in splits if not cache.has(split, store.count(split))]
     parts = [cache.folder / f"{split}.part" for split in lacking]
     there = sum(part.stat().st_size for part in parts if part.is_file())
     return max(0, cache.bytes_of(sum(map(store.count, lacking))) - there)

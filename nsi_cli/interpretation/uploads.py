@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from nsi_cli.errors import DataError
+from nsi_cli.errors import DataError, one_line
+from nsi_cli.reading import IMAGE_LIMIT, UnsuitableFileError, open_regular
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -22,15 +23,28 @@ def read_image(
     Turned upright as its camera noted, and then cut by ``prepare``. Raises `DataError` for a file
     that is no image.
     """
+    hint = "give a PNG or JPEG"
     try:
-        with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file).convert("RGB")
+        with open_regular(path, IMAGE_LIMIT) as file, Image.open(file) as picture:
+            _refuse_bomb(picture)
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
     except FileNotFoundError:
         raise DataError(f"no image at {path}", "check the path given with --image") from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} cannot be read as an image: {error}", "give a PNG or JPEG"
-        ) from None
+    except UnsuitableFileError as error:
+        raise DataError(f"{path} cannot be read as an image: {error}", hint) from None
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        reason = one_line(str(error)) or type(error).__name__
+        raise DataError(f"{path} cannot be read as an image: {reason}", hint) from None
     if prepare is not None:
         upright = Image.fromarray(prepare(np.asarray(upright)))
     return np.array(upright.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _refuse_bomb(picture: Image.Image) -> None:
+    """Raise `ValueError` for an image of so many pixels that it may be there to fill memory.
+
+    Pillow warns from this number on, and refuses only twice as many. Nothing is decoded yet.
+    """
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and picture.width * picture.height > most:
+        raise ValueError(f"{picture.width} × {picture.height} pixels, more than {most:,} in all")

@@ -32,15 +32,16 @@ def prepare_cache(
     """The cache of the backbone's features of these splits, filled; None where it is off.
 
     ``where`` is auto (within the store, or none with a note where the disk lacks room), off, or
-    a folder. Raises `DataError` where a named folder has no room.
+    a folder. Raises `DataError` where a named folder has no room, or a cache is damaged.
     """
     if where == "off":
         return None
     root = None if where == "auto" else Path(where)
     fingerprint = backbone.fingerprint()
     cache = cache_for(store, fingerprint, backbone.num_tokens, backbone.channels, root)
+    missing = [split for split in splits if not cache.has(split, store.count(split))]
     try:
-        room_for(cache, store, splits)
+        room_for(cache, store, missing)
     except DataError as error:
         if where != "auto":
             raise

@@ -24,9 +24,12 @@ from nsi_cli.plugins.contract import (
 from nsi_cli.plugins.hooks import hookimpl, hookspec
 from nsi_cli.processes import worker_pool
 from nsi_cli.progress import Advance
+from nsi_cli.reading import IMAGE_LIMIT, JSON_LIMIT, read_regular
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 __all__ = [
+    "IMAGE_LIMIT",
+    "JSON_LIMIT",
     "Advance",
     "Archive",
     "Categorical",
@@ -47,5 +50,6 @@ __all__ = [
     "hookspec",
     "keep_visible",
     "option",
+    "read_regular",
     "worker_pool",
 ]

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from nsi_cli.errors import DataError
+from nsi_cli.reading import CHECKPOINT_LIMIT, open_regular, read_regular, reason_of
 from nsi_cli.training.rotation import STEP, WEIGHTS, prune, taking_the_place_of, whole
 from nsi_cli.training.schedule import Plateau
 
@@ -83,7 +84,7 @@ def go_back(folder: Path, chosen: Path) -> None:
     source = whole(chosen)
     with taking_the_place_of(folder, retire=True) as beside:
         for name in (WEIGHTS, STATE):
-            _write(beside / name, (source / name).read_bytes())
+            _write(beside / name, read_regular(source / name, CHECKPOINT_LIMIT))
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
@@ -98,26 +99,27 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint, on the CPU. Raises `DataError` where there is none."""
     path = whole(folder) / WEIGHTS
     try:
-        return load_file(path)
+        return tensors_from_bytes(read_regular(path, CHECKPOINT_LIMIT))
     except FileNotFoundError:
         run = folder.parent.parent
         raise DataError(
             f"no checkpoint at {folder}",
             f"the first epoch's end saves one; go on with: nsi train --resume {run}",
         ) from None
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"checkpoint {path} cannot be read: {error}", _RETRAIN) from None
+    except (SafetensorError, OSError, LookupError, ValueError) as error:
+        raise DataError(f"checkpoint {path} cannot be read: {reason_of(error)}", _RETRAIN) from None
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any], Progressed]:
     """What else the training held, and how far it was. Raises `DataError`."""
     path = whole(folder) / STATE
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, CHECKPOINT_LIMIT) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
         told = state.pop("progressed")
         return state, Progressed(**{**told, "plateau": Plateau(**told["plateau"])})
     except Exception as error:  # pickle, zip and torch errors alike mean a damaged file
-        cause = str(error).split("\n")[0]
+        cause = reason_of(error) if isinstance(error, OSError) else str(error).split("\n")[0]
         raise DataError(f"checkpoint {path} cannot be read: {cause}", _RETRAIN) from None
 
 

@@ -76,7 +76,7 @@ def test_it_goes_on_where_it_was_interrupted(store: Store) -> None:
 
     with pytest.raises(InterruptedHere):
         _fill(store, interrupted)
-    assert not _cache(store).has("train")
+    assert not _cache(store).has("train", 11)
     again: list[int] = []
 
     def watched(images: np.ndarray) -> np.ndarray:
@@ -208,6 +208,51 @@ def test_a_damaged_cache_is_told(store: Store) -> None:
     assert "remove" in caught.value.hint
 
 
+def _other_header(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[:128] = bytes(data[:128]).replace(b"(11,", b"(12,")
+    path.write_bytes(data)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["train.npy", "features.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: os.truncate(path, path.stat().st_size // 2),
+        _other_header,
+        lambda path: path.write_bytes(b"\0" * path.stat().st_size),
+        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+    ],
+    ids=["cut", "another header", "zeros", "a folder", "a named pipe", "an endless device"],
+)
+def test_a_cache_that_is_none_is_told_before_it_is_used(
+    store: Store, name: str, damage: Callable[[Path], object]
+) -> None:
+    path = _fill(store).folder / name
+    if name == "features.json" and damage is _other_header:
+        path.write_text("[]")
+    damage(path)
+    with pytest.raises(DataError, match="feature cache") as caught:
+        _fill(store)
+    assert "remove" in caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["train.part", "train.rows", ".lock"])
+def test_a_pipe_in_place_of_a_file_that_it_writes_blocks_nothing(store: Store, name: str) -> None:
+    cache = _cache(store)
+    cache.folder.mkdir(parents=True)
+    os.mkfifo(cache.folder / name)
+    _fill(store)
+    np.testing.assert_array_equal(
+        cache.read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+
+
 def test_a_cache_of_another_shape_is_refused(store: Store) -> None:
     _fill(store)
     with pytest.raises(DataError, match="belongs to another backbone") as caught:
@@ -300,7 +345,7 @@ def test_of_two_that_fill_one_cache_the_second_waits_for_the_first(store: Store)
     def fill_too() -> None:
         fill(_cache(store), open_store(store.path), ["train"], _never, at_once=2,
              progress=Noting())  # fmt: skip
-        second.append(_cache(store).has("train"))
+        second.append(_cache(store).has("train", 11))
 
     def _never(images: np.ndarray) -> np.ndarray:
         raise AssertionError("computed twice")

@@ -2,9 +2,15 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from nsi_cli.errors import DataError
@@ -78,3 +84,42 @@ def test_a_file_that_is_no_image_is_one_clear_line(tmp_path) -> None:
         read_image(tmp_path / "mine.png", 16)
     with pytest.raises(DataError, match="no image at"):
         read_image(tmp_path / "none.png", 16)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "a named pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+        (lambda path: (path.touch(), os.truncate(path, 1 << 40)), "more than 256,000,000 bytes"),
+    ],
+)
+def test_what_is_no_file_is_not_read(tmp_path, make, told: str) -> None:
+    make(tmp_path / "mine.png")
+    with pytest.raises(DataError, match=rf"mine\.png cannot be read as an image: .*{told}"):
+        read_image(tmp_path / "mine.png", 16)
+
+
+@pytest.mark.parametrize("side", [9500, 20_000])  # Pillow warns of the first, refuses the second
+def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path, side: int) -> None:
+    Image.new("1", (side, side)).save(tmp_path / "mine.png")
+    with pytest.raises(DataError, match=r"mine\.png cannot be read as an image") as caught:
+        read_image(tmp_path / "mine.png", 16)
+    assert "pixels" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@given(place=st.integers(0, 400), value=st.integers(0, 255), cut=st.integers(0, 400))
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_image_is_read_or_is_an_error_of_ours(place: int, value: int, cut: int) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (30, 20), (255, 0, 0)).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[place % len(data)] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.png"
+        path.write_bytes(data[: len(data) - cut % 7])
+        with suppress(DataError):
+            assert read_image(path, 16).shape == (16, 16, 3)

@@ -7,7 +7,7 @@ import os
 import pickle
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +265,27 @@ def test_a_damaged_checkpoint_is_told_in_one_line(name: str, content: bytes, las
         load(last)
     assert "\n" not in told.value.message
     assert told.value.hint
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", [WEIGHTS, STATE])
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "a named pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+        (lambda path: (path.touch(), os.truncate(path, 1 << 40)), "more than 64,000,000,000 bytes"),
+    ],
+)
+def test_what_is_no_file_is_told_and_not_waited_for(
+    name: str, make: Callable[[Path], object], told: str, last: Path
+) -> None:
+    save(last, 1)
+    (last / name).unlink()
+    make(last / name)
+    with pytest.raises(DataError, match=rf"{name} cannot be read: .*{told}"):
+        load(last)
 
 
 class Code:

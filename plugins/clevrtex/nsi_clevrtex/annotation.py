@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from reprlib import repr  # short, whatever a file may hold
 from typing import Any
 
 from nsi_clevrtex.layout import SceneSource
 from nsi_clevrtex.synthetic import MATERIALS
-from nsi_cli.plugins import DataError, did_you_mean
+from nsi_cli.plugins import DataError, did_you_mean, read_regular
 
 MAX_OBJECTS = 10
 FAR = 1e6
+LARGEST = 4_000_000  # bytes of a JSON
 LONGEST = 100  # letters of a word
 SHAPES = ("cone", "cube", "cylinder", "icosahedron", "monkey", "sphere", "teapot", "torus")
 SIZES = ("large", "medium", "small")
@@ -41,7 +41,7 @@ Properties = dict[str, Any]
 def read_annotation(source: SceneSource) -> dict[str, Any]:
     """A scene's JSON. Raises `DataError` where it is not one whole JSON object."""
     try:
-        data = json.loads(Path(source.path).read_text(encoding="utf-8"))
+        data = json.loads(read_regular(source.path, LARGEST).decode())
     except OSError as error:
         raise DataError(f"{source}: its JSON cannot be read: {error.strerror}", _RESTORE) from None
     except (ValueError, RecursionError) as error:

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nsi_cli.plugins import DataError
+from nsi_cli.plugins import DataError, read_regular
 
 FRAME = (320, 240)
 CROP = (64, 24, 256, 216)  # left, top, right, bottom of the benchmark's centre crop
 
+_LARGEST = 16_000_000  # bytes of a picture; the pixels alone have 300 kB
 _RESTORE = "restore the scene from the archive, or remove it"
 
 
@@ -47,8 +48,8 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _open(path: Path) -> Image.Image:
+    data = _read(path)
     try:
-        data = path.read_bytes()
         with _no_bombs(), Image.open(BytesIO(data), formats=("PNG",)) as picture:
             _check_sums(data)
             if picture.size != FRAME:
@@ -60,10 +61,17 @@ def _open(path: Path) -> Image.Image:
         raise
     except struct.error:
         raise DataError(f"{path.name}: not a whole PNG: it is cut off", _RESTORE) from None
-    except FileNotFoundError:
-        raise DataError(f"{path.name} is missing beside its JSON", _RESTORE) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise DataError(f"{path.name}: not a whole PNG: {_short(error, path)}", _RESTORE) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_regular(path, _LARGEST)
+    except FileNotFoundError:
+        raise DataError(f"{path.name} is missing beside its JSON", _RESTORE) from None
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}", _RESTORE) from None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What is wrong with raw data or the disk is one line and a hint, and leaves nothing behind."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,48 @@ def _many(made, thing, boxes) -> None:
     made.scene(1, [thing(i) for i in range(1, 12)], mask=boxes(10))
 
 
+def _instead(make):
+    """Damage that removes a scene's file of a kind, and makes something else in its place."""
+
+    def of_kind(kind):
+        def damage(made, thing, boxes) -> None:
+            path = getattr(made, kind)(1)
+            path.unlink()
+            make(path)
+
+        return damage
+
+    return of_kind
+
+
+_pipe, _folder = _instead(os.mkfifo), _instead(Path.mkdir)
+_endless = _instead(lambda path: path.symlink_to("/dev/zero"))
+
 FAULTS = {
     "truncated JSON": (_truncate_json, "000001: its JSON is not whole", "restore the scene"),
     "corrupt image": (_corrupt_image, r"000001\.png: not a whole PNG", "restore the scene"),
     "corrupt mask": (_corrupt_mask, r"000001_flat\.png: not a whole PNG", "restore the scene"),
     "missing image": (lambda m, *_: m.image(1).unlink(), "is missing beside", "restore"),
+    "a pipe for JSON": (
+        _pipe("json"),
+        "000001: its JSON cannot be read: .* a named pipe",
+        "restore",
+    ),
+    "a pipe for an image": (_pipe("image"), r"000001\.png cannot be read: .* pipe", "restore"),
+    "a pipe for a mask": (_pipe("mask"), r"000001_flat\.png cannot be read: .* pipe", "restore"),
+    "an endless image": (_endless("image"), "cannot be read: it is a device", "restore"),
+    "an endless JSON": (_endless("json"), "cannot be read: it is a device", "restore"),
+    "a folder for a mask": (_folder("mask"), "cannot be read: it is a folder", "restore"),
+    "a JSON of 20 MB": (
+        lambda m, *_: os.truncate(m.json(1), 20_000_000),
+        "more than .* bytes",
+        "rest",
+    ),
+    "an image of 20 MB": (
+        lambda m, *_: os.truncate(m.image(1), 20_000_000),
+        "more than .*",
+        "rest",
+    ),
     "coloured mask": (_colour_mask, "a mask of mode RGBA", "restore the scene"),
     "other frame": (_other_size, "160×120 pixels", "restore the scene"),
     "unknown material": (
@@ -81,6 +119,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_scene_is_one_line_and_a_hint_and_leaves_nothing(
     make_raw, thing, boxes, tmp_path: Path, fault: str
