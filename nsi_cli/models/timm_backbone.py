@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from nsi_cli.errors import NsiError
 from nsi_cli.models.backbone import TEXTURE, Backbone
 from nsi_cli.options import did_you_mean
+from nsi_cli.reading import CHECKPOINT_LIMIT, UnsuitableFileError, open_regular
 
 _SECONDS_TO_ANSWER = 10
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # what the hub's weights may be called
@@ -133,10 +133,13 @@ def _from_file(name: str, weights: str) -> dict[str, Any]:
     from timm.models import load_state_dict
 
     hint = "--backbone-weights takes a safetensors or PyTorch weights file"
-    if not Path(weights).is_file():
-        raise NsiError(f"no weights file {weights}", hint)
     try:
-        state = dict(load_state_dict(weights))
+        with open_regular(weights, CHECKPOINT_LIMIT):  # timm opens it by its path again
+            state = dict(load_state_dict(weights))
+    except FileNotFoundError:
+        raise NsiError(f"no weights file {weights}", hint) from None
+    except UnsuitableFileError as error:
+        raise NsiError(f"{weights} is not a weights file: {error}", hint) from None
     except Exception as error:
         raise NsiError(f"{weights} is not a weights file: {_first_line(error)}", hint) from error
     told = timm.get_pretrained_cfg(name)

@@ -28,7 +28,7 @@ class TrainConfig(ModelConfig):
     epochs: int = option(
         300, ge=1, le=1_000_000, help="Passes over the training split.", group=_OPTIMISATION
     )
-    lr: float = option(4e-4, gt=0, le=1e3, help="Learning rate of Adam.", group=_OPTIMISATION)
+    lr: float = option(4e-4, gt=0, le=1e30, help="Learning rate of Adam.", group=_OPTIMISATION)
     lr_warmup_steps: int = option(
         10_000,
         ge=0,
@@ -47,20 +47,20 @@ class TrainConfig(ModelConfig):
         0.5, gt=0, le=1, help="What the learning rate falls to, as a factor.", group=_OPTIMISATION
     )
     grad_clip: float = option(
-        1.0, gt=0, le=1e9, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
+        1.0, gt=0, le=1e30, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
     )
     tau: float = option(
-        0.1, gt=0, le=1e9, help="Temperature of the contrastive loss.", group=_OPTIMISATION
+        0.1, gt=0, le=1e30, help="Temperature of the contrastive loss.", group=_OPTIMISATION
     )
     contrastive_weight: float = option(
         1.0,
         ge=0,
-        le=1e9,
+        le=1e30,
         help="Weight of the contrastive loss; 0 trains slots that nothing grounds.",
         group=_OPTIMISATION,
     )
     beta: float = option(
-        1.0, ge=0, le=1e9, help="Weight of the reconstruction loss.", group=_OPTIMISATION
+        1.0, ge=0, le=1e30, help="Weight of the reconstruction loss.", group=_OPTIMISATION
     )
     annotated: float = option(
         1.0,

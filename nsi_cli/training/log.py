@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+# A named pipe in place of the file is an error, where it would make a writer wait.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+
 
 class Log:
     """Where a training's measures go. This one keeps nothing: another process writes them."""
@@ -38,7 +41,8 @@ class RunLog(Log):
 
         self._path = metrics
         _forget_after(metrics, step)
-        self._file = metrics.open("a", encoding="utf-8")
+        with told_when_disk_fails(metrics):
+            self._file = os.fdopen(os.open(metrics, _APPEND, 0o666), "a", encoding="utf-8")
         self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def write(self, kind: str, step: int, measures: dict[str, float | int]) -> None:

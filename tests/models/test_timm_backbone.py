@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def test_half_precision_is_another_backbone_of_nearly_the_same_features(tmp_path
         torch.testing.assert_close(whole(images), build_backbone(config)(images))
 
 
+@pytest.mark.timeout(60)
 def test_weights_that_are_missing_or_of_another_model_are_told_in_a_line(tmp_path: Path) -> None:
     garbage, head, other = (tmp_path / f"{name}.pth" for name in ("garbage", "head", "other"))
     garbage.write_text("not weights")
@@ -106,7 +108,11 @@ def test_weights_that_are_missing_or_of_another_model_are_told_in_a_line(tmp_pat
         garbage: "is not a weights file",
         head: "holds no weights",
         other: "cannot be loaded",
+        tmp_path / "pipe": "is not a weights file: it is a named pipe",
+        Path("/dev/zero"): "is not a weights file: it is a device",
+        tmp_path: "is not a weights file: it is a folder",
     }
+    os.mkfifo(tmp_path / "pipe")
     for file, said in faults.items():
         with pytest.raises(NsiError, match=said) as told:
             build(NAME, file)

@@ -180,11 +180,11 @@ def test_every_number_has_both_bounds() -> None:
 NUMBERS = [item for item in declared_options(TrainConfig) if item.type in (int, float)]
 
 
-@pytest.mark.parametrize("value", [2**31, 2**63, 2**64, 10**400, 1e300])
+@pytest.mark.parametrize("value", [2**32, 2**63, 2**64, 10**400, 1e300])
 @pytest.mark.parametrize("item", NUMBERS, ids=[item.name for item in NUMBERS])
 def test_a_number_that_no_machine_serves_is_refused(item: Declared, value: float) -> None:
-    if item.name == "seed" and value == 2**31:
-        pytest.skip("a seed")
+    if item.type is float:
+        value = max(value, 1e31)  # which float32 can still hold
     with pytest.raises(ConfigError, match=f"{item.name}: "):
         resolve(None, None, {"task": "x", item.name: value})
 

@@ -317,6 +317,14 @@ def test_a_full_disk_is_told_and_the_run_can_be_resumed(
     assert_same(run, trained)
 
 
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_the_log_is_told(trainer_of: TrainerOf, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path / "run")
+    os.mkfifo(tmp_path / "run" / "metrics.jsonl")
+    with pytest.raises(DataError, match=r"cannot write .*metrics\.jsonl"):
+        trainer.fit()
+
+
 def test_a_signal_before_the_first_step_stops_at_once(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
