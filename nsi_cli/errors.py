@@ -20,6 +20,16 @@ def one_line(text: str) -> str:
     return f"{safe[: LONGEST - 60]} … {safe[-50:]}"
 
 
+def text_of(value: object) -> str:
+    """Return ``str(value)`` on one line, or a substitute if ``str`` fails."""
+    try:
+        return one_line(str(value))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return f"(no text: {type(error).__name__})"
+
+
 class NsiError(Exception):
     """A fault told to the user as one line and a hint, without a traceback.
 

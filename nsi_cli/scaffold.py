@@ -9,7 +9,7 @@ from pathlib import Path
 import nsi_cli
 from nsi_cli.errors import ConfigError
 from nsi_cli.files import replacing_folder
-from nsi_cli.plugins.candidates import location_of
+from nsi_cli.plugins.entry_points import location_of
 
 SUFFIX = ".jinja"
 

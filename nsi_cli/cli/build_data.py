@@ -38,11 +38,11 @@ class TaskGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the tasks that work."""
-        return [row.name for row in state_of(ctx).catalogue.rows if row.status == "ok"]
+        return [row.name for row in state_of(ctx).registry.rows if row.status == "ok"]
 
     def get_command(self, ctx: Any, name: str) -> Any:
         """The command that builds a task's store. Raises `PluginError` for an unknown task."""
-        task = state_of(ctx).catalogue.task(name)
+        task = state_of(ctx).registry.task(name)
         return command_of(name, _command(task), f"Build a store of {task.summary}.")
 
 

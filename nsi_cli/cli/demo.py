@@ -67,7 +67,7 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     _show(state, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
           "--seed", seed, "--out", data)  # fmt: skip
     request = BuildRequest(
-        state.catalogue.task(TASK), data, synthetic=count, image_size=size, seed=seed,
+        state.registry.task(TASK), data, synthetic=count, image_size=size, seed=seed,
         options=chosen,
     )  # fmt: skip
     build = run_build(state, request)

@@ -97,7 +97,7 @@ def load_run(
     has another schema, and `ConfigError` for a checkpoint that no run has.
     """
     run = open_run(path)
-    task = state.catalogue.task(run.config.task)
+    task = state.registry.task(run.config.task)
     place = run.checkpoint(checkpoint)
     weights = load_weights(place)
     store = open_store(data or Path(run.config.data), run.config.task)

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from nsi_cli.processes import is_first_process
 
 if TYPE_CHECKING:
-    from nsi_cli.plugins.catalogue import Catalogue
+    from nsi_cli.plugins.registry import TaskRegistry
     from nsi_cli.progress import Progress
 
 
 @dataclass(frozen=True)
 class State:
-    """The global options; plugins are looked for when they are first asked for."""
+    """The global options; plugins are loaded on first use of `registry`."""
 
     plugin_dirs: tuple[Path, ...] = ()
     debug: bool = False
     quiet: bool = False
 
     @cached_property
-    def catalogue(self) -> Catalogue:
-        """The tasks that there are, and those that are broken."""
+    def registry(self) -> TaskRegistry:
+        """All tasks, and all plugins that failed to load."""
         from nsi_cli.plugins.discovery import (
             disabled_from_environment,
             discover,

@@ -1,4 +1,4 @@
-"""``nsi tasks``: the tasks there are, and why one of them does not work."""
+"""``nsi tasks``: lists all tasks, and why a plugin does not work."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def tasks(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """List the tasks that plugins bring, broken ones too."""
-    rows = state_of(ctx).catalogue.rows
+    """List the tasks of all plugins, broken ones too."""
+    rows = state_of(ctx).registry.rows
     if as_json:
         print_json([asdict(row) for row in rows])
         return

@@ -216,7 +216,7 @@ def _dry_run(state: State, config: TrainConfig) -> None:
 
 
 def _prepared(state: State, config: TrainConfig) -> Prepared:
-    task = state.catalogue.task(config.task)
+    task = state.registry.task(config.task)
     from nsi_cli.data.store import open_store
     from nsi_cli.training.prepare import check, prepare
 

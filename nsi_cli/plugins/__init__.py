@@ -1,6 +1,6 @@
-"""The public face for plugin authors: everything that a task plugin imports from the toolkit.
+"""The public interface for plugin authors: everything a task plugin imports from the toolkit.
 
-A plugin is a module with one hook, named by an entry point in the group ``nsi.tasks``::
+A plugin is a module with one hook and an entry point in the group ``nsi.tasks``::
 
     from nsi_cli.plugins import Task, hookimpl
 

@@ -1,4 +1,4 @@
-"""What a plugin brings: a task, made of a schema builder, a schema encoder and a dataloader."""
+"""The plugin contract: a task with its schema builder, schema encoder and dataloader."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.scene import Scene
-from nsi_cli.errors import PluginError
+from nsi_cli.errors import PluginError, one_line, text_of
 from nsi_cli.plugins.archive import Archive
+from nsi_cli.plugins.streams import output_to_stderr
 from nsi_cli.progress import Advance
 from nsi_cli.schema import Schema
 
@@ -39,13 +40,13 @@ class SchemaBuilder(Protocol):
         """The folder of the raw data."""
 
     def schema(self) -> Schema:
-        """The schema of the dataset; the same on every machine."""
+        """Return the schema of the dataset; the same on every machine."""
 
     def splits(self) -> Mapping[str, Sequence[Source]]:
-        """For each split the sources of its scenes, in order."""
+        """Return the sources of the scenes of each split, in order."""
 
     def load(self, source: Source) -> Scene:
-        """One scene; pure. Raises `DataError` for a source that cannot be read."""
+        """Load one scene; pure. Raises `DataError` for a source that cannot be read."""
 
 
 @runtime_checkable
@@ -57,32 +58,32 @@ class Synthesizer(Protocol):
     ) -> None:
         """Write ``count`` raw scenes under ``raw``; same seed, same bytes.
 
-        ``advance`` is called with how many more are done.
+        ``advance`` is called with the number of further scenes that were written.
         """
 
 
 @runtime_checkable
 class Downloadable(Protocol):
-    """A schema builder whose raw data can be fetched: ``nsi build-data TASK --download``."""
+    """A schema builder whose raw data can be downloaded: ``nsi build-data TASK --download``."""
 
     def archives(self) -> Sequence[Archive]:
-        """What to fetch for the builder's options; unpacked under ``raw``, it can be built."""
+        """Return the archives to download and unpack under ``raw``, for the builder's options."""
 
 
 @runtime_checkable
 class Preparer(Protocol):
-    """A schema builder that can treat any image as its own, for ``nsi interpret --image FILE``."""
+    """A schema builder that can prepare other images, for ``nsi interpret --image FILE``."""
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-        """An image (H, W, 3) as `load` would give it: cut as the builder's options say, say.
+        """Return an image (H, W, 3) as `load` would return it, for example cropped.
 
-        None where it does not know how; the image is then taken whole.
+        Returns None for an image that it cannot prepare; that one is used uncropped.
         """
 
 
 @dataclass(frozen=True)
 class Task:
-    """A dataset with its schema, as a plugin hands it to the toolkit.
+    """A dataset with its schema, as a plugin returns it.
 
     Each of the three parts is an object or a lazy ``"module:attribute"`` reference, so that
     listing tasks imports neither torch nor the dataset's own dependencies:
@@ -92,7 +93,7 @@ class Task:
       (B, T, W) and present (B, T) to embeddings (B, T, E);
     - ``dataloader``: ``(store, split, options) -> iterable of batches``.
 
-    The last two have working defaults, derived from the schema and the store.
+    The last two have defaults that work for every schema and store.
     """
 
     name: str
@@ -107,17 +108,24 @@ class Task:
                 f"a task's name must be lower-case letters, digits, - and _, not {self.name!r}",
                 "for example Task(name='shapes', …)",
             )
+        if not isinstance(self.summary, str):
+            raise PluginError(
+                f"the summary of task '{self.name}' must be a text, "
+                f"not a {type(self.summary).__name__}",
+                "for example Task('shapes', 'coloured shapes', …)",
+            )
+        object.__setattr__(self, "summary", one_line(self.summary))
 
     def load_schema_builder(self) -> type[SchemaBuilder]:
-        """The schema builder's class, imported where it was given as a reference."""
+        """Return the schema builder's class, imported if it is a reference."""
         return self._load("schema_builder")  # type: ignore[no-any-return]
 
     def load_schema_encoder(self) -> MakeSchemaEncoder:
-        """What makes the schema encoder, imported where it was given as a reference."""
+        """Return the function that makes the schema encoder, imported if it is a reference."""
         return self._load("schema_encoder")  # type: ignore[no-any-return]
 
     def load_dataloader(self) -> MakeDataloader:
-        """What makes the dataloader, imported where it was given as a reference."""
+        """Return the function that makes the dataloader, imported if it is a reference."""
         return self._load("dataloader")  # type: ignore[no-any-return]
 
     def _load(self, part: str) -> Any:
@@ -128,10 +136,11 @@ class Task:
         try:
             if not colon:
                 raise AttributeError("a reference is written 'module:attribute'")
-            return getattr(importlib.import_module(module), attribute)
+            with output_to_stderr():
+                return getattr(importlib.import_module(module), attribute)
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"task '{self.name}': its {part.replace('_', ' ')} '{value}' cannot be loaded: "
-                f"{type(error).__name__}: {error}",
-                "mend the plugin, or run with --debug to see where it fails",
+                f"{type(error).__name__}: {text_of(error)}",
+                "fix the plugin; --debug shows the traceback",
             ) from error

@@ -1,4 +1,4 @@
-"""Discovery: every plugin there is, each loaded on its own, and who keeps which name."""
+"""Discovery: finds all plugins, loads each in isolation, and resolves conflicts of names."""
 
 from __future__ import annotations
 
@@ -8,101 +8,97 @@ from dataclasses import replace
 from pathlib import Path
 
 from nsi_cli.errors import PluginError
-from nsi_cli.plugins.candidates import (
-    Candidate,
-    TakenError,
-    folder_candidates,
-    installed_candidates,
-    with_shared_packages_refused,
+from nsi_cli.plugins.entry_points import (
+    NameConflictError,
+    PluginEntryPoint,
+    folder_entry_points,
+    installed_entry_points,
+    refuse_shared_packages,
 )
-from nsi_cli.plugins.catalogue import Catalogue, DisabledError, Found, Outcome
 from nsi_cli.plugins.loading import load_tasks
+from nsi_cli.plugins.registry import DisabledError, LoadResult, TaskInfo, TaskRegistry
 
 __all__ = [
-    "Catalogue",
-    "Found",
+    "TaskInfo",
+    "TaskRegistry",
     "disabled_from_environment",
     "discover",
     "plugin_dirs_from_environment",
 ]
 
+DISABLED = DisabledError("disabled by NSI_DISABLE", "remove the name from NSI_DISABLE")
 
-def discover(plugin_dirs: Sequence[Path] = (), disabled: Collection[str] = ()) -> Catalogue:
-    """Find the plugins of installed distributions and of ``plugin_dirs``, and load each.
 
-    ``disabled`` names tasks, entry points or projects to leave alone. A plugin that cannot be
-    loaded becomes a row with the reason and harms no other. Of two that bring one task, the
-    toolkit's own keeps the name, then an installed one; two of a kind both lose it. Nothing that
-    a task refers to lazily is imported. Raises `PluginError` for a plugin folder that is missing.
+def discover(plugin_dirs: Sequence[Path] = (), disabled: Collection[str] = ()) -> TaskRegistry:
+    """Find and load the plugins of installed distributions and of ``plugin_dirs``.
+
+    ``disabled`` contains names of tasks, entry points or projects to skip. A plugin that fails
+    to load gets a row with the reason and affects no other plugin. If several plugins have a
+    task of the same name, the built-in one keeps it, then an installed one; two of the same kind
+    are both refused. Parts that a task refers to by name are not imported. Raises `PluginError`
+    for a plugin folder that does not exist.
     """
-    off = set(disabled)
-    candidates = _distinct([*installed_candidates(), *folder_candidates(plugin_dirs)])
-    candidates = [_turned_off(item) if item.names & off else item for item in candidates]
-    candidates = with_shared_packages_refused(candidates)
-    outcomes = [outcome for item in candidates for outcome in _load(item, off)]
-    return Catalogue(sorted(_with_one_task_a_name(outcomes), key=lambda outcome: outcome.order))
+    plugins = _distinct([*installed_entry_points(), *folder_entry_points(plugin_dirs)])
+    plugins = [_disabled(item) if item.names & set(disabled) else item for item in plugins]
+    plugins = refuse_shared_packages(plugins)
+    results = [result for plugin in plugins for result in _load(plugin, disabled)]
+    return TaskRegistry(sorted(_resolve_names(results), key=lambda result: result.order))
 
 
 def plugin_dirs_from_environment() -> list[Path]:
-    """The plugin folders that ``NSI_PLUGIN_PATH`` names, separated as in ``PATH``."""
+    """Return the plugin folders in ``NSI_PLUGIN_PATH``, which are separated as in ``PATH``."""
     folders = os.environ.get("NSI_PLUGIN_PATH", "").split(os.pathsep)
     return [Path(folder).expanduser() for folder in folders if folder.strip()]
 
 
 def disabled_from_environment() -> set[str]:
-    """The tasks, entry points or projects that ``NSI_DISABLE`` names, separated by commas."""
+    """Return the names of tasks, entry points or projects in ``NSI_DISABLE`` (a comma list)."""
     names = os.environ.get("NSI_DISABLE", "").split(",")
     return {name.strip() for name in names if name.strip()}
 
 
-def _distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Each code once, though a project may be installed and lie in a plugin folder as well."""
-    seen: dict[object, Candidate] = {}
-    for candidate in candidates:
-        known = candidate.fault is None and candidate.location is not None
-        code = (candidate.entry.value, candidate.location) if known else candidate
-        seen.setdefault(code, candidate)
+def _distinct(plugins: Iterable[PluginEntryPoint]) -> list[PluginEntryPoint]:
+    """Drop duplicates: a project can be installed and lie in a plugin folder too."""
+    seen: dict[object, PluginEntryPoint] = {}
+    for plugin in plugins:
+        known = plugin.error is None and plugin.location is not None
+        seen.setdefault((plugin.entry.value, plugin.location) if known else plugin, plugin)
     return list(seen.values())
 
 
-def _turned_off(candidate: Candidate) -> Candidate:
-    """The candidate at fault, so that nothing of it is imported."""
-    fault = DisabledError("turned off by its name", "take the name off NSI_DISABLE")
-    return replace(candidate, root=None, fault=fault)
+def _disabled(plugin: PluginEntryPoint) -> PluginEntryPoint:
+    return replace(plugin, root=None, error=DISABLED)
 
 
-def _load(candidate: Candidate, off: Collection[str]) -> Iterator[Outcome]:
+def _load(plugin: PluginEntryPoint, disabled: Collection[str]) -> Iterator[LoadResult]:
     try:
-        tasks = load_tasks(candidate)
-    except PluginError as fault:
-        yield Outcome(candidate, fault=fault)
+        tasks = load_tasks(plugin)
+    except PluginError as error:
+        yield LoadResult(plugin, error=error)
         return
     for task in tasks:
-        yield Outcome(candidate, task, _turned_off(candidate).fault if task.name in off else None)
+        yield LoadResult(plugin, task, DISABLED if task.name in disabled else None)
 
 
-def _with_one_task_a_name(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes, those at fault whose task's name somebody else keeps, or wants as well."""
-    claims: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        if outcome.fault is None:
-            claims.setdefault(outcome.name, []).append(outcome)
-    return [
-        outcome if outcome.fault else _settled(outcome, claims[outcome.name])
-        for outcome in outcomes
-    ]
+def _resolve_names(results: Sequence[LoadResult]) -> list[LoadResult]:
+    """Set an error on each task whose name belongs to another plugin's task."""
+    usable: dict[str, list[LoadResult]] = {}
+    for result in results:
+        if result.error is None:
+            usable.setdefault(result.name, []).append(result)
+    return [result if result.error else _resolve(result, usable[result.name]) for result in results]
 
 
-def _settled(claim: Outcome, claims: Sequence[Outcome]) -> Outcome:
-    """The claim to a name; it holds where it is alone in the foremost rank, else it is at fault."""
-    first = min(rival.candidate.rank for rival in claims)
-    foremost = [rival.candidate for rival in claims if rival.candidate.rank == first]
-    if foremost == [claim.candidate]:
-        return claim
-    told = " and ".join(rival.candidate.told for rival in claims)
-    kept = f"{foremost[0].source} keeps the name" if len(foremost) == 1 else "none gets the name"
-    fault = TakenError(
-        f"'{claim.name}' is brought by {told}; {kept}",
-        "remove one, turn one off by its project's name in NSI_DISABLE, or rename its task",
+def _resolve(result: LoadResult, rivals: Sequence[LoadResult]) -> LoadResult:
+    """Return the result as it is if its plugin alone has the lowest rank, else with an error."""
+    lowest = min(rival.plugin.rank for rival in rivals)
+    owners = [rival.plugin for rival in rivals if rival.plugin.rank == lowest]
+    if owners == [result.plugin]:
+        return result
+    sources = " and ".join(rival.plugin.description for rival in rivals)
+    kept = f"{owners[0].source} keeps the name" if len(owners) == 1 else "all are refused"
+    error = NameConflictError(
+        f"several plugins have a task '{result.name}': {sources}; {kept}",
+        "remove one, disable one by its project's name in NSI_DISABLE, or rename its task",
     )
-    return replace(claim, fault=fault)
+    return replace(result, error=error)

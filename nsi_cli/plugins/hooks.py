@@ -1,4 +1,4 @@
-"""The hook that a plugin implements, and the markers for it."""
+"""The hook that a plugin implements, and its pluggy markers."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def nsi_tasks() -> Task | Sequence[Task]:  # type: ignore[empty-body]
-    """The task, or the tasks, that this plugin brings."""
+    """Return the task, or the tasks, of this plugin."""

@@ -1,4 +1,4 @@
-"""The types of the two parts of a task that need torch; imported by type checkers only."""
+"""Types of the task parts that need torch; only type checkers import this module."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from nsi_cli.schema import Schema
 
 
 class SchemaEncoder(Protocol):
-    """A module from primitives to embeddings."""
+    """A module that maps primitives to embeddings."""
 
     def __call__(self, primitives: Tensor, present: Tensor) -> Tensor:
-        """Primitives (B, T, W) and which are there (B, T) bool, to embeddings (B, T, E)."""
+        """Map primitives (B, T, W) and their presence (B, T) bool to embeddings (B, T, E)."""
 
 
 class MakeSchemaEncoder(Protocol):
-    """Makes a schema encoder for a schema and the sizes of the model."""
+    """Makes a schema encoder for a schema and a model configuration."""
 
     def __call__(self, schema: Schema, config: ModelConfig) -> nn.Module:
-        """A module as `SchemaEncoder` describes."""
+        """Return a module with the interface of `SchemaEncoder`."""
 
 
 class Batches(Protocol):
-    """The batches of one pass over a split; their number is known beforehand."""
+    """The batches of one pass over a split, with a known length."""
 
     def __iter__(self) -> Iterator[Batch]:
-        """One batch after the other."""
+        """Iterate over the batches."""
 
     def __len__(self) -> int:
-        """How many batches the pass has."""
+        """Return the number of batches."""
 
 
 class MakeDataloader(Protocol):
-    """Makes the batches of a split of a store."""
+    """Makes a dataloader for a split of a store."""
 
     def __call__(self, store: Store, split: str, options: LoaderOptions) -> Batches:
-        """Batches that hold each scene of the split once, in store order unless shuffled."""
+        """Return batches with each scene of the split once, in store order unless shuffled."""

@@ -37,13 +37,7 @@ SOURCES = {
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A folder of three plugin projects, each at fault in its own way."""
-    folder = tmp_path / "plugins"
-    for name, source in SOURCES.items():
-        package = folder / name / f"nsi_plugin_{name}"
-        package.mkdir(parents=True)
-        (folder / name / "pyproject.toml").write_text(dedent(PROJECT.format(name=name)))
-        (package / "__init__.py").write_text(dedent(source))
-    return folder
+    return write_plugins(tmp_path / "plugins", SOURCES)
 
 
 def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path) -> None:
@@ -74,7 +68,7 @@ def test_asking_for_a_broken_one_is_one_line(
     run_nsi: Nsi, broken: Path, one_line: Callable[..., None]
 ) -> None:
     told = run_nsi("--plugin-dir", broken, "build-data", "syntax")
-    one_line(told, 3, "task 'syntax' is broken", "SyntaxError", "mend the plugin")
+    one_line(told, 3, "task 'syntax' is broken", "SyntaxError", "fix the plugin")
 
 
 def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +77,15 @@ def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> 
               if row["name"] == "clevrtex"]  # fmt: skip
     assert row["status"] == "disabled"
     assert nsi("build-data", "clevrtex").code == 3
+
+
+def write_plugins(folder: Path, sources: dict[str, str]) -> Path:
+    for name, source in sources.items():
+        package = folder / name / f"nsi_plugin_{name}"
+        package.mkdir(parents=True)
+        (folder / name / "pyproject.toml").write_text(dedent(PROJECT.format(name=name)))
+        (package / "__init__.py").write_text(dedent(source))
+    return folder
 
 
 PLAIN = """

@@ -9,18 +9,31 @@ from textwrap import dedent
 
 import pytest
 
+from nsi_cli.plugins.registry import TaskInfo, TaskRegistry
+
 PluginFolder = Callable[[Mapping[str, str]], Path]
 
 
 @pytest.fixture(autouse=True)
 def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test imports and puts on the import path is gone after it."""
+    """Undoes imports and changes of the import path after each test."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
         if name.startswith("nsi_plugin_"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def row() -> Callable[[TaskRegistry, str], TaskInfo]:
+    """Returns the only row of that name."""
+
+    def only(registry: TaskRegistry, name: str) -> TaskInfo:
+        (info,) = [info for info in registry.rows if info.name == name]
+        return info
+
+    return only
 
 
 @pytest.fixture
