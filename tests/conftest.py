@@ -63,6 +63,13 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": IMPORT_PATH, "COLUMNS": "100", **more}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Verdicts on the plugins of tests stay out of the user's cache; weights are found there."""
+    os.environ.setdefault("HF_HOME", str(Path("~/.cache/huggingface").expanduser()))
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def run_nsi() -> Nsi:
     """Runs ``nsi`` in a process of its own: ``run_nsi("tasks", "--json", cwd=folder)``."""

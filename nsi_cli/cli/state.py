@@ -25,6 +25,10 @@ class State:
     @cached_property
     def registry(self) -> TaskRegistry:
         """All tasks, and all plugins that failed to load."""
+        return self.load_plugins()
+
+    def load_plugins(self, *, probe_again: bool = False) -> TaskRegistry:
+        """Load all plugins; with ``probe_again``, check the import of those known already too."""
         from nsi_cli.plugins.discovery import (
             disabled_from_environment,
             discover,
@@ -32,7 +36,12 @@ class State:
         )
 
         folders = (*self.plugin_dirs, *plugin_dirs_from_environment())
-        return discover(folders, disabled_from_environment())
+        return discover(
+            folders,
+            disabled_from_environment(),
+            probe_again=probe_again,
+            note=lambda text: self.progress.note(text),  # imports Rich only if it is called
+        )
 
     @cached_property
     def progress(self) -> Progress:

@@ -16,9 +16,18 @@ _COLORS = {"ok": "green", "disabled": "yellow"}
 def tasks(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Check again in a child process that importing each plugin is harmless. New and "
+            "changed plugins are always checked; NSI_PROBE_TIMEOUT is the limit in seconds.",
+        ),
+    ] = False,
 ) -> None:
     """List the tasks of all plugins, broken ones too."""
-    rows = state_of(ctx).registry.rows
+    state = state_of(ctx)
+    rows = (state.load_plugins(probe_again=True) if probe else state.registry).rows
     if as_json:
         print_json([asdict(row) for row in rows])
         return

@@ -16,6 +16,7 @@ from nsi_cli.plugins.entry_points import (
     refuse_shared_packages,
 )
 from nsi_cli.plugins.loading import load_tasks
+from nsi_cli.plugins.probing import Note, refuse_harmful
 from nsi_cli.plugins.registry import DisabledError, LoadResult, TaskInfo, TaskRegistry
 
 __all__ = [
@@ -29,18 +30,28 @@ __all__ = [
 DISABLED = DisabledError("disabled by NSI_DISABLE", "remove the name from NSI_DISABLE")
 
 
-def discover(plugin_dirs: Sequence[Path] = (), disabled: Collection[str] = ()) -> TaskRegistry:
+def discover(
+    plugin_dirs: Sequence[Path] = (),
+    disabled: Collection[str] = (),
+    *,
+    probe_again: bool = False,
+    note: Note = lambda text: None,
+) -> TaskRegistry:
     """Find and load the plugins of installed distributions and of ``plugin_dirs``.
 
     ``disabled`` contains names of tasks, entry points or projects to skip. A plugin that fails
     to load gets a row with the reason and affects no other plugin. If several plugins have a
     task of the same name, the built-in one keeps it, then an installed one; two of the same kind
-    are both refused. Parts that a task refers to by name are not imported. Raises `PluginError`
+    are both refused. Parts that a task refers to by name are not imported.
+
+    A plugin that is new or has changed is first imported in a child process; ``probe_again``
+    does that for all plugins. ``note`` receives a message if it takes long. Raises `PluginError`
     for a plugin folder that does not exist.
     """
     plugins = _distinct([*installed_entry_points(), *folder_entry_points(plugin_dirs)])
     plugins = [_disabled(item) if item.names & set(disabled) else item for item in plugins]
     plugins = refuse_shared_packages(plugins)
+    plugins = refuse_harmful(plugins, again=probe_again, note=note)
     results = [result for plugin in plugins for result in _load(plugin, disabled)]
     return TaskRegistry(sorted(_resolve_names(results), key=lambda result: result.order))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -79,6 +81,19 @@ def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> 
     assert nsi("build-data", "clevrtex").code == 3
 
 
+HEALTHY = HOOK.format(hook="nsi_tasks", task="healthy")
+HARMFUL = {
+    "exits": "import os; os._exit(0)",
+    "crashes": "import ctypes; ctypes.string_at(0)",
+    "closes": "import os; os.closerange(0, 256)",
+    "interrupts": "raise KeyboardInterrupt",
+    "unreadable": "class Odd(Exception): __str__ = lambda self: 1 / 0\nraise Odd",
+    "half": "raise ValueError('\\ud83d')",
+    "endless": "while True: pass",
+    "noisy": "import os; os.write(1, b'noise'); os.system('echo noise'); print('noise')",
+}
+
+
 def write_plugins(folder: Path, sources: dict[str, str]) -> Path:
     for name, source in sources.items():
         package = folder / name / f"nsi_plugin_{name}"
@@ -86,6 +101,90 @@ def write_plugins(folder: Path, sources: dict[str, str]) -> Path:
         (folder / name / "pyproject.toml").write_text(dedent(PROJECT.format(name=name)))
         (package / "__init__.py").write_text(dedent(source))
     return folder
+
+
+def test_plugins_that_would_end_the_process_leave_one_json_document(
+    run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
+) -> None:
+    """In a folder of `--plugin-dir` and of `NSI_PLUGIN_PATH`, with the healthy one beside them."""
+    healthy = write_plugins(tmp_path / "healthy", {"healthy": HEALTHY})
+    harmful = write_plugins(tmp_path / "harmful", HARMFUL)
+    variables = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NSI_PLUGIN_PATH": str(healthy)}
+    assert run_nsi("tasks", **variables).code == 0  # remembers that healthy is harmless
+    variables["NSI_PROBE_TIMEOUT"] = "1"
+
+    told = run_nsi("--plugin-dir", harmful, "tasks", "--json", **variables)
+
+    assert told.code == 0, told
+    statuses = {row["name"]: row["status"] for row in json.loads(told.stdout)}
+    assert statuses == {"healthy": "ok", "clevrtex": "ok", **dict.fromkeys(HARMFUL, "broken")}
+    asked = run_nsi("--plugin-dir", harmful / "endless", "train", "--task", "endless", **variables)
+    one_line(asked, 3, "task 'endless' is broken", "its import did not end within 1 s",
+             "NSI_PROBE_TIMEOUT", "nsi tasks --probe")  # fmt: skip
+
+
+def test_tasks_probe_checks_a_known_plugin_again(nsi: Nsi, tmp_path: Path) -> None:
+    """As if what it needs had come, though none of its own files changed."""
+    marker = tmp_path / "driver"
+    source = f"import os, pathlib\nif not pathlib.Path({str(marker)!r}).exists(): os._exit(1)\n"
+    folder = write_plugins(tmp_path / "plugins", {"healthy": source + dedent(HEALTHY)})
+
+    def status(*words: str) -> str:
+        rows = json.loads(nsi("--plugin-dir", folder, "tasks", "--json", *words).stdout)
+        return next(row["status"] for row in rows if row["name"] == "healthy")
+
+    assert status() == "broken"
+    marker.touch()
+    assert status() == "broken"
+    assert status("--probe") == "ok"
+    assert status() == "ok"
+
+
+WAITS = """
+    import fcntl, subprocess, sys, time
+    file = open({path!r}, "w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    sleep = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    subprocess.Popen(sleep, pass_fds=[file.fileno()])
+    print("waiting", file=file, flush=True)
+    while True:
+        time.sleep(1)
+    """
+"""Holds a lock for as long as it, or the process that it started, runs."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_probe_leaves_no_process(
+    number: signal.Signals, start_nsi: Callable[..., Any], tmp_path: Path
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "lock"
+    folder = write_plugins(tmp_path / "plugins", {"waits": WAITS.format(path=str(path))})
+
+    process = start_nsi("--plugin-dir", folder, "tasks")
+    wait_until(lambda: path.exists() and path.read_text() != "")
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    with path.open() as file:
+        wait_until(lambda: free(fcntl, file))
+
+
+def free(fcntl: Any, file: Any) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 PLAIN = """

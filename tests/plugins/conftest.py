@@ -9,7 +9,9 @@ from textwrap import dedent
 
 import pytest
 
+from nsi_cli.plugins import probing
 from nsi_cli.plugins.registry import TaskInfo, TaskRegistry
+from nsi_cli.plugins.verdicts import Verdict
 
 PluginFolder = Callable[[Mapping[str, str]], Path]
 
@@ -23,6 +25,21 @@ def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in set(sys.modules) - before:
         if name.startswith("nsi_plugin_"):
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, empty at first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No child process imports a plugin first, which saves time where that does not matter."""
+    monkeypatch.setattr(
+        probing, "probe", lambda plugins, *_: {plugin: Verdict() for plugin in plugins}
+    )
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ Brings = Callable[..., str]
 Installed = Callable[..., Path]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
+pytestmark = pytest.mark.usefixtures("no_probes")
+
 
 def test_a_folder_of_projects_brings_its_tasks(
     plugin_folder: PluginFolder, brings: Brings, row: Row

@@ -19,6 +19,8 @@ Brings = Callable[..., str]
 Installed = Callable[..., Path]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
+pytestmark = pytest.mark.usefixtures("no_probes")
+
 MISSPELT = """
 from nsi_cli.plugins import Task, hookimpl
 

@@ -20,6 +20,8 @@ Brings = Callable[..., str]
 Installed = Callable[..., Path]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
+pytestmark = pytest.mark.usefixtures("no_probes")
+
 
 def test_two_plugins_of_one_name_are_refused_and_both_named(
     plugin_folder: PluginFolder, brings: Brings
