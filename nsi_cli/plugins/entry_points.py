@@ -16,11 +16,15 @@ from typing import Any
 
 from nsi_cli.errors import PluginError
 from nsi_cli.plugins.hooks import ENTRY_POINT_GROUP
+from nsi_cli.reading import read_regular
 
 TOOLKIT = "nsi-cli"
 """The toolkit's own distribution; no other plugin can take the names of its tasks."""
 
 TABLE = f'[project.entry-points."{ENTRY_POINT_GROUP}"]'
+
+LARGEST = 1_000_000
+"""Bytes of the largest project file that is read."""
 
 # Of several plugins with a task of the same name, the one with the lowest rank keeps it.
 BUILT_IN, INSTALLED, FOLDER = range(3)
@@ -148,11 +152,11 @@ def _projects(folder: Path) -> Iterator[Path]:
 
 def _read_project(project: Path) -> list[PluginEntryPoint]:
     try:
-        with (project / "pyproject.toml").open("rb") as file:
-            table = tomllib.load(file).get("project", {})
+        text = read_regular(project / "pyproject.toml", LARGEST).decode()
+        table = tomllib.loads(text).get("project", {})
         entries = table.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
         values = {str(name): str(value) for name, value in entries.items()}
-    except (OSError, ValueError, AttributeError) as error:  # ValueError: not TOML or not UTF-8
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         cause = " ".join(str(error).split())
         return [_unusable(project, f"its pyproject.toml cannot be read: {cause}")]
     if not values:

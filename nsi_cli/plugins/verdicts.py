@@ -14,12 +14,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from nsi_cli import __version__
 from nsi_cli.errors import DataError
 from nsi_cli.files import replacing
 from nsi_cli.plugins.entry_points import PluginEntryPoint
+from nsi_cli.reading import read_regular
 
 LARGEST = 10_000
 """Bytes of the largest cache file that is read."""
@@ -49,7 +49,7 @@ class VerdictCache:
         verdicts = {}
         for plugin, fingerprint in self._fingerprints.items():
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-                record = _read(_path(plugin))
+                record = json.loads(read_regular(_path(plugin), LARGEST))
                 verdict = Verdict("" + record["harm"], 0.0 + record["limit"])
                 outdated = verdict.limit and verdict.limit < limit
                 if record["fingerprint"] == fingerprint and not outdated:
@@ -72,12 +72,6 @@ def _path(plugin: PluginEntryPoint) -> Path:
         raise NotADirectoryError(str(folder))
     identity = (sys.prefix, plugin.source, plugin.entry.value, str(plugin.location))
     return folder / "plugins" / f"{_digest(identity)[:32]}.json"
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file() or path.stat().st_size > LARGEST:
-        raise ValueError
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _fingerprint(plugin: PluginEntryPoint, environment: Sequence[object]) -> str:

@@ -100,6 +100,8 @@ def test_a_disabled_plugin_is_not_imported(
     [
         ("[project", "cannot be read"),
         ("project = 3", "cannot be read"),
+        pytest.param("deep = " + "[" * 5_000, "cannot be read", id="deep"),
+        pytest.param("#" * 2_000_000, "cannot be read", id="large"),
         ("[project]\nname = 'torn'", "has no [project.entry-points"),
         ('[project.entry-points."nsi.tasks"]\ntorn = "away"', "contains no package 'away'"),
         ('[project.entry-points."nsi.tasks"]\ntorn = ""', "contains no package ''"),
