@@ -90,8 +90,10 @@ HARMFUL = {
     "unreadable": "class Odd(Exception): __str__ = lambda self: 1 / 0\nraise Odd",
     "half": "raise ValueError('\\ud83d')",
     "endless": "while True: pass",
-    "noisy": "import os; os.write(1, b'noise'); os.system('echo noise'); print('noise')",
 }
+NOISY = "import os; os.write(1, b'noise'); os.system('echo noise'); print('noise')\n" + dedent(
+    HOOK.format(hook="nsi_tasks", task="noisy")
+)
 
 
 def write_plugins(folder: Path, sources: dict[str, str]) -> Path:
@@ -104,33 +106,37 @@ def write_plugins(folder: Path, sources: dict[str, str]) -> Path:
 
 
 def test_plugins_that_would_end_the_process_leave_one_json_document(
-    run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
-) -> None:
-    """In a folder of `--plugin-dir` and of `NSI_PLUGIN_PATH`, with the healthy one beside them."""
-    healthy = write_plugins(tmp_path / "healthy", {"healthy": HEALTHY})
+    run_nsi: Nsi, nsi: Nsi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    one_line: Callable[..., None],
+) -> None:  # fmt: skip
+    """In a folder of `--plugin-dir` and of `NSI_PLUGIN_PATH`, beside healthy ones."""
+    healthy = write_plugins(tmp_path / "healthy", {"healthy": HEALTHY, "noisy": NOISY})
     harmful = write_plugins(tmp_path / "harmful", HARMFUL)
-    variables = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NSI_PLUGIN_PATH": str(healthy)}
-    assert run_nsi("tasks", **variables).code == 0  # remembers that healthy is harmless
-    variables["NSI_PROBE_TIMEOUT"] = "1"
+    monkeypatch.setenv("NSI_PLUGIN_PATH", str(healthy))
+    assert run_nsi("tasks").code == 0  # remembers that they are harmless
+    monkeypatch.setenv("NSI_PROBE_TIMEOUT", "1")
 
-    told = run_nsi("--plugin-dir", harmful, "tasks", "--json", **variables)
+    told = run_nsi("--plugin-dir", harmful, "tasks", "--json")
 
     assert told.code == 0, told
     statuses = {row["name"]: row["status"] for row in json.loads(told.stdout)}
-    assert statuses == {"healthy": "ok", "clevrtex": "ok", **dict.fromkeys(HARMFUL, "broken")}
-    asked = run_nsi("--plugin-dir", harmful / "endless", "train", "--task", "endless", **variables)
+    expected = {"healthy": "ok", "noisy": "ok", "clevrtex": "ok"}
+    assert statuses == {**expected, **dict.fromkeys(HARMFUL, "broken")}
+    assert "noise" in told.stderr
+    monkeypatch.delenv("NSI_PLUGIN_PATH")
+    asked = nsi("--plugin-dir", harmful / "endless", "train", "--task", "endless")
     one_line(asked, 3, "task 'endless' is broken", "its import did not end within 1 s",
              "NSI_PROBE_TIMEOUT", "nsi tasks --probe")  # fmt: skip
 
 
-def test_tasks_probe_checks_a_known_plugin_again(nsi: Nsi, tmp_path: Path) -> None:
+def test_tasks_probe_checks_a_known_plugin_again(run_nsi: Nsi, tmp_path: Path) -> None:
     """As if what it needs had come, though none of its own files changed."""
     marker = tmp_path / "driver"
     source = f"import os, pathlib\nif not pathlib.Path({str(marker)!r}).exists(): os._exit(1)\n"
     folder = write_plugins(tmp_path / "plugins", {"healthy": source + dedent(HEALTHY)})
 
     def status(*words: str) -> str:
-        rows = json.loads(nsi("--plugin-dir", folder, "tasks", "--json", *words).stdout)
+        rows = json.loads(run_nsi("--plugin-dir", folder, "tasks", "--json", *words).stdout)
         return next(row["status"] for row in rows if row["name"] == "healthy")
 
     assert status() == "broken"
