@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.steady_file import SteadyFile
+from nsi_cli.data.deferred_error_file import DeferredErrorFile
 from nsi_cli.data.store_hdf5 import (
     IDS,
     dataset_at,
@@ -106,7 +106,7 @@ def _write(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> None:
 
 
 def _write_here(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> None:
-    disk = SteadyFile(path, new=mode == "w")
+    disk = DeferredErrorFile(path, new=mode == "w")
     try:
         file = h5py.File(disk, mode)
         try:

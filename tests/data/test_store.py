@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from nsi_cli.data.build import BuildOptions, build_store
+from nsi_cli.data.deferred_error_file import DeferredErrorFile
 from nsi_cli.data.scene import Scene
-from nsi_cli.data.steady_file import SteadyFile
 from nsi_cli.data.store import Store, is_store, open_store
 from nsi_cli.data.store_images import create_images, rows_of
 from nsi_cli.errors import DataError, SchemaError
@@ -166,11 +166,11 @@ def test_a_full_disk_ends_the_build_at_once(
             loaded.append(source)
             return super().load(source)  # type: ignore[no-any-return]
 
-    def refuse(self: SteadyFile, data: Any) -> int:
+    def refuse(self: DeferredErrorFile, data: Any) -> int:
         self._error = OSError(errno.ENOSPC, "No space left on device")
         return len(data)
 
-    monkeypatch.setattr(SteadyFile, "write", refuse)
+    monkeypatch.setattr(DeferredErrorFile, "write", refuse)
     builder = Counted(tmp_path / "raw", (("train", 200),))
     with pytest.raises(DataError, match="the disk is full"):
         build_store(builder, "x", tmp_path / "out", BuildOptions(256))
@@ -226,15 +226,15 @@ def test_what_a_builder_raises_is_a_reason_with_the_scenes_name(
 def test_an_interruption_does_not_come_between_hdf5_and_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, sent = SteadyFile.write, list[int]()
+    real, sent = DeferredErrorFile.write, list[int]()
 
-    def write(self: SteadyFile, data: Any) -> int:
+    def write(self: DeferredErrorFile, data: Any) -> int:
         if not sent:
             sent.append(signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
         return real(self, data)
 
-    monkeypatch.setattr(SteadyFile, "write", write)
+    monkeypatch.setattr(DeferredErrorFile, "write", write)
     path = tmp_path / "images.h5"
     with pytest.raises(KeyboardInterrupt):
         create_images(path, {"train": 3}, 16, masked=True)

@@ -1,6 +1,6 @@
-"""A file under HDF5 that a full disk does not pull away.
+"""A file for HDF5 whose write errors are raised after HDF5 has closed it.
 
-HDF5 cannot close a file whose writes fail: it keeps it open, and the process crashes as it ends.
+HDF5 cannot close a file whose writes fail: the file stays open, and the process crashes at exit.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 
-class SteadyFile:
-    """A binary file, in the shape that ``h5py.File`` takes, whose writes never raise.
+class DeferredErrorFile:
+    """A binary file object for ``h5py.File`` whose writes never raise.
 
-    The first refusal of the operating system is kept, and everything after it is dropped; `check`
-    raises it. A ``new`` file takes the place of one that was there.
+    The first error of the operating system is kept, and later writes are dropped; `check` raises
+    the error. A ``new`` file replaces an existing one.
     """
 
     def __init__(self, path: Path, *, new: bool = True) -> None:
@@ -27,7 +27,7 @@ class SteadyFile:
             raise self._error
 
     def close(self, *, whole: bool) -> None:
-        """Close the file; where it is to be ``whole``, raise `OSError` unless all of it is down.
+        """Close the file; if ``whole``, raise `OSError` unless every write reached the disk.
 
         Closing it again does nothing.
         """
@@ -39,7 +39,7 @@ class SteadyFile:
                 os.fsync(self._file.fileno())  # a quota or a file server may refuse only now
 
     def write(self, data: Any) -> int:
-        """Write all of ``data`` at the current place."""
+        """Write all of ``data`` at the current position."""
         left = memoryview(data).cast("B")
         size = len(left)
         try:
@@ -58,20 +58,20 @@ class SteadyFile:
             return size or 0
 
     def read(self, size: int = -1) -> bytes:
-        """Read ``size`` bytes, or all that is left."""
+        """Read ``size`` bytes, or all that remain."""
         return self._file.read(size)
 
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer."""
         return self._file.readinto(buffer)
 
-    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place."""
-        return self._file.seek(place, whence)
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position."""
+        return self._file.seek(position, whence)
 
     def tell(self) -> int:
-        """The current place."""
+        """The current position."""
         return self._file.tell()
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
