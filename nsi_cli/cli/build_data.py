@@ -13,20 +13,11 @@ from nsi_cli.cli.build_parts import parse_shard, run_merge, tell_next_of_shard
 from nsi_cli.cli.build_steps import BuildRequest, run_build, told_how_to_go_on
 from nsi_cli.cli.build_summary import print_build
 from nsi_cli.cli.check_store import check_and_print
-from nsi_cli.cli.download import (
-    DOWNLOAD_FLAGS,
-    AllFilesFlag,
-    ConnectionsFlag,
-    DeleteArchivesFlag,
-    DownloadFlag,
-    MirrorFlag,
-    Wish,
-    YesFlag,
-    wish_of,
-)
+from nsi_cli.cli.download import DOWNLOAD_FLAGS, download_options
 from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
 from nsi_cli.cli.output import print_json
 from nsi_cli.cli.state import state_of
+from nsi_cli.data.download_options import DownloadOptions
 from nsi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,7 +79,7 @@ def build_data(
     print_json(build) if as_json else print_build(merge, build)
 
 
-_NEEDED = {"archives": DOWNLOAD_FLAGS, "synthesize": ("synthetic",)}
+_NEEDED = {"archives": ("download", *DOWNLOAD_FLAGS), "synthesize": ("synthetic",)}
 """The flags that say something only where the builder has a method."""
 
 
@@ -149,12 +140,15 @@ def _command(task: Task) -> Callable[..., None]:
             int, typer.Option(min=0, max=2**32 - 1, help="Seed of synthetic scenes.")
         ] = 0,
         force: Annotated[bool, typer.Option("--force", help="Replace a store.")] = False,
-        download: DownloadFlag = False,
-        yes: YesFlag = False,
-        mirror: MirrorFlag = "",
-        connections: ConnectionsFlag = 4,
-        all_files: AllFilesFlag = False,
-        delete_archives: DeleteArchivesFlag = False,
+        download: Annotated[
+            bool,
+            typer.Option(
+                "--download",
+                rich_help_panel="Download",
+                help="First download the raw data and unpack it, or resume that; shows sizes and "
+                "asks.",
+            ),
+        ] = False,
         check: Annotated[
             Path | None,
             typer.Option(
@@ -172,6 +166,8 @@ def _command(task: Task) -> Callable[..., None]:
         if check is not None:
             check_and_print(ctx, task.name, check, sheet=out, seed=seed, as_json=as_json)
             return
+        own = given(options)
+        chosen = {name: own.pop(name) for name in DOWNLOAD_FLAGS if name in own}
         request = BuildRequest(
             task=task,
             out=out or Path("data") / task.name,
@@ -186,8 +182,8 @@ def _command(task: Task) -> Callable[..., None]:
             new_values=new_values,
             seed=seed,
             force=force,
-            download=wish_of(download, Wish(yes, mirror, connections, all_files, delete_archives)),
-            options=given(options),
+            download=download_options(download, chosen),
+            options=own,
         )
         state = state_of(ctx)
         with told_how_to_go_on():
@@ -199,4 +195,5 @@ def _command(task: Task) -> Callable[..., None]:
     hidden = [
         flag for method, flags in _NEEDED.items() if not hasattr(builder, method) for flag in flags
     ]
+    command = with_flags(command, DownloadOptions)
     return with_flags(command, builder, panel=f"Options of {task.name}", hidden=hidden)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nsi_cli.cli.build_summary import write_summary
-from nsi_cli.cli.download import Wish, run_download
+from nsi_cli.cli.download import run_download
 from nsi_cli.cli.state import State
 from nsi_cli.errors import ConfigError, DataError, Interrupted
 
 if TYPE_CHECKING:
     from nsi_cli.data.build import BuildOptions
+    from nsi_cli.data.download_options import DownloadOptions
     from nsi_cli.data.vocabulary import Vocabulary
     from nsi_cli.plugins.contract import Task
 
@@ -39,7 +40,7 @@ class BuildRequest:
     shard: tuple[int, int] | None = None  # this part of so many
     seed: int = 0
     force: bool = False
-    download: Wish | None = None
+    download: DownloadOptions | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,132 +1,124 @@
-"""What is to be downloaded: what the server has, what is here of it, and what room there is."""
+"""Planning a download: what the server has, what is already here, and the space that it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import httpx
+from rich.filesize import decimal
+
+from nsi_cli.data.download_manifest import DownloadManifest
+from nsi_cli.data.download_options import DownloadOptions
 from nsi_cli.data.fetch import part_of
-from nsi_cli.data.ledger import Ledger
-from nsi_cli.data.remote import Patience, Remote, look_at, make_client
+from nsi_cli.data.remote import RemoteFile, make_client, probe
+from nsi_cli.data.transfer import Transfer, run_transfers
 from nsi_cli.errors import DataError
-from nsi_cli.files import check_room, readable
+from nsi_cli.files import check_room
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.progress import SILENT, Progress
 
 FOLDER = "archives"
-"""Where archives lie, in the raw folder."""
-
-State = Literal["unpacked", "here", "partly", "missing"]
+"""Where archives are kept, in the raw folder."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """One archive: what the server has, and what is here of it."""
+class PlannedArchive:
+    """One archive: what the server has, and what is already here."""
 
     archive: Archive
     path: Path
     url: str
-    state: State
-    remote: Remote
-    here: int
+    state: Literal["unpacked", "complete", "partial", "missing"]
+    remote: RemoteFile
+    bytes_here: int
 
     @property
     def size(self) -> int:
-        """Its size in bytes; what is here of it, where the server does not tell."""
-        return max(self.remote.size or 0, self.here)
+        """Its size in bytes; the bytes that are here where the server does not say."""
+        return max(self.remote.size or 0, self.bytes_here)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done for a raw folder to be whole."""
+class DownloadPlan:
+    """What a raw folder needs to be complete."""
 
     raw: Path
-    items: tuple[Item, ...]
-    all_files: bool = False
-    delete_archives: bool = False
-    patience: Patience = field(default_factory=Patience)
+    archives: tuple[PlannedArchive, ...]
+    options: DownloadOptions
 
     @property
-    def to_fetch(self) -> list[Item]:
-        """The archives that are not here wholly."""
-        return [item for item in self.items if item.state in ("partly", "missing")]
+    def bytes_to_fetch(self) -> int:
+        """How many bytes are to be downloaded."""
+        return sum(item.size - item.bytes_here for item in self.archives)
 
     @property
-    def lacking(self) -> int:
-        """How many bytes are to be fetched."""
-        return sum(item.size - item.here for item in self.to_fetch)
-
-    @property
-    def room(self) -> int:
-        """How many bytes of disk suffice, since pictures hardly shrink when compressed."""
-        sizes = [item.size for item in self.items if item.state != "unpacked"]
-        return self.lacking + (max(sizes, default=0) if self.delete_archives else sum(sizes))
+    def bytes_needed(self) -> int:
+        """Disk space that suffices: compressed images hardly shrink."""
+        sizes = [item.size for item in self.archives if item.state != "unpacked"]
+        unpacked = max(sizes, default=0) if self.options.delete_archives else sum(sizes)
+        return self.bytes_to_fetch + unpacked
 
 
 def make_plan(
     archives: Sequence[Archive],
     raw: Path,
-    *,
-    mirror: str = "",
-    all_files: bool = False,
-    delete_archives: bool = False,
-    patience: Patience | None = None,
+    options: DownloadOptions | None = None,
     progress: Progress = SILENT,
-) -> Plan:
-    """See what is under ``raw``, and ask the server about the rest; nothing is written.
+) -> DownloadPlan:
+    """Compare the raw folder with the server; nothing is written.
 
-    The server is not asked where all archives are here or unpacked. Raises `DataError` where it
-    does not answer or lacks an archive, where an archive that is here has another size than the
-    server's, and where the disk has no room for what lacks.
+    The server is not contacted where all archives are here. Raises `DataError` where it does not
+    answer or lacks an archive, where a complete archive has another size than the server's, and
+    where the disk has too little space for the download.
     """
-    patience = patience or Patience()
-    folder = raw / FOLDER
-    ledger = Ledger(folder)
-    with make_client(patience) as client:
-
-        def see(archive: Archive) -> Item:
-            return _seen(
-                archive, folder / archive.name, archive.url(mirror), ledger, raw, all_files,
-                lambda url: look_at(client, url, patience, progress.note),
-            )  # fmt: skip
-
-        items = tuple(see(archive) for archive in archives)
-    plan = Plan(raw, items, all_files, delete_archives, patience)
-    hint = "free some space, or choose another place with --raw"
-    check_room(raw, plan.lacking, f"downloading {readable(plan.lacking)}", hint)
+    options = options or DownloadOptions()
+    manifest = DownloadManifest(raw / FOLDER)
+    with make_client(options.timeout) as client:
+        jobs = [
+            (url, partial(_planned, archive, url, raw, manifest, client))
+            for archive in archives
+            for url in [archive.url(options.mirror)]
+        ]
+        planned = run_transfers(
+            jobs, timeout=options.timeout, connections=options.connections, note=progress.note
+        )
+    plan = DownloadPlan(raw, tuple(planned), options)
+    hint = "free some space, or choose another folder with --raw"
+    check_room(raw, plan.bytes_to_fetch, f"downloading {decimal(plan.bytes_to_fetch)}", hint)
     return plan
 
 
-def is_unpacked(archive: Archive, ledger: Ledger, raw: Path, all_files: bool) -> bool:
-    """Whether all that is asked for of an archive was unpacked, and its folder is there still."""
-    enough = ("all",) if all_files else ("wanted", "all")
-    return ledger[archive.name].extracted in enough and (raw / archive.folder).is_dir()
+def is_unpacked(archive: Archive, manifest: DownloadManifest, raw: Path) -> bool:
+    """Whether an archive was unpacked, and its folder still exists."""
+    return bool(manifest[archive.name].extracted) and (raw / archive.folder).is_dir()
 
 
-def _seen(
+def _planned(
     archive: Archive,
-    path: Path,
     url: str,
-    ledger: Ledger,
     raw: Path,
-    all_files: bool,
-    ask: Callable[[str], Remote],
-) -> Item:
-    entry = ledger[archive.name]
-    if is_unpacked(archive, ledger, raw, all_files):
-        return Item(archive, path, url, "unpacked", entry.remote, entry.size or 0)
+    manifest: DownloadManifest,
+    client: httpx.Client,
+    transfer: Transfer,
+) -> PlannedArchive:
+    path, entry = raw / FOLDER / archive.name, manifest[archive.name]
+    if is_unpacked(archive, manifest, raw):
+        return PlannedArchive(archive, path, url, "unpacked", entry.remote, entry.size or 0)
     if path.is_file():
         size = path.stat().st_size
-        if not entry.sha256:  # brought by other means
-            remote = ask(url)
+        if not entry.sha256:  # the user brought it
+            remote = probe(client, url, transfer)
             if remote.size not in (None, size):
                 raise DataError(
-                    f"{path} has {size:,} bytes, the server's has {remote.size:,}",
+                    f"{path} has {size:,} bytes, but {remote.size:,} on the server",
                     "remove it to download it again",
                 )
-        return Item(archive, path, url, "here", entry.remote, size)
+        return PlannedArchive(archive, path, url, "complete", entry.remote, size)
     part = part_of(path)
     here = part.stat().st_size if part.is_file() else 0
-    return Item(archive, path, url, "partly" if here else "missing", ask(url), here)
+    remote = probe(client, url, transfer)
+    return PlannedArchive(archive, path, url, "partial" if here else "missing", remote, here)

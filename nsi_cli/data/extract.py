@@ -1,172 +1,210 @@
-"""Unpacking archives that nobody vouches for: only what is wanted, and nothing outside."""
+"""Unpacking untrusted archives: only the members that a build reads, and nothing outside."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+import platform
 import tarfile
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
-from nsi_cli.data.tar_bytes import DamagedError, HostileError, TarBytes
-from nsi_cli.errors import DataError
-from nsi_cli.files import readable
+from rich.filesize import decimal
+
+from nsi_cli.errors import DataError, one_line
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.progress import Advance
+from nsi_cli.reading import open_regular
 
-LONGEST_PART, LONGEST_NAME = 200, 1000
-"""Bytes of a member's name between two slashes, and in all."""
+MAX_RATIO, MIN_LIMIT = 20, 64_000_000
+"""An archive of images hardly shrinks when compressed: it may unpack to so many times its size,
+or to so many bytes if it is small. More is a bomb."""
+MAX_HEADERS = 1_000_000
+"""Bytes of headers before a member, which `tarfile` holds in memory."""
 
-TELL_EVERY = 500_000
-"""Bytes of an archive between two words of progress."""
-
-_KINDS = {
-    tarfile.SYMTYPE: "a symbolic link",
-    tarfile.LNKTYPE: "a hard link",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
-    tarfile.FIFOTYPE: "a named pipe",
-    tarfile.GNUTYPE_SPARSE: "a sparse file",
+_CHUNK = 1 << 16
+_DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
 }
+_DAMAGES = (
+    tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError,
+    RecursionError,
+)  # fmt: skip
 
 
-@dataclass
-class Extracted:
-    """What came of an archive's files."""
+class DamagedError(DataError):
+    """An archive that is truncated or has wrong bytes."""
 
-    written: int = 0
-    there_already: int = 0
-    left_out: int = 0
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"the archive {path} is damaged: {one_line(why)}", "remove it and download it again"
+        )
 
-    @property
-    def wanted(self) -> int:
-        """How many of them are in the raw folder now."""
-        return self.written + self.there_already
+
+class HostileError(DataError):
+    """An archive that holds what no dataset needs."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"the archive {path} is refused: {one_line(why)}",
+            "do not trust it: remove it and download it from its original source",
+        )
+
+
+def check_python() -> None:
+    """Raise `DataError` where this Python lacks the filters of `tarfile`."""
+    if not hasattr(tarfile, "data_filter"):
+        raise DataError(
+            f"Python {platform.python_version()} cannot unpack untrusted archives safely",
+            "use Python 3.11.4 or later, or unpack them yourself and name the folder with --raw",
+        )
 
 
 def extract(
     path: Path,
     archive: Archive,
     raw: Path,
-    *,
-    all_files: bool = False,
     advance: Advance = lambda count, told="": None,
-) -> Extracted:
-    """Write the members of ``archive``, which lies at ``path``, that are wanted under ``raw``.
+) -> int:
+    """Write the wanted members of the archive at ``path`` under ``raw``; returns their number.
 
-    The archive is read once, from its beginning to its end; compression is told from the content.
-    A member is written beside its place and moved there; one that is there with the right size is
-    passed over, so that an interrupted extraction goes on. ``advance`` is told how many more
-    bytes of the archive are done.
+    The archive is read once, as a stream, and its end is checked; compression is recognised by
+    content. Each file is written beside its destination and moved there, replacing what is there.
+    ``advance`` receives how many more bytes of the archive were read.
 
-    Refused with `HostileError`: absolute names and ``..``, links, devices, pipes, sparse files,
-    two members of one name, over-long names, more bytes than `tar_bytes.MOST_TIMES` times the
-    archive's own, more members than one for each KB of it. An archive that is cut short or
-    garbled is a `DamagedError`; one without a wanted member is a `DataError`.
+    Raises `HostileError` for what `tarfile`'s data filter refuses (devices, pipes, links and names
+    that lead outside), absolute names, and too many bytes or members; `DamagedError` for an
+    archive that is truncated, has wrong bytes, or continues after its end; `DataError` where it
+    has no wanted member.
     """
-    done, seen = Extracted(), set[PurePosixPath]()
-    with TarBytes(path) as source:
-        at = 0
-        for member in _members(source):
-            place = _place(member, archive, path, all_files)
-            if place is None:
-                done.left_out += member.isreg()
-            elif (folded := PurePosixPath(str(place).casefold())) in seen:
-                raise HostileError(path, f"it holds {member.name!r} twice")
-            else:
-                seen.add(folded)
-                if _is_there(raw / place, member.size):
-                    done.there_already += 1
-                else:
-                    _write(source, member, raw / place)
-                    done.written += 1
-            if source.packed_at - at > TELL_EVERY:
-                advance(source.packed_at - at, f"{done.wanted:,} files")
-                at = source.packed_at
-        source.drain()
-        advance(source.packed - at, f"{done.wanted:,} files")
-    if not done.wanted:
+    count = read = 0
+    folder = raw / archive.folder
+    with open_regular(path) as file:
+        source, tar = _Source(path, file), None
+        try:
+            tar = tarfile.open(  # noqa: SIM115 (a stream has nothing to close)
+                fileobj=source, mode="r|", bufsize=_CHUNK, copybufsize=_CHUNK
+            )  # type: ignore[call-overload]
+            for member in _members(tar, source):
+                if target := _target(member, archive, folder, path):
+                    _write(tar, member, folder, target)
+                    count += 1
+                advance(file.tell() - read, f"{count:,} files")
+                read = file.tell()
+            _check_end(tar, source)
+        except tarfile.FilterError as error:
+            raise HostileError(path, str(error)) from error
+        except _DAMAGES as error:
+            why = str(error) if tar else f"not a tar archive ({error})"
+            raise DamagedError(path, why) from error
+        except OSError as error:
+            if error.errno is not None:  # the disk's own
+                raise
+            raise DamagedError(path, str(error)) from error
+        advance(source.size - read, f"{count:,} files")
+    if not count:
         raise DataError(
             f"the archive {path} has none of the files of {archive.folder or archive.name}",
-            "is it another one under this name? Remove it, or name another --mirror",
+            "check that it is the right one: remove it, or name another --mirror",
         )
-    return done
+    return count
 
 
-def _members(source: TarBytes) -> Iterator[tarfile.TarInfo]:
-    """The members one by one, none of them kept."""
-    most = source.packed // 1000 + 10_000
-    file: Any = source
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as opened:
-            tar: Any = opened  # whose list of members is no part of what typeshed tells
-            for _ in range(most):
-                member = tar.next()
-                if member is None:
-                    break
-                yield member
-                tar.members.clear()
-                tar.pax_headers = {}
-            else:
-                raise HostileError(source.path, f"more than {most:,} members")
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-        why = f"it is no tar archive ({error})" if not source.tell() > 512 else str(error)
-        raise DamagedError(source.path, why) from error
-    if not source.ends_in_zeros:
-        raise DamagedError(source.path, "it is cut short")
+class _Source:
+    """The uncompressed bytes of an archive, for `tarfile` to read as a stream."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        magic = file.read(8)
+        file.seek(0)
+        openers = [kind for start, kind in _DECOMPRESSORS.items() if magic.startswith(start)]
+        self._stream = openers[0](file) if openers else file
+        self.path, self.size = path, path.stat().st_size
+        self.total_limit = max(MAX_RATIO * self.size, MIN_LIMIT)
+        self.limit = MAX_HEADERS
+        self.position = 0
+        self.chunk = b""
+        """The bytes read last, which end at ``position``."""
+
+    def read(self, count: int) -> bytes:
+        """Read up to ``count`` bytes. Raises `HostileError` beyond the limit."""
+        self.chunk = self._stream.read(count)
+        self.position += len(self.chunk)
+        if self.position > self.limit:
+            if self.limit < self.total_limit:
+                raise HostileError(self.path, f"headers of more than {decimal(MAX_HEADERS)}")
+            raise self.bomb()
+        return self.chunk
+
+    def bomb(self) -> HostileError:
+        """The error for an archive that unpacks to too many bytes."""
+        return HostileError(
+            self.path,
+            f"its {decimal(self.size)} unpack to more than {decimal(self.total_limit)}: a bomb?",
+        )
 
 
-def _place(
-    member: tarfile.TarInfo, archive: Archive, path: Path, all_files: bool
+def _members(tar: tarfile.TarFile, source: _Source) -> Iterator[tarfile.TarInfo]:
+    """The members one by one; none is kept in memory."""
+    most = source.size // 1000 + 10_000
+    for _ in range(most):
+        source.limit = min(source.total_limit, tar.offset + MAX_HEADERS)
+        member = tar.next()
+        source.limit = source.total_limit
+        if member is None:
+            return
+        if tar.offset > source.total_limit:  # where its content ends
+            raise source.bomb()
+        yield member
+        tar.members.clear()  # type: ignore[attr-defined]
+        tar.pax_headers.clear()  # type: ignore[attr-defined]
+    raise HostileError(source.path, f"more than {most:,} members")
+
+
+def _target(
+    member: tarfile.TarInfo, archive: Archive, folder: Path, path: Path
 ) -> PurePosixPath | None:
-    """Where a member goes; None for a folder, and for what is not wanted."""
-    name = member.name
-    parts = name.split("/")
-    if (
-        len(os.fsencode(name)) > LONGEST_NAME
-        or max(map(len, map(os.fsencode, parts))) > LONGEST_PART
-    ):
-        raise HostileError(path, f"the over-long name {name[:60]!r}…")
-    if name.startswith(("/", "\\")) or parts[0].endswith(":"):
-        raise HostileError(path, f"the absolute name {name!r}")
-    if ".." in parts or "\\" in name or "\0" in name:
-        raise HostileError(path, f"the name {name!r} leads out of its folder")
-    if member.size < 0:
-        raise HostileError(path, f"{name!r} has a negative size")
-    if member.isdir():
+    """Where a member goes, relative to the archive's folder; None if it is not wanted."""
+    try:
+        if member.name.startswith("/"):
+            raise tarfile.AbsolutePathError(member)
+        tarfile.data_filter(member, str(folder))
+    except (tarfile.FilterError, OSError, ValueError) as error:
+        raise HostileError(path, str(error)) from error
+    place = None if member.isdir() else archive.place(member.name)
+    if place is None:
         return None
     if not member.isreg() or member.issparse():
-        kind = "a sparse file" if member.issparse() else _KINDS.get(member.type, "of unknown kind")
-        raise HostileError(path, f"{name!r} is {kind}")
-    return archive.place(name, all_files=all_files)
+        raise HostileError(path, f"{member.name!r} is not a regular file")
+    return place.relative_to(archive.folder)
 
 
-def _is_there(place: Path, size: int) -> bool:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return place.lstat().st_size == size and place.is_file() and not place.is_symlink()
-    return False
-
-
-def _write(source: TarBytes, member: tarfile.TarInfo, place: Path) -> None:
-    """Write the member whose data come next."""
-    if member.size > source.limit - source.tell():
-        raise HostileError(
-            source.path,
-            f"{member.name!r} is said to have {readable(member.size)}, the whole archive has "
-            f"{readable(source.packed)}: a bomb?",
-        )
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.part")
+def _write(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, target: PurePosixPath
+) -> None:
+    temporary = target.with_name(".unpacking")
+    renamed = member.replace(name=str(temporary), deep=False)
     try:
-        with beside.open("wb") as file:
-            left = member.size
-            while left:
-                data = source.read_data(left)
-                if not data:
-                    raise DamagedError(source.path, f"it is cut short in {member.name!r}")
-                left -= file.write(data)
-        os.replace(beside, place)
+        tar.extract(renamed, folder, set_attrs=False, filter="data")
+        os.replace(folder / temporary, folder / target)
     finally:
-        beside.unlink(missing_ok=True)
+        (folder / temporary).unlink(missing_ok=True)
+
+
+def _check_end(tar: tarfile.TarFile, source: _Source) -> None:
+    """Check that zeros, and nothing else, follow the last member; `tarfile` accepts anything.
+
+    Reading to the end also checks the checksum of compressed data.
+    """
+    rest = source.chunk[tar.offset - (source.position - len(source.chunk)) :]
+    if len(rest) < tarfile.BLOCKSIZE or any(rest[: tarfile.BLOCKSIZE]):
+        raise tarfile.ReadError("it is truncated")
+    while rest:
+        if rest.strip(b"\0"):
+            raise tarfile.ReadError("other data follows its end")
+        rest = source.read(_CHUNK)

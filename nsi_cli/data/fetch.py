@@ -1,41 +1,38 @@
-"""Fetching one file, such that whatever happens the next try goes on where this one ended."""
+"""Downloading one file, so that an interrupted download can be resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import threading
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
+from rich.filesize import decimal
 
-from nsi_cli.data.ledger import Entry, Ledger
-from nsi_cli.data.remote import (
-    AgainError,
-    Patience,
-    Remote,
-    StoppedError,
-    check_status,
-    persistently,
-    shown,
-)
+from nsi_cli.data.download_manifest import DownloadManifest, ManifestEntry
+from nsi_cli.data.remote import RemoteFile, check_status, header
+from nsi_cli.data.transfer import RetryableError, StalledError, Transfer, without_password
 from nsi_cli.errors import DataError
-from nsi_cli.files import readable
+from nsi_cli.reading import open_regular
 
+MAX_RESTARTS = 5
+"""How often a file is downloaded again from its first byte before it is given up."""
 _CHUNK = 1 << 20
+_HINT = "run the command again later, or name another --mirror"
 
 
 def part_of(path: Path) -> Path:
-    """Where the first part of a file lies until the file is whole."""
+    """Where a file is written until it is complete."""
     return path.with_name(path.name + ".part")
 
 
-def add_file(digest: hashlib._Hash, path: Path, advance: Callable[[int], None]) -> None:
+def hash_file(digest: hashlib._Hash, path: Path, advance: Callable[[int], None]) -> None:
     """Add a file's content to a hash."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while data := file.read(_CHUNK):
             digest.update(data)
             advance(len(data))
@@ -45,138 +42,143 @@ def add_file(digest: hashlib._Hash, path: Path, advance: Callable[[int], None]) 
 class Fetch:
     """The download of one file to ``path``.
 
-    What came is in ``path``.part, of the file that the ledger tells of; it is added to only as
-    long as the server vouches (``If-Range`` with the strong ETag, else the date) that it is that
-    file still. Otherwise, and where the server ignores ranges, it is begun anew.
+    ``path``.part holds the first part of the file that the manifest describes. It is continued
+    only while the server confirms (``If-Range`` with the strong ETag, else the date) that its file
+    is still that one. Otherwise, or if the server ignores ranges, the download restarts.
     """
 
     url: str
     path: Path
-    expected: Remote
-    ledger: Ledger
+    remote: RemoteFile
+    manifest: DownloadManifest
     client: httpx.Client
-    patience: Patience
-    stop: threading.Event
+    transfer: Transfer
     advance: Callable[[int], None]
     note: Callable[[str], None]
-    _at: int = 0
-    _sum: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _position: int = 0
+    _restarts: int = 0
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def run(self) -> None:
-        """Fetch it. Raises `DataError` where it cannot be had, `StoppedError` where stopped."""
-        self._take_up()
-        persistently(self._try, self.url, self.patience, self.stop, lambda: self._at, self.note)
-        entry = self.ledger[self.path.name]
-        self.ledger.put(self.path.name, replace(entry, size=self._at, sha256=self._sum.hexdigest()))
+        """Download the file. Raises what `Transfer.run` does."""
+        self._resume()
+        self.transfer.run(self._attempt)
+        digest = self._digest.hexdigest()
+        self.manifest.change(self.path.name, size=self._position, sha256=digest)
         os.replace(part_of(self.path), self.path)
 
-    def _take_up(self) -> None:
-        """Read what is there already, if it is of the file that the server has now."""
-        part, entry = part_of(self.path), self.ledger[self.path.name]
+    @property
+    def _known(self) -> RemoteFile:
+        """The file that the part comes from."""
+        return self.manifest[self.path.name].remote
+
+    def _resume(self) -> None:
+        """Read the part that is here, if it comes from the file that the server has now."""
+        part, known, now = part_of(self.path), self._known, self.remote
         if not part.is_file():
-            self._begin(self.expected)
-        elif not (entry.remote.validator and entry.remote.is_still(self.expected)):
-            self.advance(-part.stat().st_size)
-            self._begin(self.expected)
+            self._restart(now)
+        elif known.validator and (known.size, known.validator) == (now.size, now.validator):
+            self.note(f"{self.path.name}: reading the {decimal(part.stat().st_size)} already here")
+            hash_file(self._digest, part, self._already_here)
         else:
-            self.note(f"{self.path.name}: {readable(part.stat().st_size)} are here, reading them")
-            add_file(self._sum, part, self._read)
+            self.advance(-part.stat().st_size)
+            self._restart(now)
 
-    def _read(self, count: int) -> None:
-        self._at += count
-        self._check_stop()
+    def _already_here(self, count: int) -> None:
+        self._position += count
+        self.transfer.check_stopped()
 
-    def _begin(self, remote: Remote) -> None:
-        """Begin anew: the old part goes before the ledger tells of the new file."""
-        self.advance(-self._at)
-        self._at, self._sum = 0, hashlib.sha256()
+    def _restart(self, remote: RemoteFile) -> None:
+        """Start at the first byte: the old part goes before the manifest names the new file."""
+        self._restarts += self._position > 0
+        if self._restarts > MAX_RESTARTS:
+            raise StalledError(
+                f"{without_password(self.url)}: the server made the download restart "
+                f"{MAX_RESTARTS} times"
+            )
+        self.advance(-self._position)
+        self._position, self._digest = 0, hashlib.sha256()
         part_of(self.path).write_bytes(b"")
-        self.ledger.put(self.path.name, Entry.of(shown(self.url), remote))
+        entry = ManifestEntry(without_password(self.url), remote.size, remote.etag, remote.modified)
+        self.manifest.put(self.path.name, entry)
 
-    def _try(self) -> None:
-        """One request, and whatever comes of it."""
-        have = self.ledger[self.path.name].remote
-        if self._at and self._at == have.size:
+    def _attempt(self) -> None:
+        """Make one request, and receive what it brings."""
+        known = self._known
+        if self._position and self._position == known.size:
             return
-        if self._at and not have.validator:  # nothing vouches that the rest belongs to it
-            self._begin(have)
+        if self._position and not known.validator:  # nothing tells that the rest belongs to it
+            self._restart(known)
         headers = {}
-        if self._at:
-            headers = {"Range": f"bytes={self._at}-", "If-Range": have.validator}
+        if self._position:
+            validator = known.validator.encode("latin-1", "replace")
+            headers = {b"Range": b"bytes=%d-" % self._position, b"If-Range": validator}
         with self.client.stream("GET", self.url, headers=headers) as response:
-            if response.status_code == 416 and have.size is None and self._is_whole(response):
-                return
-            if response.status_code in (206, 416):
-                self._check_range(response, have)
-            else:
+            if response.status_code not in (206, 416):
                 check_status(response)
-                self._begin_with(Remote.of(response))
+                self._restart_from(RemoteFile.of(response))
+            elif known.size is None and self._ended_before(response):
+                return
+            elif not self._is_continued_by(response, known):
+                self._restart(RemoteFile(known.size))
+                raise RetryableError("the server's answer does not continue what is here")
             self._receive(response)
 
-    def _is_whole(self, response: httpx.Response) -> bool:
-        """Whether nothing lacks of a file whose size was not told before."""
-        return self._at > 0 and Remote.of(response).size == self._at
+    def _ended_before(self, response: httpx.Response) -> bool:
+        """Whether a refused range tells that the file was complete."""
+        return response.status_code == 416 and RemoteFile.of(response).size == self._position
 
-    def _check_range(self, response: httpx.Response, have: Remote) -> None:
-        """Whether the part that comes is the one that lacks; else raise, and begin anew."""
-        told = response.headers.get("content-range", "")
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
-        whole = Remote.of(response)
-        if not self._at:
-            reason = "the server sends a part that was not asked for"
-        elif response.status_code == 416 or (whole.size or have.size) != have.size:
-            reason = "the server has another size now"
-        elif (whole.etag or have.etag, whole.modified or have.modified) != (
-            have.etag,
-            have.modified,
-        ):
-            reason = "the file on the server has changed"
-        elif found is None or int(found[1]) != self._at:
-            reason = f"the server sends another part than the one asked for ({told})"
-        else:
-            return
-        self._begin(replace(have, etag="", modified=""))
-        raise AgainError(reason)
+    def _is_continued_by(self, response: httpx.Response, known: RemoteFile) -> bool:
+        """Whether a partial response is the missing rest of the file."""
+        range_sent = re.match(r"bytes ([0-9]{1,18})-", header(response, "content-range"))
+        now = RemoteFile.of(response)
+        return (
+            range_sent is not None
+            and int(range_sent[1]) == self._position
+            and now.size in (None, known.size)
+            and now.etag in ("", known.etag)
+            and now.modified in ("", known.modified)
+        )
 
-    def _begin_with(self, remote: Remote) -> None:
-        """The whole file comes: the server ignores ranges, or has another file by now."""
-        known = self.ledger[self.path.name].remote
-        if remote.size is None:
-            remote = replace(remote, size=known.size)
-        same = remote.validator == known.validator
-        if same and known.size is not None and remote.size != known.size:
+    def _restart_from(self, now: RemoteFile) -> None:
+        """Restart with a response that has the whole file."""
+        known = self._known
+        if now.size is None:
+            now = replace(now, size=known.size)
+        is_same = now.validator == known.validator
+        if is_same and known.size not in (None, now.size):
             raise DataError(
-                f"{shown(self.url)}: the server says {_size(remote)} now and said {_size(known)} "
-                "before, of one and the same file",
-                "run the command again later, or name another --mirror",
+                f"{without_password(self.url)}: the server first announced {known.size:,} bytes "
+                f"and now {now.size:,} bytes for the same file",
+                _HINT,
             )
-        if self._at:
-            why = "cannot send a part" if same else "has another file now"
-            self.note(f"{self.path.name}: the server {why}; it is begun anew")
-        self._begin(remote)
+        if self._position:
+            why = "does not send partial files" if is_same else "has another file now"
+            self.note(f"{self.path.name}: the server {why}; restarting the download")
+        self._restart(now)
 
     def _receive(self, response: httpx.Response) -> None:
-        size = self.ledger[self.path.name].size
-        with part_of(self.path).open("ab") as file:
+        size, part = self._known.size, part_of(self.path)
+        # A file of unknown size may fill half the disk: the other half is for its content.
+        half = self._position + shutil.disk_usage(part.parent).free // 2
+        limit = half if size is None else size
+        with part.open("ab") as file:
             for data in response.iter_raw():
-                self._check_stop()
-                if size is not None and self._at + len(data) > size:
-                    raise DataError(
-                        f"{shown(self.url)}: the server sends more than the {readable(size)} that "
-                        "it said",
-                        "run the command again later, or name another --mirror",
-                    )
+                self.transfer.received(len(data))
+                if self._position + len(data) > limit:
+                    raise self._too_long(size, limit)
                 file.write(data)
-                self._sum.update(data)
-                self._at += len(data)
+                file.flush()  # a blocked thread is left behind with what it has not written
+                self._digest.update(data)
+                self._position += len(data)
                 self.advance(len(data))
-        if size is not None and self._at < size:
-            raise AgainError(f"{readable(size - self._at)} did not come")
+        if size is not None and self._position < size:
+            raise RetryableError(f"the connection ended {decimal(size - self._position)} early")
 
-    def _check_stop(self) -> None:
-        if self.stop.is_set():
-            raise StoppedError
-
-
-def _size(remote: Remote) -> str:
-    return "an unknown size" if remote.size is None else f"{remote.size:,} bytes"
+    def _too_long(self, size: int | None, limit: int) -> DataError:
+        url = without_password(self.url)
+        if size is None:
+            why = f"sent {decimal(limit)} without announcing a size, half of what the disk has free"
+            return DataError(f"{url}: the server {why}", "free some space, or name a --mirror")
+        part_of(self.path).unlink()  # its first bytes cannot be trusted either
+        return DataError(f"{url}: the server sends more than the {size:,} bytes announced", _HINT)

@@ -139,16 +139,18 @@ def test_release_v2_is_built_plain_or_compressed(compress: bool, nsi: Nsi, mirro
 
 
 def test_the_flags_of_a_download_need_one(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
-    one_line(nsi("build-data", "clevrtex", "--yes"), 2, "add --download")
-    one_line(nsi("build-data", "clevrtex", "--delete-archives"), 2, "add --download")
+    one_line(nsi("build-data", "clevrtex", "--yes"), 2, "--yes has no effect without --download")
+    one_line(nsi("build-data", "clevrtex", "--timeout", 9), 2, "--timeout has no effect")
     one_line(nsi("build-data", "clevrtex", "--download", "--mirror", "ftp://x"), 2, "https://")
+    for wrong in ("0", "nan", "1e9"):
+        one_line(nsi("build-data", "clevrtex", "--download", "--timeout", wrong), 2, "timeout")
     one_line(nsi("build-data", "clevrtex", "--download", "--synthetic", 3), 2, "exclude each other")
     assert not list(tmp_path.iterdir())
 
 
-def test_nobody_is_asked_where_nobody_is(nsi: Nsi, one_line: OneLine, parts: Mirror) -> None:
+def test_without_a_terminal_it_requires_yes(nsi: Nsi, one_line: OneLine, parts: Mirror) -> None:
     asking = [word for word in words(parts) if word != "--yes"]
-    one_line(nsi("-q", *asking), 2, "nobody to ask", "--yes")
+    one_line(nsi("-q", *asking), 2, "stdin is not a terminal", "--yes")
     assert not Path("data-raw").exists()
 
 
@@ -165,7 +167,7 @@ def test_on_a_terminal_it_asks(answer: str, code: int, parts: Mirror) -> None:
         )  # fmt: skip
         os.close(theirs)
     assert done.returncode == code, done.stderr
-    assert "Go ahead? [y/N]" in done.stderr
+    assert "Download? [y/N]" in done.stderr
     assert Path("data").exists() == (code == 0)
     assert Path("data-raw").exists() == (code == 0)
 
@@ -177,7 +179,7 @@ def test_quiet_says_nothing(nsi: Nsi, parts: Mirror) -> None:
 
 def test_an_archive_that_is_not_there(nsi: Nsi, one_line: OneLine, parts: Mirror) -> None:
     told = nsi("-q", *words(parts, "--variant", "camo"))
-    one_line(told, 1, "there is no http://", "clevrtex_camo.tar.gz", "404", "--mirror")
+    one_line(told, 1, "http://", "clevrtex_camo.tar.gz does not exist (404", "--mirror")
     assert not Path("data-raw").exists()
 
 
@@ -185,7 +187,7 @@ def test_a_page_in_place_of_an_archive(nsi: Nsi, one_line: OneLine, mirror: Mirr
     mirror.folder.mkdir()
     (mirror.folder / "clevrtex_camo.tar.gz").write_text("<html>Please log in</html>" * 40)
     told = nsi("-q", *words(mirror, "--variant", "camo"))
-    one_line(told, 1, "is damaged: it is no tar archive", "remove it")
+    one_line(told, 1, "is damaged: not a tar archive", "remove it")
 
 
 def test_synthetic_scenes_are_not_mixed_with_real_ones(
@@ -209,9 +211,22 @@ def test_an_interruption_tells_the_command_that_goes_on(
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "the download was interrupted; what has come is kept" in stderr
+    assert "the download was interrupted; what arrived is kept" in stderr
     assert f"resume with: {shlex.join(['nsi', *command])}" in stderr
     assert "Traceback" not in stderr
     assert part.is_file()
+    parts.handler.pause = 0.0
+    assert nsi(*command).code == 0
+
+
+def test_a_stall_tells_the_command_that_goes_on(
+    nsi: Nsi, one_line: OneLine, parts: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts.handler.pause = 60.0
+    command = [str(word) for word in ("-q", *words(parts, "--timeout", 1))]
+    monkeypatch.setattr(sys, "argv", ["nsi", *command])
+    told = nsi(*command)
+    resume = f"kept; resume with: {shlex.join(['nsi', *command])}"
+    one_line(told, 1, "tar.gz stalled: less than 1.0 kB in 1 s", resume)
     parts.handler.pause = 0.0
     assert nsi(*command).code == 0

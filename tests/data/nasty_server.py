@@ -1,4 +1,4 @@
-"""A server on the loopback interface with every bad habit that one may have, in this process."""
+"""A server on the loopback interface, in this process, that misbehaves as it is told to."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 CHUNK = 4096
 
 
 @dataclass
 class Server:
-    """What is served, and the habits with which; all may be changed while it runs."""
+    """What is served, and how the server misbehaves; all may be changed while it runs."""
 
     files: dict[str, bytes]
     url: str = ""
@@ -26,15 +27,24 @@ class Server:
     if_range: bool = True
     """Whether it honours If-Range."""
     etag: bool = True
+    etag_suffix: str = ""
     modified: str = ""
     head: bool = True
     """Whether it knows HEAD."""
     said: dict[str, int] = field(default_factory=dict)
-    """By method, the Content-Length that it tells instead of the true one."""
+    """By method, the Content-Length that it sends instead of the true one."""
+    announced: bool = True
+    """Whether answers to GET have a Content-Length."""
+    endless: bool = False
+    """Whether each body goes on with zeros until the client closes the connection."""
     drop_after: int | None = None
     """Bytes of each body after which the connection is dropped."""
     pause: float = 0.0
     """Seconds between two chunks."""
+    drip: float = 0.0
+    """Seconds after each byte, those of the headers included."""
+    drip_after: int | None = None
+    """Bytes of each body after which the rest comes byte by byte."""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     """Status and headers of the next answers to GET, in place of what was asked for."""
     before: Callable[[Server, str], None] = lambda server, method: None
@@ -43,17 +53,39 @@ class Server:
     """Method, Range and status of each request."""
 
     def tag(self, name: str) -> str:
-        return f'"{hashlib.md5(self.files[name]).hexdigest()}"'
+        return f'"{hashlib.md5(self.files[name]).hexdigest()}{self.etag_suffix}"'
 
     def statuses(self, method: str = "GET") -> list[int]:
         return [status for one, _, status in self.seen if one == method]
 
 
+class Dripping:
+    """A connection's output, byte by byte while ``state.drip`` is set."""
+
+    def __init__(self, file: Any, state: Server) -> None:
+        self.file, self.state = file, state
+
+    def write(self, data: bytes) -> None:
+        if not self.state.drip:
+            self.file.write(data)
+            return
+        for value in data:
+            self.file.write(bytes([value]))
+            time.sleep(self.state.drip)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the server's habits say."""
+    """Answers as the server's settings say."""
 
     protocol_version = "HTTP/1.1"
     state: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.wfile: Any = Dripping(self.wfile, self.state)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -103,10 +135,12 @@ class Handler(BaseHTTPRequestHandler):
         for key, value in headers.items():
             self.send_header(key, value)
         length = len(body) if status == 206 else state.said.get(method, len(body))
-        if status < 300 or status >= 400:
+        if 300 <= status < 400:
+            length = 0
+        if state.announced or method == "HEAD":
             self.send_header("Content-Length", str(length))
         else:
-            self.send_header("Content-Length", "0")
+            self.close_connection = True
         self.end_headers()
         if method == "GET":
             with suppress(OSError):
@@ -116,9 +150,13 @@ class Handler(BaseHTTPRequestHandler):
         state = self.state
         last = len(body) if state.drop_after is None else min(state.drop_after, len(body))
         for start in range(0, last, CHUNK):
+            if state.drip_after is not None and start >= state.drip_after:
+                state.drip = 0.03
             self.wfile.write(body[start : min(start + CHUNK, last)])
             if state.pause:
                 time.sleep(state.pause)
+        while state.endless:
+            self.wfile.write(bytes(CHUNK))
         if last != length:
             self.close_connection = True
 
@@ -138,7 +176,7 @@ def serving(
 ) -> Iterator[Server]:
     """Serve files, by their names, under any folder of a port that the system chooses.
 
-    With ``nasty_seed`` every answer has other bad habits, chosen at random.
+    With ``nasty_seed`` every answer misbehaves in another way, chosen at random.
     """
     state = Server(files, **habits)  # type: ignore[arg-type]
     if nasty_seed is not None:
@@ -156,7 +194,7 @@ def serving(
 
 
 def nasty_in_all_ways(seed: int) -> Callable[[Server, str], None]:
-    """For `Server.before`: each answer has another habit, and none says anything untrue."""
+    """For `Server.before`: each answer misbehaves in another way, but none is untrue."""
     rng = random.Random(seed)
     lock = threading.Lock()
 

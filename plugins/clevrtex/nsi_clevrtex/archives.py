@@ -20,14 +20,13 @@ def archives_of(variant: str, release: str) -> tuple[Archive, ...]:
     names = [f"{folder}.tar" if release == "v2" else f"{folder}.tar.gz"]
     if (variant, release) == ("full", "v1"):
         names = [f"{folder}_part{number}.tar.gz" for number in range(1, PARTS_OF_FULL + 1)]
-    wanted, others = _patterns(rf"{STEMS[release]}_{variant}_\d{{6,}}", release)
-    return tuple(Archive(BASE, name, wanted, others, folder) for name in names)
+    wanted = _wanted(rf"{STEMS[release]}_{variant}_\d{{6,}}", release)
+    return tuple(Archive(BASE, name, wanted, folder) for name in names)
 
 
-def _patterns(stem: str, release: str) -> tuple[str, str]:
-    """What of a scene is read, and the rest of it."""
+def _wanted(stem: str, release: str) -> str:
+    """The files of a scene that a build reads."""
     if release == "v1":
-        return rf"\d+/{stem}(\.json|\.png|_flat\.png)", rf"\d+/{stem}_({_PASSES})_\d+\.png"
-    # Only a scene's JSON tells the name of its mask, so all but the passes is taken.
-    rest = rf"\d+/{stem}/[^/]*_({_PASSES})_?\d*\.\w+"
-    return rf"\d+/{stem}/(?![^/]*_({_PASSES})_?\d*\.)[^/]+\.(json|png)", rest
+        return rf"\d+/{stem}(\.json|\.png|_flat\.png)"
+    # Only a scene's JSON names its mask, so everything but the renderer's passes is unpacked.
+    return rf"\d+/{stem}/(?![^/]*_({_PASSES})_?\d*\.)[^/]+\.(json|png)"

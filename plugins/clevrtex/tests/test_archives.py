@@ -58,11 +58,9 @@ def test_what_a_build_reads_goes_where_it_is_looked_for(
         ("v2", "3/CLEVRTEXv2_full_003000/CLEVRTEXv2_full_003000_normal0003.png"),
     ],
 )
-def test_the_renderer_s_passes_are_taken_only_when_asked_for(release: str, name: str) -> None:
+def test_the_renderer_s_passes_are_not_unpacked(release: str, name: str) -> None:
     archive = ClevrtexBuilder(Path("raw"), release=release).archives()[0]
     assert archive.place(f"x/{name}") is None
-    placed = archive.place(f"x/{name}", all_files=True)
-    assert str(placed) == f"{archive.folder}/{name}"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +68,7 @@ def test_the_renderer_s_passes_are_taken_only_when_asked_for(release: str, name:
 )
 def test_what_is_no_file_of_the_variant_is_never_taken(name: str) -> None:
     archive = ClevrtexBuilder(Path("raw")).archives()[0]
-    assert archive.place(name, all_files=True) is None
+    assert archive.place(name) is None
 
 
 def test_nothing_is_downloaded_among_synthetic_scenes(tmp_path: Path) -> None:
