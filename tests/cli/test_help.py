@@ -18,6 +18,7 @@ from nsi_cli.cli import build_data
 from nsi_cli.cli.app import COMMANDS
 from nsi_cli.cli.flags import command_of
 from nsi_cli.cli.state import State
+from nsi_cli.data.download_options import DownloadOptions
 from nsi_cli.options import declared_options
 from nsi_cli.training.config import TrainConfig
 
@@ -118,7 +119,8 @@ def _commands() -> dict[str, Any]:
 
 
 def test_every_number_that_a_command_takes_has_an_upper_bound() -> None:
-    declared = [*declared_options(TrainConfig), *declared_options(ClevrtexBuilder)]
+    classes = (TrainConfig, ClevrtexBuilder, DownloadOptions)
+    declared = [item for cls in classes for item in declared_options(cls)]
     checked = {item.name for item in declared}  # as they are made into a configuration
     most = {
         (name, parameter.name): parameter.max
