@@ -56,8 +56,8 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
     typer.echo(f"{build['task']}, images of {build['image_size']} × {build['image_size']}")
     columns = ("split", "scenes", "objects", "a scene", "mean", "dropped")
     print_table("", columns, list(_splits(summary)))
-    if any(told["dropped_objects"] for told in summary["splits"].values()):
-        typer.echo("dropped: objects of which the crop or the resize left no pixel\n")
+    for line in _dropped(summary):
+        typer.echo(line)
     print_table("", ("property", "", "objects", "%", ""), list(_values(summary)), left=(1, 4))
     spreads = list(_spreads(summary))
     if spreads:
@@ -67,6 +67,20 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
     for group in summary["skipped"]:
         typer.echo(f"skipped: {group['scenes']:,} × {group['reason']} ({group['example']})")
     typer.echo(f"figure: {out / FIGURE}")
+
+
+def _dropped(summary: dict[str, Any]) -> Iterator[str]:
+    """Why objects were left out, if any were."""
+    dropped, hidden = (
+        sum(told[name] for told in summary["splits"].values())
+        for name in ("dropped_objects", "hidden_objects")
+    )
+    if dropped > hidden:
+        yield f"dropped: {dropped - hidden:,} objects have no pixel after the crop or the resize"
+    if hidden:
+        yield f"dropped: {hidden:,} objects have no pixel in the dataset's own mask"
+    if dropped:
+        yield ""
 
 
 def _vocabulary(build: dict[str, Any]) -> Iterator[str]:

@@ -64,6 +64,8 @@ def build_store(
     refuse_to_overwrite(out, builder.raw)
     translate = translation(builder.schema(), options.vocabulary)
     plan = make_plan(builder, translate, task, options.image_size, options.limit, options.shard)
+    for note in plan.notes:
+        progress.note(note)
     with _told_when_a_worker_is_killed(), build_folder(out, progress) as folder:
         Building(builder, task, options, plan, folder, progress, meanwhile).run()
     return out
@@ -197,6 +199,7 @@ class Building:
                 {"split": item.split, "scene": item.scene, "reason": item.reason}
                 for item in skipped
             ],
+            **({"notes": list(self.plan.notes)} if self.plan.notes else {}),
             **self.plan.translate.record(),
         }
         if shard is not None:

@@ -56,11 +56,12 @@ class Journal:
         ids: dict[str, list[str]] = {split: [""] * count for split, count in counts.items()}
         padded = {split: np.zeros((n, *shape), np.float32) for split, n in counts.items()}
         lengths = {split: np.zeros(count, np.int64) for split, count in counts.items()}
-        dropped = dict.fromkeys(counts, 0)
+        dropped, hidden = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
         lost: dict[str, Counter[tuple[str, str]]] = {split: Counter() for split in counts}
         for _, line in self._lines():
             split, rows = line["split"], _primitives(line, schema.width)
             dropped[split] += line["dropped"]
+            hidden[split] += line["hidden"]
             lost[split].update((name, value) for name, value in line["lost"])
             for number, name, length in zip(line["numbers"], line["ids"], line["lengths"],
                                             strict=True):  # fmt: skip
@@ -73,6 +74,7 @@ class Journal:
                 padded[split][there],
                 lengths[split][there],
                 dropped[split],
+                hidden[split],
                 lost[split],
             )
             for split, there in down.items()
@@ -102,6 +104,7 @@ def _line(split: str, scenes: Sequence[Kept]) -> bytes:
         "lengths": [len(scene.primitives) for scene in scenes],
         "primitives": base64.b64encode(rows.astype("<f4").tobytes()).decode(),
         "dropped": sum(scene.dropped for scene in scenes),
+        "hidden": sum(scene.hidden for scene in scenes),
         "lost": [pair for scene in scenes for pair in scene.lost],
     }
     return json.dumps(told).encode() + b"\n"

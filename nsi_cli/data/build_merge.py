@@ -171,6 +171,7 @@ def _labels(shards: Sequence[Store], split: str) -> Labels:
         np.concatenate([labels for labels, _ in parts]),
         np.concatenate([lengths for _, lengths in parts]),
         sum(told["dropped_objects"] for told in counts),
+        sum(told.get("hidden_objects", 0) for told in counts),
         lost,
     )
 
@@ -181,5 +182,6 @@ def _record(shards: Sequence[Store]) -> dict[str, Any]:
         "options": first["options"],
         "versions": first["versions"],
         "skipped": _skipped(shards),
+        **({"notes": first["notes"]} if "notes" in first else {}),
         **({"vocabulary": first["vocabulary"]} if "vocabulary" in first else {}),
     }

@@ -16,8 +16,8 @@ from nsi_cli.data.build_parts import Shard, Splits, limited, shard_of
 from nsi_cli.data.build_work import CHUNK, Chunk
 from nsi_cli.data.store import FORMAT
 from nsi_cli.data.vocabulary import Translation
-from nsi_cli.errors import DataError
-from nsi_cli.plugins.contract import SchemaBuilder, Source
+from nsi_cli.errors import DataError, one_line
+from nsi_cli.plugins.contract import HasNotes, SchemaBuilder, Source
 from nsi_cli.schema import Schema
 
 _HASHED = 512
@@ -31,6 +31,7 @@ class Plan:
     sources: Mapping[str, Sequence[Source]]
     whole: Mapping[str, int]  # how many scenes each split has with all shards together
     key: str  # of the whole build; shards of one build share it
+    notes: tuple[str, ...] = ()  # what the builder explains of its decisions
 
     @property
     def schema(self) -> Schema:
@@ -74,7 +75,8 @@ def make_plan(
         split: splits[split][start:end] for split, (start, end) in shard_of(splits, shard).items()
     }
     whole = {split: len(sources) for split, sources in splits.items()}
-    return Plan(translate, part, whole, _key(builder, translate, task, size, splits))
+    notes = tuple(map(one_line, builder.notes())) if isinstance(builder, HasNotes) else ()
+    return Plan(translate, part, whole, _key(builder, translate, task, size, splits), notes)
 
 
 def _key(

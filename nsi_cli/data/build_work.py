@@ -41,6 +41,7 @@ class Kept:
     id: str
     primitives: npt.NDArray[np.float32]
     dropped: int
+    hidden: int = 0
     lost: tuple[tuple[str, str], ...] = ()  # values that became missing, each with its property
 
 
@@ -88,7 +89,7 @@ class Job:
         self._write(file, split, number, scene.pixels)
         if scene.mask is not None:
             self._write(file, f"masks/{split}", number, scene.mask)
-        return Kept(number, scene.id, scene.primitives, scene.dropped, scene.lost)
+        return Kept(number, scene.id, scene.primitives, scene.dropped, scene.hidden, scene.lost)
 
     def _write(self, file: int, name: str, number: int, row: npt.NDArray[np.uint8]) -> None:
         rows = self.rows[name]

@@ -22,9 +22,10 @@ class Scene:
 
     ``image`` is RGB at any size, an array or, which saves copies, a Pillow image; ``primitives``
     come from `Schema.encode`; in ``mask`` 0 is the background and i the object of row i − 1, told
-    apart by value, never by colour. ``dropped`` counts objects left out since no pixel of theirs is
-    in the image (after a crop, say); ``lost`` are the values, each with its property, that became
-    missing for want of an id in the store.
+    apart by value, never by colour. ``dropped`` counts the objects that were left out because they
+    have no pixel in the image, ``hidden`` those of them that have none in the dataset's own mask
+    either (before any crop or resize). ``lost`` are values, each with its property, that became
+    missing because the store has no id for them.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Scene:
     primitives: npt.NDArray[np.float32]  # (n, schema.width)
     mask: Pixels | None = None  # (H, W)
     dropped: int = 0
+    hidden: int = 0
     lost: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -67,7 +69,8 @@ class Scene:
             told = [f"object {gone[0]} has no pixel in the mask"] if gone else []
             told += [f"the mask has a value {extra[0]} that is no object's"] if extra else []
             raise DataError(
-                f"scene {self.id}: " + " and ".join(told), "mask and primitives must agree"
+                f"scene {self.id}: " + " and ".join(told),
+                "mask and primitives must agree; keep_visible leaves out objects without a pixel",
             )
 
 
@@ -94,19 +97,20 @@ def _values(mask: Pixels) -> set[int]:
 
 
 def keep_visible(scene_id: str, image: Pixels | Picture, primitives: npt.NDArray[np.float32],
-                 mask: Pixels, dropped: int = 0) -> Scene:  # fmt: skip
+                 mask: Pixels, dropped: int = 0, hidden: int = 0) -> Scene:  # fmt: skip
     """A scene without the objects that have no pixel in ``mask``; those are counted as dropped.
 
-    The objects left keep their order and are numbered 1, 2, … anew, in the mask too.
+    ``dropped`` and ``hidden`` are counts from before, as in `Scene`. The objects left keep their
+    order and are numbered 1, 2, … anew, in the mask too.
     """
     found, count = _values(mask), len(primitives)
     visible = np.array([number in found for number in range(1, count + 1)], dtype=bool)
     if visible.all() or max(found) > count:  # the latter is told by Scene
-        return Scene(scene_id, image, primitives, mask, dropped)
+        return Scene(scene_id, image, primitives, mask, dropped, hidden)
     numbers = np.zeros(count + 1, dtype=np.uint8)
     numbers[1:][visible] = np.arange(1, visible.sum() + 1)
     dropped += int((~visible).sum())
-    return Scene(scene_id, image, primitives[visible], numbers[mask], dropped)
+    return Scene(scene_id, image, primitives[visible], numbers[mask], dropped, hidden)
 
 
 def resized(scene: Scene, size: int) -> Scene:
@@ -127,4 +131,4 @@ def resized(scene: Scene, size: int) -> Scene:
     mask = scene.mask
     if mask.shape != shape:
         mask = np.asarray(Image.fromarray(mask).resize(shape, Image.Resampling.NEAREST))
-    return keep_visible(scene.id, image, scene.primitives, mask, scene.dropped)
+    return keep_visible(scene.id, image, scene.primitives, mask, scene.dropped, scene.hidden)

@@ -36,11 +36,12 @@ class Labels:
     primitives: npt.NDArray[np.float32]  # (n, T, W), zero-padded
     lengths: npt.NDArray[np.int64]  # (n,)
     dropped: int  # objects without a pixel
+    hidden: int  # those of them that have none in the dataset's own masks
     lost: Mapping[tuple[str, str], int]  # values that became missing, by property and value
 
 
 Splits = dict[str, dict[str, Any]]
-"""For each split: its scenes, its objects, those dropped, and values that became missing."""
+"""For each split: scenes, objects, dropped and hidden objects, and values that became missing."""
 
 Meanwhile = Callable[[Store], object]
 """What is done with a store, all but whole, while its images are hashed."""
@@ -103,6 +104,7 @@ def _counts(labels: Labels) -> dict[str, Any]:
         "scenes": len(labels.ids),
         "objects": int(labels.lengths.sum()),
         "dropped_objects": labels.dropped,
+        "hidden_objects": labels.hidden,
     }
     lost: dict[str, dict[str, int]] = {}
     for (name, value), count in sorted(labels.lost.items()):

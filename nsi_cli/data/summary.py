@@ -33,10 +33,10 @@ Floats = npt.NDArray[np.float32]
 def summarize(store: Store) -> dict[str, Any]:
     """A store in numbers, ready for JSON.
 
-    ``splits``: scenes, objects, dropped objects, and objects per scene (min, mean, max, histogram
-    from 0 to the schema's most). ``properties``: over all splits, for a categorical one how often
-    each value occurs; for a continuous one the `QUANTILES` and a histogram of each component; both
-    with how many objects lack it. ``skipped``: scenes left out, grouped by reason.
+    ``splits``: scenes, objects, dropped and hidden objects, and objects per scene (min, mean, max,
+    histogram from 0 to the schema's most). ``properties``: over all splits, for a categorical one
+    how often each value occurs; for a continuous one the `QUANTILES` and a histogram of each
+    component; both with how many objects lack it. ``skipped``: scenes left out, grouped by reason.
     """
     labels = {split: store.primitives(split) for split in store.splits}
     most = store.schema.max_objects
@@ -57,6 +57,7 @@ def summarize(store: Store) -> dict[str, Any]:
 
 def _split(told: dict[str, Any], lengths: npt.NDArray[np.int64], most: int) -> dict[str, Any]:
     counted = {name: told[name] for name in ("scenes", "objects", "dropped_objects")}
+    counted["hidden_objects"] = told.get("hidden_objects", 0)  # stores built before lack it
     if not len(lengths):
         return {**counted, "objects_per_scene": None}
     per_scene = {

@@ -15,6 +15,7 @@ from nsi_cli.options import did_you_mean, option
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.plugins.contract import (
     Downloadable,
+    HasNotes,
     Preparer,
     SchemaBuilder,
     Source,
@@ -36,6 +37,7 @@ __all__ = [
     "Continuous",
     "DataError",
     "Downloadable",
+    "HasNotes",
     "NsiError",
     "Preparer",
     "Scene",

@@ -81,6 +81,14 @@ class Preparer(Protocol):
         """
 
 
+@runtime_checkable
+class HasNotes(Protocol):
+    """A schema builder that explains what it decided, for example about the splits."""
+
+    def notes(self) -> Sequence[str]:
+        """Return lines that the build prints and records in ``build.json``."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A dataset with its schema, as a plugin returns it.

@@ -115,7 +115,7 @@ def same_scene(one: Scene, other: Scene) -> bool:
     """Whether two scenes are equal to the last byte."""
     masks = one.mask is None, other.mask is None
     return (
-        (one.id, one.dropped) == (other.id, other.dropped)
+        (one.id, one.dropped, one.hidden) == (other.id, other.dropped, other.hidden)
         and np.array_equal(one.pixels, other.pixels)
         and np.array_equal(one.primitives, other.primitives, equal_nan=True)
         and masks[0] == masks[1]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 Nsi = Callable[..., Any]
 
@@ -51,14 +54,23 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
     nsi: Nsi, raw: Path, tmp_path: Path
 ) -> None:
     told = build(nsi, raw, tmp_path / "data", "--protocol", "benchmark")
-    assert "dropped: objects of which the crop or the resize left no pixel" in told.stdout
+    assert re.search(
+        r"dropped: \d+ objects have no pixel after the crop or the resize", told.stdout
+    )
     broken = tmp_path / "raw" / "clevrtex_full" / "0"
     broken.mkdir(parents=True)
     for file in (raw / "clevrtex_full" / "0").glob("CLEVRTEX_full_00000*"):
         content = b"{" if file.name in ("CLEVRTEX_full_000003.json", "CLEVRTEX_full_000005.json") \
             else file.read_bytes()  # fmt: skip
         (broken / file.name).write_bytes(content)
-    told = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5)
+    path = broken / "CLEVRTEX_full_000000_flat.png"
+    mask = np.array(Image.open(path))
+    mask[mask == 1] = 0
+    Image.fromarray(mask).save(path)
+    told = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5,
+                 "--split-by", "benchmark")  # fmt: skip
+    assert "dropped: 1 objects have no pixel in the dataset's own mask" in told.stdout
+    assert "--split-by benchmark: 10 scenes of full, by index: test 0–0 (1)" in told.stderr
     assert "skipped: 2 × its JSON is not whole" in told.stdout
     assert "(CLEVRTEX_full_000003)" in told.stdout
 

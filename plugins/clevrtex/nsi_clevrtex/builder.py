@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import numpy.typing as npt
 from nsi_clevrtex.annotation import MAX_OBJECTS
 from nsi_clevrtex.archives import archives_of
 from nsi_clevrtex.layout import RELEASES, VARIANTS, find_scenes, picture_paths
-from nsi_clevrtex.pictures import CROP, FRAME, crop, read_image, read_mask
+from nsi_clevrtex.pictures import RESTORE, read_image, read_mask
+from nsi_clevrtex.protocols import PROTOCOLS, apply_protocol, prepare_image
 from nsi_clevrtex.scan import ReadScene, Scan, Scenes
-from nsi_clevrtex.splits import SPLIT_BY, split
+from nsi_clevrtex.splits import SPLIT_BY, choose_rule, split, split_notes
 from nsi_clevrtex.synthetic import MATERIALS, render_scenes
 from nsi_clevrtex.synthetic import VARIANTS as SYNTHETIC_VARIANTS
 from nsi_cli.plugins import (
@@ -49,14 +50,16 @@ class ClevrtexBuilder:
     split_by: str = option(
         "auto",
         choices=SPLIT_BY,
-        help="Splits by scene index: nsi 37 500/2 500/10 000, benchmark 40 000/5 000/5 000, "
-        "proportional 85/5/10 %, or all for test. auto: nsi for full, proportional for "
-        "synthetic scenes, test for the other variants.",
+        help="Splits (train/val/test), by scene index: nsi 37 500/2 500/10 000, full only; "
+        "benchmark 80/10/10 % of the scenes that are there, the first for test; proportional "
+        "85/5/10 %; or all for test. auto: nsi for full, proportional for synthetic scenes, test "
+        "for the other variants.",
     )
     protocol: str = option(
         "nsi",
-        choices=("nsi", "benchmark"),
-        help="Image protocol: nsi squashes the whole frame, benchmark takes its centre crop.",
+        choices=PROTOCOLS,
+        help="Image protocol: nsi squashes the whole frame, benchmark takes its centre crop, "
+        "release squashes the whole frame to 128 × 128 first, as the published code does.",
         changes_images=True,
     )
     materials: int = option(
@@ -72,25 +75,31 @@ class ClevrtexBuilder:
 
     def splits(self) -> dict[str, Scenes]:
         """The sources of each split that has any scene."""
-        split_by = self.split_by
-        if split_by == "auto":
-            full = "proportional" if (self.raw / _MARK).is_file() else "nsi"
-            split_by = full if self.variant == "full" else "test"
         schema, scan = self._read
-        ids, cuts = scan.ids(schema), split(scan.found.sources.indices, split_by)
+        ids, cuts = scan.ids(schema), split(scan.found.sources.indices, self._split_rule)
         return {name: Scenes(scan, ids, places) for name, places in cuts.items()}
 
+    def notes(self) -> list[str]:
+        """What a user may not expect of the splits."""
+        indices = self._read[1].found.sources.indices
+        return split_notes(indices, self.split_by, self._split_rule, self.variant)
+
     def load(self, source: ReadScene) -> Scene:
-        """One scene at its own size (320 × 240, or 192 × 192 after the benchmark's crop)."""
+        """One scene at its own size: 320 × 240, 192 × 192 (benchmark) or 128 × 128 (release).
+
+        Objects that have no pixel are left out and counted, those that have none in the dataset's
+        own mask apart from those that the crop or the resize leaves none.
+        """
         if source.fault is not None:
             raise DataError(*source.fault)
         image_path, mask_path = picture_paths(source.path, source.mask, source.release)
         image, mask = read_image(image_path), read_mask(mask_path)
-        primitives = np.array(source.primitives, np.float32)
-        whole = Scene(str(source), image, primitives, mask)
-        if self.protocol == "nsi":
-            return whole
-        return keep_visible(whole.id, image.crop(CROP), primitives, crop(mask))
+        scene = keep_visible(str(source), image, np.array(source.primitives, np.float32), mask)
+        if not len(scene.primitives):
+            raise DataError(f"{mask_path.name}: no object has a pixel in the mask", RESTORE)
+        if scene.dropped:
+            scene = replace(scene, hidden=scene.dropped)
+        return apply_protocol(self.protocol, scene)
 
     def archives(self) -> tuple[Archive, ...]:
         """The archives of the variant; those of v1 where the release is left open.
@@ -105,9 +114,7 @@ class ClevrtexBuilder:
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
         """Any image as a scene's: with the benchmark's crop, None where the frame is another."""
-        if self.protocol == "nsi":
-            return image
-        return crop(image) if image.shape[1::-1] == FRAME else None
+        return prepare_image(self.protocol, image)
 
     def synthesize(
         self, count: int, *, seed: int, workers: int, advance: Advance | None = None
@@ -153,6 +160,10 @@ class ClevrtexBuilder:
         """Materials spread evenly over the sorted list, so that few of them differ in kind."""
         places = np.linspace(0, len(MATERIALS) - 1, self.materials).round().astype(int)
         return tuple(MATERIALS[place] for place in places)
+
+    @property
+    def _split_rule(self) -> str:
+        return choose_rule(self.split_by, self.variant, synthetic=(self.raw / _MARK).is_file())
 
     @cached_property
     def _read(self) -> tuple[Schema, Scan]:

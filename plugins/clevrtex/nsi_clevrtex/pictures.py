@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +18,16 @@ from PIL import Image
 from nsi_cli.plugins import DataError, read_regular
 
 FRAME = (320, 240)
-CROP = (64, 24, 256, 216)  # left, top, right, bottom of the benchmark's centre crop
 
 _LARGEST = 16_000_000  # bytes of a picture; the pixels alone have 300 kB
-_RESTORE = "restore the scene from the archive, or remove it"
+RESTORE = "restore the scene from the archive, or remove it"
 
 
 def read_image(path: Path) -> Image.Image:
     """An image as RGB, 320 × 240; an alpha channel is left out. Raises `DataError`."""
     picture = _open(path)
     if picture.mode not in ("RGB", "RGBA"):
-        raise DataError(f"{path.name}: an image of mode {picture.mode}, not RGB", _RESTORE)
+        raise DataError(f"{path.name}: an image of mode {picture.mode}, not RGB", RESTORE)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
@@ -42,7 +40,7 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
     picture = _open(path)
     if picture.mode not in ("P", "L"):
         raise DataError(
-            f"{path.name}: a mask of mode {picture.mode}, not one of palette values", _RESTORE
+            f"{path.name}: a mask of mode {picture.mode}, not one of palette values", RESTORE
         )
     return np.asarray(picture)
 
@@ -54,24 +52,24 @@ def _open(path: Path) -> Image.Image:
             _check_sums(data)
             if picture.size != FRAME:
                 width, height = picture.size
-                raise DataError(f"{path.name}: {width}×{height} pixels, not 320×240", _RESTORE)
+                raise DataError(f"{path.name}: {width}×{height} pixels, not 320×240", RESTORE)
             picture.load()
             return picture
     except DataError:
         raise
     except struct.error:
-        raise DataError(f"{path.name}: not a whole PNG: it is cut off", _RESTORE) from None
+        raise DataError(f"{path.name}: not a whole PNG: it is cut off", RESTORE) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise DataError(f"{path.name}: not a whole PNG: {_short(error, path)}", _RESTORE) from None
+        raise DataError(f"{path.name}: not a whole PNG: {_short(error, path)}", RESTORE) from None
 
 
 def _read(path: Path) -> bytes:
     try:
         return read_regular(path, _LARGEST)
     except FileNotFoundError:
-        raise DataError(f"{path.name} is missing beside its JSON", _RESTORE) from None
+        raise DataError(f"{path.name} is missing beside its JSON", RESTORE) from None
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}", _RESTORE) from None
+        raise DataError(f"{path.name} cannot be read: {error.strerror}", RESTORE) from None
 
 
 @contextmanager
@@ -97,9 +95,3 @@ def _check_sums(data: bytes) -> None:
 def _short(error: Exception, path: Path) -> str:
     told = re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
     return told.replace(repr(str(path)), path.name) or type(error).__name__
-
-
-def crop(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The benchmark's centre crop of an image or a mask: 192 × 192 pixels."""
-    left, top, right, bottom = CROP
-    return np.ascontiguousarray(picture[top:bottom, left:right])

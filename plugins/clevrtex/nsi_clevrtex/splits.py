@@ -7,32 +7,81 @@ import numpy.typing as npt
 
 SPLIT_BY = ("auto", "nsi", "benchmark", "proportional", "test")
 
-_BOUNDS = {
-    "nsi": {"train": (0, 37_500), "val": (37_500, 40_000), "test": (40_000, 50_000)},
-    "benchmark": {"train": (10_000, 50_000), "val": (5_000, 10_000), "test": (0, 5_000)},
-}
-_SHARES = {"train": (0.0, 0.85), "val": (0.85, 0.9), "test": (0.9, 1.0)}
+SIZES = {"full": 50_000, "outd": 10_000, "camo": 20_000}
+"""Scenes that a variant has in all, where that is known."""
+
+_NSI = {"train": (0, 37_500), "val": (37_500, 40_000), "test": (40_000, 50_000)}
+_BENCHMARK = {"train": (0.2, 1.0), "val": (0.1, 0.2), "test": (0.0, 0.1)}
+_PROPORTIONAL = {"train": (0.0, 0.85), "val": (0.85, 0.9), "test": (0.9, 1.0)}
 
 Places = npt.NDArray[np.int64]
 
 
-def split(indices: Places, split_by: str) -> dict[str, Places]:
-    """The places in ``indices`` (n,), ascending, of each split's scenes, if it has any.
+def choose_rule(split_by: str, variant: str, *, synthetic: bool) -> str:
+    """The rule that ``--split-by`` means for a variant: nsi, benchmark, proportional or test.
 
-    ``nsi`` and ``benchmark`` are fixed ranges of scene indices; ``proportional`` cuts however
-    many scenes there are (85, 5 and 10 %); ``test`` takes them all for test.
+    The ranges of nsi are those of full's 50 000 scenes, and the dataset's authors do not divide
+    outd: there, all scenes are for test.
     """
-    count = len(indices)
-    if split_by == "test":
-        cuts = {"test": (0, count)}
-    elif split_by == "proportional":
-        cuts = {
-            name: (round(low * count), round(high * count)) for name, (low, high) in _SHARES.items()
-        }
-    else:
+    if split_by == "auto":
+        split_by = "proportional" if synthetic else "nsi"
+        return split_by if variant == "full" else "test"
+    undivided = {"nsi": variant != "full", "benchmark": variant == "outd"}
+    return "test" if undivided.get(split_by, False) else split_by
+
+
+def split(indices: Places, rule: str) -> dict[str, Places]:
+    """The positions in ``indices`` (n,), ascending, of each split's scenes, if it has any.
+
+    ``nsi`` is fixed ranges of scene indices. ``benchmark`` (10 % test, 10 % val, 80 % train) and
+    ``proportional`` (85 % train, 5 % val, 10 % test) divide the list of scenes that are there, as
+    the loader of the dataset's authors does; ``test`` takes them all for test.
+    """
+    n = len(indices)
+    cuts: dict[str, tuple[int, int]]
+    if rule == "test":
+        cuts = {"test": (0, n)}
+    elif rule == "nsi":
         cuts = {
             name: (int(start), int(end))
-            for name, bounds in _BOUNDS[split_by].items()
+            for name, bounds in _NSI.items()
             for start, end in [np.searchsorted(indices, bounds)]
         }
+    elif rule == "benchmark":  # rounded down, as there
+        cuts = {name: (int(low * n), int(high * n)) for name, (low, high) in _BENCHMARK.items()}
+    else:
+        cuts = {
+            name: (round(low * n), round(high * n)) for name, (low, high) in _PROPORTIONAL.items()
+        }
     return {name: np.arange(start, end) for name, (start, end) in cuts.items() if end > start}
+
+
+def split_notes(indices: Places, split_by: str, rule: str, variant: str) -> list[str]:
+    """What a user may not expect of the splits, a line each; often nothing."""
+    count = len(indices)
+    if split_by in ("nsi", "benchmark") and rule == "test":
+        why = (
+            "the nsi splits are ranges of the 50,000 scenes of full"
+            if split_by == "nsi"
+            else "the dataset's authors do not divide outd"
+        )
+        return [
+            f"--split-by {split_by}: {why}; all {count:,} scenes of {variant} are for test "
+            "(--split-by proportional divides them)"
+        ]
+    if rule != "benchmark":
+        return []
+    parts = split(indices, rule)
+    told = ", ".join(
+        f"{name} {indices[parts[name][0]]}–{indices[parts[name][-1]]} ({len(parts[name]):,})"
+        for name in ("test", "val", "train")
+        if name in parts
+    )
+    notes = [f"--split-by benchmark: {count:,} scenes of {variant}, by index: {told}"]
+    whole = SIZES.get(variant, count)
+    if count != whole:
+        notes.append(
+            f"warning: {variant} has {whole:,} scenes in all; divided from {count:,}, train may "
+            "hold scenes that are for test in the whole dataset"
+        )
+    return notes

@@ -88,7 +88,9 @@ def test_build_json_tells_how_the_store_was_made(make_raw, tmp_path, release: st
     build = json.loads((tmp_path / "store" / "build.json").read_text())
     assert (build["task"], build["image_size"], build["masks"]) == ("clevrtex", SIZE, True)
     assert build["options"] == {"split_by": "test", "image_size": SIZE}
-    assert build["splits"] == {"test": {"scenes": 3, "objects": 6, "dropped_objects": 0}}
+    assert build["splits"] == {
+        "test": {"scenes": 3, "objects": 6, "dropped_objects": 0, "hidden_objects": 0}
+    }
     assert build["skipped"] == []
     assert build["schema"] == store.schema.fingerprint
     assert {"nsi-cli", "numpy", "pillow", "h5py"} <= set(build["versions"])
@@ -204,7 +206,9 @@ def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes,
     made = make_raw()
     made.scene(0, 10)
     store = _build(made, tmp_path / "store", size=192, protocol="benchmark", split_by="test")
-    assert store.build["splits"]["test"] == {"scenes": 1, "objects": 7, "dropped_objects": 3}
+    assert store.build["splits"]["test"] == {
+        "scenes": 1, "objects": 7, "dropped_objects": 3, "hidden_objects": 0,
+    }  # fmt: skip
     kept = boxes(10)[24:216, 64:256]
     assert sorted(set(kept.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
     wanted = np.where(kept == 0, 0, kept - 1)  # numbered 1 to 7 anew
@@ -215,6 +219,79 @@ def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes,
     np.testing.assert_array_equal(
         store.images("test", [0])[0], made.pixels(0)[24:216, 64:256]
     )  # at the crop's own size nothing is resampled
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kept"), [("nsi", [1, 3]), ("benchmark", [3]), ("release", [1, 3])]
+)
+def test_a_scene_whose_object_has_no_pixel_is_kept_without_that_object(
+    make_raw, boxes, tmp_path, protocol: str, kept: list[int]
+) -> None:
+    made = make_raw()
+    made.scene(0, 3)
+    mask = boxes(3)
+    mask[mask == 2] = 0  # the crop cuts object 1 off
+    made.write_mask(0, mask)
+    store = _build(made, tmp_path / "store", split_by="test", protocol=protocol)
+    assert store.build["skipped"] == []
+    assert store.build["splits"]["test"] == {
+        "scenes": 1, "objects": len(kept), "dropped_objects": 3 - len(kept), "hidden_objects": 1,
+    }  # fmt: skip
+    labels, lengths = store.primitives("test")
+    assert lengths.tolist() == [len(kept)]
+    assert [round(float(row[3]) * 4) for row in labels[0, : len(kept)]] == kept
+    assert set(np.unique(store.masks("test", [0]))) == set(range(len(kept) + 1))
+
+
+def test_an_object_that_the_resize_leaves_no_pixel_is_dropped(make_raw, boxes, tmp_path) -> None:
+    made = make_raw()
+    made.scene(0, 3)
+    mask = boxes(3)
+    mask[mask == 2] = 0
+    mask[0, 0] = 2
+    made.write_mask(0, mask)
+    store = _build(made, tmp_path / "store", split_by="test", size=16)
+    assert store.build["splits"]["test"] == {
+        "scenes": 1, "objects": 2, "dropped_objects": 1, "hidden_objects": 0,
+    }  # fmt: skip
+
+
+def test_labels_have_the_published_columns_and_ids_of_their_own(make_raw, thing, tmp_path) -> None:
+    """A published row is the ids of size, shape and material, then x, y, z.
+
+    There, sizes and shapes are numbered as its code lists them; here every vocabulary is sorted.
+    """
+    made = make_raw()
+    objects = [thing(1, size=size, shape=shape) for size, shape in
+               (("small", "cube"), ("medium", "cylinder"), ("large", "monkey"))]  # fmt: skip
+    for number, one in enumerate(objects, start=1):
+        one["index"] = number
+    made.scene(0, objects)
+    out = tmp_path / "store"
+    store = _build(made, out, split_by="test")
+    assert list(store.schema.columns) == ["size", "shape", "material", "position"]
+    labels, lengths = (np.load(out / f"test_{name}.npy") for name in ("labels", "lengths"))
+    rows = labels[0][: lengths[0]]
+    ids = json.loads((out / "program2label.json").read_text())
+    for row, one in zip(rows, objects, strict=True):
+        assert row[:3].tolist() == [ids[name][one[name]] for name in ("size", "shape", "material")]
+        assert row[3:].tolist() == one["3d_coords"]
+    published = {"small": 0, "medium": 1, "large": 2}
+    assert ids["size"] == {"large": 0, "medium": 1, "small": 2} != published
+
+
+def test_notes_on_the_splits_are_printed_and_recorded(make_raw, tmp_path) -> None:
+    made = make_raw(variant="camo")
+    for index in range(20):
+        made.scene(index, 1)
+    store = _build(made, tmp_path / "tenths", split_by="benchmark")
+    assert {split: store.count(split) for split in store.splits} == {
+        "train": 16, "val": 2, "test": 2,
+    }  # fmt: skip
+    assert "test 0–1 (2), val 2–3 (2), train 4–19 (16)" in store.build["notes"][0]
+    store = _build(made, tmp_path / "test", split_by="nsi")
+    assert store.splits == ("test",)
+    assert "all 20 scenes of camo are for test" in store.build["notes"][0]
 
 
 def test_more_materials_than_the_dataset_has_are_refused(make_raw, thing, tmp_path) -> None:

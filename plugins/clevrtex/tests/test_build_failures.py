@@ -100,10 +100,10 @@ FAULTS = {
         "000001: unknown material 'poligonbricks01'",
         "did you mean 'poliigonbricks01'",
     ),
-    "object without pixel": (
-        lambda m, t, b: m.write_mask(1, b(2)),
-        "000001: object 3 has no pixel in the mask",
-        "must agree",
+    "no object with a pixel": (
+        lambda m, t, b: m.write_mask(1, b(0)),
+        r"000001_flat\.png: no object has a pixel in the mask",
+        "restore the scene",
     ),
     "pixel without object": (
         lambda m, t, b: m.write_mask(1, b(4)),

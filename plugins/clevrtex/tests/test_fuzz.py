@@ -228,13 +228,17 @@ def no_picture(made, rng, index):
 
 def mask_of_others(made, rng, index):
     mask = np.asarray(Image.open(made.mask(index))).copy()
-    most = int(mask.max())
-    if rng.random() < 0.5:
-        mask[5, 5] = rng.choice((most + 1, 200, 255))
-    else:
-        mask[mask == rng.randint(1, most)] = 0
+    mask[5, 5] = rng.choice((int(mask.max()) + 1, 200, 255))
     Image.fromarray(mask).save(made.mask(index))  # with the short palette 200 would become 8
     return SKIPPED
+
+
+def object_without_pixel(made, rng, index):
+    mask = np.asarray(Image.open(made.mask(index))).copy()
+    most = int(mask.max())
+    mask[mask == rng.randint(1, most)] = 0
+    Image.fromarray(mask).save(made.mask(index))
+    return BUILT if most > 1 else SKIPPED  # of a scene that shows nothing else
 
 
 def harmless(made, rng, index):
@@ -256,6 +260,7 @@ FAULTS = (
     flipped_picture, flipped_json, cut_short, emptied, taken_away, key_gone, odd_value, odd_word,
     odd_number, odd_coordinates, odd_count, too_many, wrong_numbers, wrong_objects, wrong_root,
     no_json, other_mode, other_size, bomb, short_pixels, no_picture, mask_of_others, harmless,
+    object_without_pixel,
 )  # fmt: skip
 
 
@@ -298,14 +303,22 @@ def test_each_scene_is_built_as_its_files_say_or_skipped_with_its_reason(
     labels, lengths = store.primitives("test")
     for index, place in built.items():
         data = json.loads(made.json(index).read_text())
-        wanted = [expected(one) for one in sorted(data["objects"], key=lambda one: one["index"])]
+        frame = boxes(counts[index])
+        if FAULTS[index % len(FAULTS)] is object_without_pixel and index < FUZZED:
+            frame = np.asarray(Image.open(made.mask(index)))
+        shown, frame = np.unique(frame, return_inverse=True)  # numbered anew
+        objects = sorted(data["objects"], key=lambda one: one["index"])
+        wanted = [expected(one) for one in objects if one["index"] in shown]
         assert store.schema.decode(labels[place, : lengths[place]]) == wanted
         image, mask = store.images("test", [place])[0], store.masks("test", [place])[0]
         np.testing.assert_array_equal(image, shrunk(made.pixels(index), Image.Resampling.BICUBIC))
-        nearest = shrunk(boxes(counts[index]), Image.Resampling.NEAREST)
+        nearest = shrunk(frame.reshape(240, 320).astype(np.uint8), Image.Resampling.NEAREST)
         np.testing.assert_array_equal(mask, nearest)
     assert [verdict for verdict in check_store(store.path) if verdict.faults] == []
     assert len(skipped) > 200
+    fuzzed_built = (index for index in built if index < FUZZED)
+    hidden = sum(FAULTS[index % len(FAULTS)] is object_without_pixel for index in fuzzed_built)
+    assert store.build["splits"]["test"]["hidden_objects"] == hidden > 5
     alone = open_store(build(made, tmp_path / "alone", max_skipped=1.0))
     assert alone.build["files"] == store.build["files"]
     assert alone.build["skipped"] == store.build["skipped"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nsi_clevrtex.layout import find_scenes, mask_name, picture_paths
-from nsi_clevrtex.splits import split
+from nsi_clevrtex.splits import choose_rule, split, split_notes
 
 from nsi_cli.errors import DataError
 
@@ -125,12 +125,67 @@ def test_the_splits_of_nsi() -> None:
     }
 
 
-def test_the_splits_of_the_benchmark() -> None:
-    assert _cut(EDGES, "benchmark") == {
-        "train": [10_000, 37_499, 37_500, 39_999, 40_000, 49_999],
-        "val": [5000, 9999],
-        "test": [0, 4999],
-    }
+@pytest.mark.parametrize(
+    ("scenes", "first_of_val", "first_of_train"),
+    [
+        (range(50_000), 5000, 10_000),  # full
+        (range(20_000), 2000, 4000),  # camo
+        (range(10_000), 1000, 2000),  # one part of full
+        (range(40_000, 50_000), 41_000, 42_000),
+        (range(0, 200, 2), 20, 40),  # every other one is missing
+        (range(57), 5, 11),  # rounded down
+        (range(3), 0, 0),
+        (range(1), 0, 0),
+    ],
+    ids=str,
+)
+def test_the_benchmark_splits_are_tenths_of_the_scenes_that_are_there(
+    scenes: range, first_of_val: int, first_of_train: int
+) -> None:
+    cut = _cut(list(scenes), "benchmark")
+    assert cut.get("test", []) == [index for index in scenes if index < first_of_val]
+    assert cut.get("val", []) == [i for i in scenes if first_of_val <= i < first_of_train]
+    assert cut["train"] == [index for index in scenes if index >= first_of_train]
+
+
+@pytest.mark.parametrize(
+    ("split_by", "variant", "synthetic", "rule"),
+    [
+        ("auto", "full", False, "nsi"),
+        ("auto", "full", True, "proportional"),
+        ("auto", "camo", False, "test"),
+        ("auto", "vbg", True, "test"),
+        ("nsi", "full", True, "nsi"),
+        ("nsi", "camo", False, "test"),
+        ("nsi", "outd", False, "test"),
+        ("benchmark", "full", False, "benchmark"),
+        ("benchmark", "camo", False, "benchmark"),
+        ("benchmark", "outd", False, "test"),
+        ("proportional", "outd", False, "proportional"),
+        ("test", "full", False, "test"),
+    ],
+)
+def test_each_variant_is_divided_by_a_rule_that_fits_it(
+    split_by: str, variant: str, synthetic: bool, rule: str
+) -> None:
+    assert choose_rule(split_by, variant, synthetic=synthetic) == rule
+
+
+def _notes(count: int, split_by: str, variant: str) -> list[str]:
+    rule = choose_rule(split_by, variant, synthetic=False)
+    return split_notes(np.arange(count), split_by, rule, variant)
+
+
+def test_what_was_decided_about_the_splits_is_told() -> None:
+    (nsi,) = _notes(20_000, "nsi", "camo")
+    assert "ranges of the 50,000 scenes of full; all 20,000 scenes of camo are for test" in nsi
+    (outd,) = _notes(10_000, "benchmark", "outd")
+    assert "do not divide outd; all 10,000 scenes of outd are for test" in outd
+    (camo,) = _notes(20_000, "benchmark", "camo")
+    assert "test 0–1999 (2,000), val 2000–3999 (2,000), train 4000–19999 (16,000)" in camo
+    _, warning = _notes(10_000, "benchmark", "full")
+    assert warning.startswith("warning: full has 50,000 scenes in all; divided from 10,000")
+    assert _notes(100, "auto", "camo") == _notes(100, "nsi", "full") == []
 
 
 def test_all_for_test() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nsi_clevrtex.builder import ClevrtexBuilder
-from nsi_clevrtex.pictures import crop, read_image, read_mask
+from nsi_clevrtex.pictures import read_image, read_mask
 from PIL import Image
 
 from nsi_cli.errors import DataError
@@ -130,19 +129,3 @@ def test_a_missing_picture_is_told(make_raw) -> None:
     made.mask(0).unlink()
     with pytest.raises(DataError, match=r"CLEVRTEX_full_000000_flat\.png is missing"):
         read_mask(made.mask(0))
-
-
-def test_the_benchmarks_crop_is_its_192_pixels_in_the_middle() -> None:
-    frame = np.arange(240 * 320).reshape(240, 320)
-    cut = crop(frame)
-    assert cut.shape == (192, 192)
-    assert (cut[0, 0], cut[-1, -1]) == (24 * 320 + 64, 215 * 320 + 255)
-
-
-def test_an_image_of_ones_own_is_cut_as_the_protocol_cuts(tmp_path) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-    whole, cut = (ClevrtexBuilder(tmp_path, protocol=name) for name in ("nsi", "benchmark"))
-    np.testing.assert_array_equal(whole.prepare(image), image)
-    np.testing.assert_array_equal(cut.prepare(image), image[24:216, 64:256])
-    assert cut.prepare(image[:200]) is None
-    np.testing.assert_array_equal(whole.prepare(image[:200]), image[:200])
