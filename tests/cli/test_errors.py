@@ -87,15 +87,14 @@ def misname_material(scene: Path) -> None:
     scene.write_text(json.dumps(data))
 
 
-def add_object_without_pixel(scene: Path) -> None:
+def add_pixels_without_object(scene: Path) -> None:
     from PIL import Image
 
     path = scene.with_name(f"{scene.stem}_flat.png")
     with Image.open(path) as mask:
         mask.load()
-    emptied = mask.point(lambda value: 0 if value == 1 else value)
-    emptied.putpalette(mask.getpalette() or [])
-    emptied.save(path)
+    stray = mask.point(lambda value: 99 if value == 1 else value)
+    Image.frombytes("L", stray.size, stray.tobytes()).save(path)  # its palette has no 99
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def add_object_without_pixel(scene: Path) -> None:
         (corrupt_picture, "CLEVRTEX_full_000000"),
         (truncate_json, "its JSON is not whole"),
         (misname_material, "poliigonbrickz01"),
-        (add_object_without_pixel, "object 1 has no pixel"),
+        (add_pixels_without_object, "the mask has a value 99 that is no object's"),
     ],
 )
 def test_a_damaged_scene(
