@@ -76,8 +76,8 @@ class ClevrtexBuilder:
     def splits(self) -> dict[str, Scenes]:
         """The sources of each split that has any scene."""
         schema, scan = self._read
-        ids, cuts = scan.ids(schema), split(scan.found.sources.indices, self._split_rule)
-        return {name: Scenes(scan, ids, places) for name, places in cuts.items()}
+        cuts = split(scan.found.sources.indices, self._split_rule)
+        return {name: Scenes(scan, schema, places) for name, places in cuts.items()}
 
     def notes(self) -> list[str]:
         """What a user may not expect of the splits."""

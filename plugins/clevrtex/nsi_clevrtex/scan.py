@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ from nsi_cli.plugins import DataError, Schema
 
 Places = npt.NDArray[np.int64]
 Fault = tuple[str, str]
-Ids = list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -68,35 +68,39 @@ class Scan:
             self._positions.extend(one["position"])
         return mask
 
-    def ids(self, schema: Schema) -> Ids:
-        """For each word of the schema, in order, the ids of the values by their numbers here."""
-        return [
-            [float(item.encode(value)) for value in self.seen[item.name]]
-            for item in schema.categorical
-        ]
-
-    def scene(self, place: int, ids: Ids) -> ReadScene:
-        """The scene at a place; a primitive is the ids of its words, then its position."""
+    def objects(self, place: int) -> list[dict[str, Any]]:
+        """The objects of the scene at a place, by property, for `Schema.encode`."""
         first, last = self._ends[place], self._ends[place + 1]
-        columns: list[Sequence[float]] = [
-            [known[number] for number in numbers[first:last]]
-            for known, numbers in zip(ids, self._numbers.values(), strict=True)
-        ]
-        columns += [self._positions[3 * first + axis : 3 * last : 3] for axis in range(3)]
+        columns: dict[str, Sequence[Any]] = {
+            word: [self._words[word][number] for number in numbers[first:last]]
+            for word, numbers in self._numbers.items()
+        }
+        xyz = self._positions[3 * first : 3 * last]
+        columns["position"] = [xyz[start : start + 3].tolist() for start in range(0, len(xyz), 3)]
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def scene(self, place: int, schema: Schema) -> ReadScene:
+        """The scene at a place, with its primitives in a schema."""
         return ReadScene(
             self.found.sources[place].path,
             self._masks[place],
             self.found.release,
-            tuple(zip(*columns, strict=True)),
+            tuple(map(tuple, schema.encode(self.objects(place)).tolist())),
             self.faults.get(place),
         )
+
+    @cached_property
+    def _words(self) -> dict[str, list[str]]:
+        """For each word its values by their numbers; asked for when all scenes are read."""
+        return {word: list(numbers) for word, numbers in self.seen.items()}
 
 
 class Scenes(Sequence[ReadScene]):
     """Some scenes of a scan, each made when it is asked for."""
 
-    def __init__(self, scan: Scan, ids: Ids, places: Places) -> None:
-        self._scan, self._ids, self._places = scan, ids, places
+    def __init__(self, scan: Scan, schema: Schema, places: Places) -> None:
+        self._scan, self._schema, self._places = scan, schema, places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -109,5 +113,5 @@ class Scenes(Sequence[ReadScene]):
 
     def __getitem__(self, place: int | slice) -> ReadScene | Scenes:
         if isinstance(place, slice):
-            return Scenes(self._scan, self._ids, self._places[place])
-        return self._scan.scene(int(self._places[place]), self._ids)
+            return Scenes(self._scan, self._schema, self._places[place])
+        return self._scan.scene(int(self._places[place]), self._schema)
