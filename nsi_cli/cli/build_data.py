@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from nsi_cli.cli.build_parts import parse_shard, run_merge, tell_next_of_shard
-from nsi_cli.cli.build_steps import BuildRequest, run_build, told_how_to_go_on
+from nsi_cli.cli.build_steps import BuildRequest, cores_if_none, rerun_hinted, run_build
 from nsi_cli.cli.build_summary import print_build
 from nsi_cli.cli.check_store import check_and_print
 from nsi_cli.cli.download import DOWNLOAD_FLAGS, download_options
 from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
 from nsi_cli.cli.output import print_json
 from nsi_cli.cli.state import state_of
+from nsi_cli.data.build_options import BuildOptions
 from nsi_cli.data.download_options import DownloadOptions
-from nsi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.contract import Task
@@ -41,42 +40,17 @@ app = typer.Typer(
     cls=TaskGroup,
     add_completion=False,
     no_args_is_help=True,
-    invoke_without_command=True,
     subcommand_metavar="TASK [OPTIONS]",
     rich_markup_mode="rich",
 )
 
 
 @app.callback()
-def build_data(
-    ctx: typer.Context,
-    merge: Annotated[
-        Path | None,
-        typer.Option(metavar="OUT", help="Join the shards that lie beside OUT into a store there."),
-    ] = None,
-    keep_shards: Annotated[
-        bool, typer.Option("--keep-shards", help="With --merge: leave the shards where they are.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="With --merge: replace a store.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="With --merge: print build.json instead of a table.")
-    ] = False,
-) -> None:
+def build_data() -> None:
     """Build a task's store from its raw data.
 
     Each task has options of its own: nsi build-data TASK --help.
     """
-    if ctx.invoked_subcommand is not None:
-        if merge or keep_shards or force or as_json:
-            raise ConfigError(
-                "options before the task's name go with --merge, and --merge with no task",
-                f"nsi build-data {ctx.invoked_subcommand} --help lists those of the task",
-            )
-        return
-    if merge is None:
-        raise ConfigError("no task is named", "nsi tasks lists them; or join shards with --merge")
-    build = run_merge(state_of(ctx), merge, keep=keep_shards, force=force)
-    print_json(build) if as_json else print_build(merge, build)
 
 
 _NEEDED = {"archives": ("download", *DOWNLOAD_FLAGS), "synthesize": ("synthetic",)}
@@ -100,7 +74,7 @@ def _command(task: Task) -> Callable[..., None]:
         ] = None,
         image_size: Annotated[
             int, typer.Option(min=16, max=4096, help="Side of the stored images.")
-        ] = 224,
+        ] = BuildOptions.image_size,
         workers: Annotated[
             int | None,
             typer.Option(
@@ -110,16 +84,12 @@ def _command(task: Task) -> Callable[..., None]:
         max_skipped: Annotated[
             float,
             typer.Option(min=0, max=1, help="Share of unreadable scenes that fails the build."),
-        ] = 0.001,
+        ] = BuildOptions.max_skipped,
         limit: Annotated[
             int | None,
             typer.Option(
-                min=1, max=10**9, metavar="N", help="Build of the first N scenes, of all splits."
+                min=1, max=10**9, metavar="N", help="Build only N scenes, the first of each split."
             ),
-        ] = None,
-        shard: Annotated[
-            str | None,
-            typer.Option(metavar="I/N", help="Build part I of N only, to be joined by --merge."),
         ] = None,
         vocabulary: Annotated[
             Path | None,
@@ -171,25 +141,19 @@ def _command(task: Task) -> Callable[..., None]:
         request = BuildRequest(
             task=task,
             out=out or Path("data") / task.name,
+            store=BuildOptions(image_size, cores_if_none(workers), max_skipped, limit),
             raw=raw,
             synthetic=synthetic,
-            image_size=image_size,
-            workers=workers,
-            max_skipped=max_skipped,
-            limit=limit,
-            shard=None if shard is None else parse_shard(shard),
-            vocabulary=vocabulary,
-            new_values=new_values,
             seed=seed,
             force=force,
+            vocabulary=vocabulary,
+            new_values=new_values,
             download=download_options(download, chosen),
             options=own,
         )
-        state = state_of(ctx)
-        with told_how_to_go_on():
-            build = run_build(state, request)
-        print_json(build) if as_json else print_build(request.place, build)
-        tell_next_of_shard(state, request)
+        with rerun_hinted():
+            build = run_build(state_of(ctx), request)
+        print_json(build) if as_json else print_build(request.out, build)
 
     builder = task.load_schema_builder()
     hidden = [

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from nsi_cli.cli.state import State
 from nsi_cli.errors import ConfigError, DataError, Interrupted
 
 if TYPE_CHECKING:
-    from nsi_cli.data.build import BuildOptions
+    from nsi_cli.data.build_options import BuildOptions
     from nsi_cli.data.download_options import DownloadOptions
     from nsi_cli.data.vocabulary import Vocabulary
     from nsi_cli.plugins.contract import Task
@@ -29,54 +29,44 @@ class BuildRequest:
 
     task: Task
     out: Path
+    store: BuildOptions
     raw: Path | None = None
     synthetic: int | None = None
-    image_size: int = 224
-    workers: int | None = None
-    max_skipped: float = 0.001
-    vocabulary: Path | None = None  # another store, in whose words this one is built
-    new_values: str = "refuse"
-    limit: int | None = None
-    shard: tuple[int, int] | None = None  # this part of so many
     seed: int = 0
     force: bool = False
+    vocabulary: Path | None = None  # another store, whose ids are used
+    new_values: str = "refuse"
     download: DownloadOptions | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def place(self) -> Path:
-        """Where the store, or the shard of it, goes."""
-        from nsi_cli.data.build_parts import Shard
-
-        return self.out if self.shard is None else Shard(*self.shard).place(self.out)
 
     @property
     def raw_folder(self) -> Path:
         """Where the raw data is, or goes."""
         return self.raw or self.out.with_name(self.out.name + "-raw")
 
-    @property
-    def processes(self) -> int:
-        """How many processes work."""
-        return (os.cpu_count() or 1) if self.workers is None else self.workers
+
+def cores_if_none(workers: int | None) -> int:
+    """The number of worker processes: one for each core unless it is given."""
+    return (os.cpu_count() or 1) if workers is None else workers
 
 
 def run_build(state: State, request: BuildRequest) -> dict[str, Any]:
     """Prepare the raw data, build the store, and return its ``build.json``."""
     from nsi_cli.data.build import build_store
     from nsi_cli.data.store import open_store
+    from nsi_cli.options import plain
 
-    builder, words = make_builder(request), read_words(request)
-    check_place(request.place, force=request.force)
-    told = prepare_raw(state, request, builder)
-    if words is not None:
-        told |= {"vocabulary": words.origin, "new_values": words.new_values}
-    options = build_options(request, builder, words, told)
+    builder, vocabulary = make_builder(request), read_words(request)
+    check_out(request.out, force=request.force)
+    recorded = {**plain(builder), "raw": str(request.raw_folder)}
+    recorded |= prepare_raw(state, request, builder)
+    if vocabulary is not None:
+        recorded |= {"vocabulary": vocabulary.origin, "new_values": vocabulary.new_values}
     built = build_store(
         builder,
         request.task.name,
         request.out,
-        options,
+        replace(request.store, vocabulary=vocabulary, recorded=recorded),
         state.progress,
         meanwhile=lambda store: write_summary(store, state.progress),
     )
@@ -92,13 +82,13 @@ def make_builder(request: BuildRequest) -> Any:
     return check_options(kind, request.options, where=where, raw=request.raw_folder)
 
 
-def check_place(out: Path, *, force: bool) -> None:
-    """Raise `DataError` where a store would take the place of something else."""
-    from nsi_cli.data.build_folder import clear_rest
+def check_out(out: Path, *, force: bool) -> None:
+    """Raise `DataError` where a store would replace something; clear what killed builds left."""
+    from nsi_cli.data.build_folder import remove_leftovers
     from nsi_cli.data.store import is_store
 
+    remove_leftovers(out)
     if is_store(out):
-        clear_rest(out)
         if not force:
             raise DataError(f"there is a store at {out} already", "replace it with --force")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -146,34 +136,15 @@ def synthesize(state: State, request: BuildRequest, builder: Any, count: int) ->
         told_when_disk_fails(request.raw_folder, "--raw"),
         state.progress.stage("render", count) as advance,
     ):
-        builder.synthesize(count, seed=request.seed, workers=request.processes, advance=advance)
+        builder.synthesize(count, seed=request.seed, workers=request.store.workers, advance=advance)
     return {"synthetic": count, "seed": request.seed}
 
 
-def build_options(
-    request: BuildRequest, builder: Any, words: Vocabulary | None, told: Mapping[str, Any]
-) -> BuildOptions:
-    """How the store is built; ``told`` is recorded beside the builder's own options."""
-    from nsi_cli.data.build import BuildOptions
-    from nsi_cli.data.build_parts import Shard
-    from nsi_cli.options import plain
-
-    return BuildOptions(
-        image_size=request.image_size,
-        workers=request.processes,
-        max_skipped=request.max_skipped,
-        limit=request.limit,
-        shard=None if request.shard is None else Shard(*request.shard),
-        vocabulary=words,
-        told={**plain(builder), "raw": str(request.raw_folder), **told},
-    )
-
-
 @contextmanager
-def told_how_to_go_on() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into the command by which the build goes on: the same one."""
+def rerun_hinted() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an error whose hint is the same command."""
     try:
         yield
     except KeyboardInterrupt:
         again = shlex.join(["nsi", *sys.argv[1:]])
-        raise Interrupted("interrupted", f"go on with: {again}") from None
+        raise Interrupted("interrupted", f"start again with: {again}") from None

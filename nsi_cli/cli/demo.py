@@ -48,11 +48,12 @@ def demo(
 
 def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     """Run the five stages."""
-    from nsi_cli.cli.build_steps import BuildRequest, run_build
+    from nsi_cli.cli.build_steps import BuildRequest, cores_if_none, run_build
     from nsi_cli.cli.build_summary import print_build
     from nsi_cli.cli.evaluate import print_result, run_evaluation
     from nsi_cli.cli.interpret import run_interpretation
     from nsi_cli.cli.train import start_training
+    from nsi_cli.data.build_options import BuildOptions
     from nsi_cli.training.presets import read_config_file, resolve
 
     data, run = out / "data", out / "run"
@@ -67,8 +68,8 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     _show(state, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
           "--seed", seed, "--out", data)  # fmt: skip
     request = BuildRequest(
-        state.registry.task(TASK), data, synthetic=count, image_size=size, seed=seed,
-        options=chosen,
+        state.registry.task(TASK), data, BuildOptions(size, cores_if_none(None)),
+        synthetic=count, seed=seed, options=chosen,
     )  # fmt: skip
     build = run_build(state, request)
     print_build(data, build)

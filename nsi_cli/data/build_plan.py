@@ -1,104 +1,94 @@
-"""What a build comes to: its schema, its scenes, and a key of all that its result depends on."""
+"""The plan of a build: which scenes are built, and with which schema."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-import numpy.typing as npt
-
-from nsi_cli.data.build_parts import Shard, Splits, limited, shard_of
-from nsi_cli.data.build_work import CHUNK, Chunk
-from nsi_cli.data.store import FORMAT
-from nsi_cli.data.vocabulary import Translation
+from nsi_cli.data.build_options import BuildOptions
+from nsi_cli.data.vocabulary import Translation, translation
 from nsi_cli.errors import DataError, one_line
 from nsi_cli.plugins.contract import HasNotes, SchemaBuilder, Source
 from nsi_cli.schema import Schema
 
-_HASHED = 512
+CHUNK = 32
+"""Scenes that a worker loads before it reports them."""
+
+Splits = Mapping[str, Sequence[Source]]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Neighbouring scenes of a split; ``first`` is the number of the first one."""
+
+    split: str
+    first: int
+    sources: Sequence[Source]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The scenes of a build, or of a shard of one, by split."""
+    """All that the content of a store depends on."""
 
+    builder: SchemaBuilder
+    task: str
+    options: BuildOptions
     translate: Translation  # from the builder's own schema to the store's
-    sources: Mapping[str, Sequence[Source]]
-    whole: Mapping[str, int]  # how many scenes each split has with all shards together
-    key: str  # of the whole build; shards of one build share it
-    notes: tuple[str, ...] = ()  # what the builder explains of its decisions
+    sources: Splits
+    notes: tuple[str, ...]  # the builder's explanations
 
     @property
     def schema(self) -> Schema:
-        """The store's."""
+        """The store's schema."""
         return self.translate.schema
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many scenes are to be built, by split."""
+        """The number of scenes of each split."""
         return {split: len(sources) for split, sources in self.sources.items()}
 
     @property
     def total(self) -> int:
-        """How many scenes are to be built."""
+        """The number of scenes of all splits."""
         return sum(self.counts.values())
 
-    def chunks(self, down: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[Chunk]:
-        """The scenes that are not ``down`` yet."""
+    def chunks(self) -> Iterator[Chunk]:
+        """All scenes, in order."""
         for split, sources in self.sources.items():
-            missing = np.flatnonzero(~down[split])
-            for start in range(0, len(missing), CHUNK):
-                numbers = missing[start : start + CHUNK]
-                yield Chunk(split, numbers, [sources[number] for number in numbers.tolist()])
+            for first in range(0, len(sources), CHUNK):
+                yield Chunk(split, first, list(sources[first : first + CHUNK]))
 
 
-def make_plan(
-    builder: SchemaBuilder, translate: Translation, task: str, size: int, limit: int | None,
-    shard: Shard | None,
-) -> Plan:  # fmt: skip
-    """What is to be built. Raises `DataError` where there is nothing."""
-    found = {split: sources for split, sources in builder.splits().items() if len(sources)}
-    if not found:
+def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
+    """The plan of a build. Raises `DataError` where there is nothing to build."""
+    translate = translation(builder.schema(), options.vocabulary)
+    splits = {split: sources for split, sources in builder.splits().items() if len(sources)}
+    if not splits:
         raise DataError("there are no scenes to build from", "check the raw folder and the splits")
-    for split in found:
+    for split in splits:
         if split in ("masks", "ids") or not split.isidentifier():
             raise DataError(
                 f"a split cannot be called '{split}'", "use a plain word such as train or test"
             )
-    splits = limited(found, limit)
-    part = {
-        split: splits[split][start:end] for split, (start, end) in shard_of(splits, shard).items()
-    }
-    whole = {split: len(sources) for split, sources in splits.items()}
     notes = tuple(map(one_line, builder.notes())) if isinstance(builder, HasNotes) else ()
-    return Plan(translate, part, whole, _key(builder, translate, task, size, splits), notes)
+    return Plan(builder, task, options, translate, limited(splits, options.limit), notes)
 
 
-def _key(
-    builder: SchemaBuilder, translate: Translation, task: str, size: int, splits: Splits
-) -> str:
-    """A hash of all that the images and labels of a store depend on."""
-    told = [FORMAT, task, size, versions(), repr(builder), str(builder.raw.resolve())]
-    schemas = [translate.own.to_json(), translate.schema.to_json()]
-    key = hashlib.sha256(json.dumps([*told, *schemas], ensure_ascii=False).encode())
-    for split, sources in splits.items():
-        key.update(f"{split} {len(sources)}".encode())
-        for start in range(0, len(sources), _HASHED):
-            key.update(pickle.dumps(list(sources[start : start + _HASHED]), protocol=5))
-    return key.hexdigest()
+def limited(splits: Splits, limit: int | None) -> Splits:
+    """The first scenes of each split, ``limit`` in all, in proportion to the splits' sizes.
 
-
-def versions() -> dict[str, str]:
-    """The versions of what makes a store."""
-    found = {}
-    for name in ("nsi-cli", "numpy", "pillow", "h5py"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    What rounding leaves over goes to the splits with the largest remainders, the earlier first; a
+    split gets at least one scene while there are enough for all.
+    """
+    total = sum(map(len, splits.values()))
+    if limit is None or limit >= total:
+        return splits
+    least = 1 if limit >= len(splits) else 0
+    exact = {split: limit * len(sources) / total for split, sources in splits.items()}
+    shares = {split: max(least, int(share)) for split, share in exact.items()}
+    while sum(shares.values()) != limit:
+        step = 1 if sum(shares.values()) < limit else -1
+        able = [split for split in shares if step > 0 or shares[split] > least]
+        chosen = max(able, key=lambda split: step * (exact[split] - shares[split]))
+        shares[chosen] += step
+    return {split: sources[: shares[split]] for split, sources in splits.items() if shares[split]}

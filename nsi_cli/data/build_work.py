@@ -1,10 +1,10 @@
-"""What worker processes do: load scenes, bring them to size, and write their rows at once."""
+"""What worker processes do: load scenes, resize them, and write their rows at once."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,29 +13,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nsi_cli.data.build_plan import Chunk, Plan
 from nsi_cli.data.scene import Scene, resized
-from nsi_cli.data.store_images import Rows, write_at
+from nsi_cli.data.store_images import Rows, rows_of, write_at
 from nsi_cli.data.vocabulary import Translation
 from nsi_cli.errors import DataError, NsiError, one_line
 from nsi_cli.plugins.contract import SchemaBuilder, Source
 from nsi_cli.processes import worker_pool
 
-CHUNK = 32
-"""Scenes that a worker loads before it tells of them."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Scenes of a split that are still to be loaded, by their numbers in it."""
-
-    split: str
-    numbers: npt.NDArray[np.int64]
-    sources: Sequence[Source]
-
 
 @dataclass(frozen=True)
 class Kept:
-    """A scene whose image and mask are down, and what else a store keeps of it."""
+    """A scene whose image and mask are written, and what else a store keeps of it."""
 
     number: int
     id: str
@@ -61,7 +50,7 @@ Loaded = Kept | Skipped
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker must know: how scenes are loaded, and where their rows go."""
+    """The part of a plan that every worker needs, and where the rows go."""
 
     builder: SchemaBuilder
     translate: Translation
@@ -76,8 +65,8 @@ class Job:
         full.
         """
         return [
-            self._do_one(file, chunk.split, int(number), source)
-            for number, source in zip(chunk.numbers, chunk.sources, strict=True)
+            self._do_one(file, chunk.split, number, source)
+            for number, source in enumerate(chunk.sources, start=chunk.first)
         ]
 
     def _do_one(self, file: int, split: str, number: int, source: Source) -> Loaded:
@@ -113,7 +102,7 @@ class Job:
 def load_one(
     builder: SchemaBuilder, size: int, split: str, number: int, source: Source
 ) -> Scene | Skipped:
-    """A scene at the store's size, or why it cannot be had."""
+    """A scene at the store's size, or why it cannot be loaded."""
     try:
         return resized(builder.load(source), size)
     except NsiError as error:
@@ -125,20 +114,22 @@ def load_one(
     return Skipped(split, number, name, reason, hint)
 
 
-def do_all(job: Job, chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[str, list[Loaded]]]:
-    """Do a job's chunks in worker processes, or here; what was done comes in their order.
+def load_all(plan: Plan, images: Path) -> Iterator[tuple[str, list[Loaded]]]:
+    """Load all scenes of a plan, write their rows to ``images``, and return the rest in order.
 
-    At most three chunks a worker are under way, so memory does not grow with their number.
+    At most three chunks a worker are under way, so memory does not grow with the number of scenes.
     Raises what `Job.do` does, and `BrokenProcessPool` where a worker is killed.
     """
+    workers = plan.options.workers
+    job = Job(plan.builder, plan.translate, plan.options.image_size, images, rows_of(images))
     if not workers:
-        with _opened(job.images) as file:
-            for chunk in chunks:
+        with _opened(images) as file:
+            for chunk in plan.chunks():
                 yield chunk.split, job.do(chunk, file)
         return
     waiting: deque[tuple[str, Future[list[Loaded]]]] = deque()
     with worker_pool(workers, _start, job) as pool:
-        for chunk in chunks:
+        for chunk in plan.chunks():
             waiting.append((chunk.split, pool.submit(_do, chunk)))
             if len(waiting) >= 3 * workers:
                 split, first = waiting.popleft()

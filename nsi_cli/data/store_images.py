@@ -1,8 +1,8 @@
 """``images.h5``: every image and mask is a row at a known place of the file, as it is.
 
 A dataset that HDF5 keeps in one piece is one run of bytes. So rows are written and read past
-HDF5, by many processes at once and in any order: random batches are read many times faster
-(``docs/files.md`` has the numbers), and a killed process leaves HDF5's own bytes whole.
+HDF5, by many processes at once and in any order, and random batches are read many times faster
+(``docs/files.md`` has the numbers).
 """
 
 from __future__ import annotations
@@ -157,19 +157,6 @@ def _rows(file: h5py.File, name: str) -> Rows:
     if dataset.dtype != np.uint8 or (count and not is_contiguous(dataset)):
         raise OSError(f"dataset '{name}' is not in one piece of bytes")
     return Rows(dataset.id.get_offset() if count else 0, count, tuple(shape))
-
-
-def other_bytes(path: Path) -> list[tuple[int, bytes]]:
-    """All bytes of the file that are no rows, HDF5's own, with their places."""
-    taken = sorted((rows.place, rows.end) for rows in rows_of(path).values() if rows.count)
-    size = path.stat().st_size
-    starts, ends = [0, *(end for _, end in taken)], [*(start for start, _ in taken), size]
-    with path.open("rb") as file:
-        found = []
-        for start, end in zip(starts, ends, strict=True):
-            file.seek(start)
-            found.append((start, file.read(end - start)))
-    return found
 
 
 def write_at(file: int, place: int, data: Any) -> None:

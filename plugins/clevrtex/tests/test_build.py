@@ -22,8 +22,8 @@ SIZE = 48
 
 def _build(made, out, workers=0, size=SIZE, **options):
     builder = ClevrtexBuilder(made.raw, variant=made.variant, **options)
-    told = {"split_by": builder.split_by}
-    build_store(builder, "clevrtex", out, BuildOptions(size, workers, told=told))
+    recorded = {"split_by": builder.split_by}
+    build_store(builder, "clevrtex", out, BuildOptions(size, workers, recorded=recorded))
     return open_store(out)
 
 
