@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,11 @@ from nsi_cli.files import held, readable, replacing, told_when_disk_fails, write
 from nsi_cli.progress import SILENT, Advance, Progress
 from nsi_cli.reading import read_regular
 
-Features = npt.NDArray[np.float16]
+Features = npt.NDArray[np.floating[Any]]
 Images = npt.NDArray[np.uint8]
 
 Encode = Callable[[Images], Features]
-"""Images (n, S, S, 3) uint8 to features (n, N, C) float16."""
+"""Images (n, S, S, 3) uint8 to features (n, N, C), of the cache's dtype."""
 
 SAVED_EVERY = 10.0
 """Seconds of work that a killed process may lose."""
@@ -74,7 +75,7 @@ def _fill_split(
     ):
         advance(rows.done)
         for images in _read_ahead(store, split, rows.done, count, at_once):
-            features = np.ascontiguousarray(encode(images), np.float16)
+            features = np.ascontiguousarray(encode(images), cache.dtype)
             if features.shape != (len(images), cache.tokens, cache.channels):
                 raise ValueError(f"features of shape {features.shape} do not fit {cache}")
             rows.write(features)

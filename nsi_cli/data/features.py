@@ -18,26 +18,28 @@ from nsi_cli.files import check_room, read_json
 from nsi_cli.reading import open_regular, reason_of
 
 FLAG = "--feature-cache DIR"
+FLOAT16: np.dtype[Any] = np.dtype(np.float16)
 
 _INDEX = "features.json"
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features of whole splits in float16, an ``npy`` file of an array (n, N, C) for each."""
+    """Features of whole splits, an ``npy`` file of an array (n, N, C) for each."""
 
     folder: Path
     tokens: int
     channels: int
     backbone: str  # its fingerprint
+    dtype: np.dtype[Any] = FLOAT16
 
-    def read(self, split: str, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
-        """The features (n, N, C) float16 of the scenes at ``index``, in that order.
+    def read(self, split: str, index: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """The features (n, N, C) of the scenes at ``index``, in that order.
 
         Plain reads of whole scenes, in the order they lie in: through a memory map, the disk
         would be read a few pages at a time. Raises `DataError` where the file is damaged.
         """
-        rows = np.empty((len(index), self.tokens, self.channels), np.float16)
+        rows = np.empty((len(index), self.tokens, self.channels), self.dtype)
         try:
             with open_regular(self.path(split)) as file:
                 start = _rows_start(file)
@@ -80,13 +82,13 @@ class FeatureCache:
 
     def bytes_of(self, scenes: int) -> int:
         """How many bytes the features of so many scenes take."""
-        return 2 * scenes * self.tokens * self.channels
+        return self.dtype.itemsize * scenes * self.tokens * self.channels
 
     def header(self, scenes: int) -> bytes:
         """What the file of so many scenes begins with."""
         buffer = BytesIO()
         shape = (scenes, self.tokens, self.channels)
-        form = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+        form = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(buffer, form)
         return buffer.getvalue()
 
@@ -108,16 +110,23 @@ def _rows_start(file: BinaryIO) -> int:
 
 
 def cache_for(
-    store: Store, backbone: str, tokens: int, channels: int, root: Path | None = None
+    store: Store,
+    backbone: str,
+    tokens: int,
+    channels: int,
+    root: Path | None = None,
+    *,
+    dtype: np.dtype[Any] = FLOAT16,
 ) -> FeatureCache:
     """The cache of a store's images under a backbone; its folder's name is the hash of both.
 
-    ``backbone`` is the backbone's fingerprint: its name, weights, image size and precision. The
-    images' hash tells how they were cropped and resized. The cache lies within the store unless
-    ``root`` says otherwise. Raises `DataError` where another one lies there.
+    ``backbone`` is the backbone's fingerprint: its name, weights, image size, precision and the
+    ``dtype`` of its features. The images' hash tells how they were cropped and resized. The cache
+    lies within the store unless ``root`` says otherwise. Raises `DataError` where another one lies
+    there.
     """
     key = hashlib.sha256(f"{store.fingerprint} {backbone}".encode()).hexdigest()[:16]
-    cache = FeatureCache((root or store.path / "features") / key, tokens, channels, backbone)
+    cache = FeatureCache((root or store.path / "features") / key, tokens, channels, backbone, dtype)
     if os.path.lexists(cache.index):
         hint = f"remove {cache.folder}; it is computed again"
         if read_json(cache.index, "feature cache", hint) != cache.told:

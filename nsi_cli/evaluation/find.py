@@ -15,7 +15,7 @@ from nsi_cli.errors import NsiError
 from nsi_cli.evaluation.findings import Bools, Bytes, Findings, Floats
 from nsi_cli.models.alignment import align
 from nsi_cli.models.backbone import Backbone
-from nsi_cli.models.features import features_of, half_precise
+from nsi_cli.models.features import features_of
 from nsi_cli.models.nsi import NSI
 
 EncodePrimitives = Callable[[Floats, Bools], Floats]
@@ -65,7 +65,7 @@ def find_images(
     with _at_rest(model):
         device = _device(model)
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(device)
-        features = half_precise(backbone(pixels))
+        features = backbone.features(pixels)
         encoding = model.image_encoder(features, _to(noise, device))
     count, embeddings = len(images), _floats(encoding.embeddings)
     return Findings(

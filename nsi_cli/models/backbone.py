@@ -17,14 +17,18 @@ TEXTURE = "texture"
 """The name that asks for the training-free backbone."""
 
 _MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+_FEATURES = {"16": torch.float16, "32": torch.float32}
 
 
 class Backbone(nn.Module, ABC):
     """Images (B, 3, S, S) uint8 → features (B, N, C) float32, without gradient, always in eval.
 
     ``grid`` (h, w) is how tokens lie on the image, row by row, N = h·w; ``appearance`` are the
-    channels that hold no position; ``image_size`` is the side S that it sees.
+    channels that hold no position; ``image_size`` is the side S that it sees; ``feature_dtype``
+    is what `features` rounds to.
     """
+
+    feature_dtype: torch.dtype = torch.float16
 
     def __init__(
         self, *, grid: tuple[int, int], channels: int, appearance: slice, image_size: int
@@ -50,7 +54,17 @@ class Backbone(nn.Module, ABC):
 
     def fingerprint(self) -> str:
         """A short hash; backbones of one fingerprint give the same features."""
-        return hashlib.sha256(self.identity()).hexdigest()[:16]
+        rounded = self.feature_dtype == torch.float16
+        identity = self.identity() + (b"" if rounded else str(self.feature_dtype).encode())
+        return hashlib.sha256(identity).hexdigest()[:16]
+
+    def features(self, images: Tensor) -> Tensor:
+        """The features (B, N, C) float32 of images, rounded to ``feature_dtype``.
+
+        A cache keeps them in that dtype, so a run gets the same numbers with and without one.
+        """
+        rounded: Tensor = self(images).to(self.feature_dtype)
+        return rounded.float()
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 → features (B, N, C) float32.
@@ -85,11 +99,22 @@ def build_backbone(config: ModelConfig, precision: str = "32") -> Backbone:
     too; its fingerprint tells. Texture statistics are always computed in float32.
     Raises `NsiError` for a name that nothing bears, or weights that cannot be had.
     """
+    backbone = _build(config, precision)
+    backbone.feature_dtype = _FEATURES[config.feature_precision]
+    return backbone
+
+
+def _build(config: ModelConfig, precision: str) -> Backbone:
     if config.backbone == TEXTURE:
         from nsi_cli.models.texture_backbone import TextureBackbone
 
         return TextureBackbone(config.image_size, config.texture_grid)
     from nsi_cli.models.timm_backbone import TimmBackbone
 
-    dtype = _MIXED.get(precision, torch.float32)
-    return TimmBackbone(config.backbone, config.backbone_weights, config.image_size, dtype)
+    return TimmBackbone(
+        config.backbone,
+        config.backbone_weights,
+        config.image_size,
+        _MIXED.get(precision, torch.float32),
+        normalize=config.normalize == "backbone",
+    )

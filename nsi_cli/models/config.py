@@ -26,6 +26,19 @@ class ModelConfig:
     image_size: int = option(
         224, ge=16, le=4096, help="Side of the square image, in pixels.", group=_IMAGE
     )
+    normalize: str = option(
+        "backbone",
+        choices=("backbone", "none"),
+        help="What is done to pixels before a timm backbone: its own mean and standard deviation, "
+        "or nothing but a division by 255. No effect on texture, which always takes [0, 1].",
+        group=_IMAGE,
+    )
+    feature_precision: str = option(
+        "16",
+        choices=("16", "32"),
+        help="Bits of each number of the frozen backbone's features, cached or not.",
+        group=_IMAGE,
+    )
     texture_grid: int = option(
         14, ge=2, le=256, help="Tokens along each side, for the texture backbone.", group=_IMAGE
     )
@@ -57,6 +70,15 @@ class ModelConfig:
         8, ge=0, le=128, help="Transformer blocks over the primitives.", group=_SCHEMA
     )
     num_heads: int = option(8, ge=1, le=256, help="Heads of a transformer block.", group=_SCHEMA)
+    max_program_len: int = option(
+        10, ge=1, le=4096, help="Most primitives of a scene that are read.", group=_SCHEMA
+    )
+    mask_absent: bool = option(
+        True,
+        help="Mask absent primitives in the schema encoder's attention. Otherwise each scene is "
+        "padded to max_program_len with rows of zeros, which are attended to.",
+        group=_SCHEMA,
+    )
     without: str = option(
         "",
         help="Properties that the schema encoder does not see, by name, with commas between.",

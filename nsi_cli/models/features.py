@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nsi_cli.data.batch import Batch
-from nsi_cli.data.feature_filling import Encode, fill
+from nsi_cli.data.feature_filling import Encode, Features, fill
 from nsi_cli.data.features import FeatureCache, cache_for, room_for
 from nsi_cli.data.store import Store
 from nsi_cli.errors import DataError
@@ -20,6 +21,11 @@ from nsi_cli.progress import SILENT, Progress
 _AT_ONCE = {"cpu": 16}
 _AT_ONCE_ELSEWHERE = 128
 """Images that go through the backbone together while a cache is filled."""
+
+_NUMPY: dict[torch.dtype, np.dtype[Any]] = {
+    torch.float16: np.dtype(np.float16),
+    torch.float32: np.dtype(np.float32),
+}
 
 
 def prepare_cache(
@@ -37,8 +43,10 @@ def prepare_cache(
     if where == "off":
         return None
     root = None if where == "auto" else Path(where)
-    fingerprint = backbone.fingerprint()
-    cache = cache_for(store, fingerprint, backbone.num_tokens, backbone.channels, root)
+    cache = cache_for(
+        store, backbone.fingerprint(), backbone.num_tokens, backbone.channels, root,
+        dtype=_NUMPY[backbone.feature_dtype],
+    )  # fmt: skip
     missing = [split for split in splits if not cache.has(split, store.count(split))]
     try:
         room_for(cache, store, missing)
@@ -59,31 +67,23 @@ def _device(backbone: Backbone) -> torch.device:
 
 
 def _encoder(backbone: Backbone) -> Encode:
-    """The backbone as a function of plain arrays."""
-    device = _device(backbone)
+    """The backbone as a function of plain arrays, to features in its ``feature_dtype``."""
+    device, dtype = _device(backbone), backbone.feature_dtype
 
-    def encode(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        features = backbone(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
+    def encode(images: npt.NDArray[np.uint8]) -> Features:
+        features = backbone(torch.from_numpy(images).permute(0, 3, 1, 2).to(device)).to(dtype)
         if device.type != "cuda":
-            return features.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
-        pinned = torch.empty(features.shape, dtype=torch.float16, pin_memory=True)
-        return pinned.copy_(features.to(torch.float16)).numpy()
+            return features.cpu().numpy()  # type: ignore[no-any-return]
+        pinned = torch.empty(features.shape, dtype=dtype, pin_memory=True)
+        return pinned.copy_(features).numpy()
 
     return encode
 
 
 def features_of(batch: Batch, backbone: Backbone | None) -> Tensor:
-    """The features (B, N, C) float32 of a batch, as the cache would keep them.
-
-    Without a cache they are rounded through float16 too, so that it never changes a result.
-    """
+    """The features (B, N, C) float32 of a batch: those that it holds, else `Backbone.features`."""
     if batch.features is not None:
         return batch.features.float()
     if backbone is None or batch.images is None:
         raise DataError("a batch has neither features nor images", "give the loader one of them")
-    return half_precise(backbone(batch.images))
-
-
-def half_precise(features: Tensor) -> Tensor:
-    """Features rounded as the cache keeps them."""
-    return features.to(torch.float16).float()
+    return backbone.features(batch.images)

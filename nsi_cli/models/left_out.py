@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nsi_cli.models.absent import AttendsToAbsent
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.layers import check_shape
 from nsi_cli.schema import Schema
@@ -39,10 +40,13 @@ class WithoutProperties(nn.Module):
 def build_schema_encoder(config: ModelConfig, schema: Schema, make: MakeSchemaEncoder) -> nn.Module:
     """The schema encoder of a model, built on what ``config.without`` leaves of the schema.
 
-    Its primitives are those of the whole schema all the same. Raises `ConfigError` where a name
-    is no property's, or no property is left.
+    Its primitives are those of the whole schema all the same; it attends to absent ones where
+    ``config.mask_absent`` is off. Raises `ConfigError` where a name is no property's, or no
+    property is left.
     """
-    if not config.left_out:
-        return make(schema, config)
-    kept = schema.without(config.left_out)
-    return WithoutProperties(make(kept, config), schema, kept)
+    if config.left_out:
+        kept = schema.without(config.left_out)
+        encoder: nn.Module = WithoutProperties(make(kept, config), schema, kept)
+    else:
+        encoder = make(schema, config)
+    return encoder if config.mask_absent else AttendsToAbsent(encoder, config.max_program_len)

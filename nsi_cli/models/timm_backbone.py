@@ -25,7 +25,8 @@ class TimmBackbone(Backbone):
     """Patch tokens of a timm vision transformer, after its last norm, without prefix tokens.
 
     Images are normalised with the mean and standard deviation that the model was trained with;
-    position embeddings are resampled where ``image_size`` is not the model's own. Its matrices are
+    without ``normalize`` they are only divided by 255, as the published release does. Position
+    embeddings are resampled where ``image_size`` is not the model's own. Its matrices are
     kept and multiplied in ``dtype``; normalisations, and what flows between the blocks, stay in
     float32.
     Raises `NsiError` for an unknown name, a size that no patches fit, or weights that cannot be
@@ -36,7 +37,13 @@ class TimmBackbone(Backbone):
     std: Tensor
 
     def __init__(
-        self, name: str, weights: str, image_size: int, dtype: torch.dtype = torch.float32
+        self,
+        name: str,
+        weights: str,
+        image_size: int,
+        dtype: torch.dtype = torch.float32,
+        *,
+        normalize: bool = True,
     ) -> None:
         _check_name(name)
         model: Any = _load(name, weights, image_size)
@@ -56,6 +63,7 @@ class TimmBackbone(Backbone):
         )
         self.name = name
         self.dtype = dtype
+        self.normalize = normalize
         self.model = model
         for layer in model.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
@@ -66,10 +74,13 @@ class TimmBackbone(Backbone):
         self.requires_grad_(False).eval()
 
     def identity(self) -> bytes:
-        """Name, size, a digest of all weights, and what they are multiplied in unless float32."""
+        """Name, size and a digest of all weights; the dtype that they are multiplied in unless
+        float32, and whether images are not normalised."""
         told = f"timm {self.name} {self.image_size}"
         if self.dtype != torch.float32:
             told += f" {self.dtype}"
+        if not self.normalize:
+            told += " images in [0, 1]"
         digest = hashlib.sha256(told.encode())
         for key, value in self.model.state_dict().items():
             digest.update(key.encode())
@@ -78,10 +89,12 @@ class TimmBackbone(Backbone):
 
     def extract(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 → features (B, N, C)."""
-        normal = (images / 255 - self.mean) / self.std
+        pixels = images / 255
+        if self.normalize:
+            pixels = (pixels - self.mean) / self.std
         lower = self.dtype != torch.float32
         with torch.autocast(images.device.type, self.dtype if lower else None, enabled=lower):
-            tokens: Tensor = self.model.forward_features(normal)
+            tokens: Tensor = self.model.forward_features(pixels)
         return tokens[:, self.model.num_prefix_tokens :]
 
 

@@ -49,6 +49,13 @@ class TrainConfig(ModelConfig):
     grad_clip: float = option(
         1.0, gt=0, le=1e30, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
     )
+    clip: str = option(
+        "both",
+        choices=("both", "image-encoder"),
+        help="Whose gradient is clipped: that of both encoders by their joint norm, or that of the "
+        "image encoder alone.",
+        group=_OPTIMISATION,
+    )
     tau: float = option(
         0.1, gt=0, le=1e30, help="Temperature of the contrastive loss.", group=_OPTIMISATION
     )
@@ -68,9 +75,6 @@ class TrainConfig(ModelConfig):
         le=1,
         help="Share of the training scenes whose annotation is used; the rest is reconstructed.",
         group=_OPTIMISATION,
-    )
-    max_program_len: int = option(
-        10, ge=1, le=4096, help="Most primitives of a scene that are read.", group=_OPTIMISATION
     )
 
     accelerator: str = option(

@@ -122,18 +122,26 @@ class Step:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        clipped = self._fabric.clip_gradients(
-            self._encoders,
-            self.optimizer,
-            max_norm=self.config.grad_clip,
-            error_if_nonfinite=False,
-        )
-        norm = float(clipped)  # type: ignore[arg-type]
+        norm = self._clip()
         # The scaler of 16-mixed leaves such a step out by itself, and goes on.
         if self.config.precision != "16-mixed" and not math.isfinite(norm):
             raise NotFinite("gradient", told)
         self.optimizer.step()
         return norm
+
+    def _clip(self) -> float:
+        """Clip the gradient of what ``clip`` names; return the norm of all of it before."""
+        limit, both = self.config.grad_clip, self.config.clip == "both"
+        # Fabric undoes the loss's scale, and always clips what the optimiser holds.
+        norm = self._fabric.clip_gradients(
+            self._encoders,
+            self.optimizer,
+            max_norm=limit if both else math.inf,
+            error_if_nonfinite=False,
+        )
+        if not both:
+            nn.utils.clip_grad_norm_(self._model.image_encoder.parameters(), limit)
+        return float(norm)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def measure(self, batch: Batch, size: int) -> Told:

@@ -241,3 +241,18 @@ def test_another_checkpoint_has_an_evaluation_and_a_report_of_its_own(
     told = nsi("interpret", unlike, "--checkpoint", "last")
     assert told.stdout == f"{unlike / 'report-last' / 'index.html'}\n"
     assert "at last" in Path(told.stdout.strip()).read_text()
+
+
+def test_the_release_preset_trains_evaluates_and_draws(
+    nsi: Nsi, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    done = nsi("train", "--preset", "release", *tiny_flags, "--epochs", "1", "--out", run)
+    assert done.code == 0, done
+    assert open_run(run).config.mask_absent is False
+    evaluated = nsi("eval", run, "--json")
+    assert evaluated.code == 0, evaluated
+    assert json.loads(evaluated.stdout)["properties"]["shape"]
+    drawn = nsi("interpret", run, "--out", tmp_path / "report")
+    assert drawn.code == 0, drawn
+    assert (tmp_path / "report" / "index.html").is_file()

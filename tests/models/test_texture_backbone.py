@@ -110,6 +110,13 @@ def test_images_of_another_size_are_resized_and_of_another_type_refused() -> Non
         seer(large[:, :1])
 
 
+def test_there_is_no_normalisation_to_leave_out() -> None:
+    plain = build_backbone(
+        ModelConfig(backbone="texture", image_size=64, texture_grid=8, normalize="none")
+    )
+    assert plain.fingerprint() == backbone().fingerprint()
+
+
 def test_fingerprint_follows_the_settings() -> None:
     prints = {backbone(*size).fingerprint() for size in ((64, 8), (64, 9), (96, 8))}
     assert len(prints) == 3

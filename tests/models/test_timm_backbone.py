@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,25 @@ def test_tokens_are_the_models_own_without_prefix_tokens(
     assert want.shape[1] == 196 + prefix
     torch.testing.assert_close(seer(images), want[:, prefix:])
     assert (seer.grid, seer.channels, seer.appearance) == ((14, 14), 192, slice(0, 192))
+
+
+def test_without_normalisation_pixels_are_only_divided_by_255(tmp_path: Path) -> None:
+    config = ModelConfig(backbone=NAME, backbone_weights=str(saved(NAME, tmp_path)))
+    plain = build_backbone(replace(config, normalize="none"))
+    images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    with torch.no_grad():
+        want = fresh(NAME).eval().forward_features(images.float() / 255)
+    torch.testing.assert_close(plain(images), want[:, 1:])
+    assert plain.fingerprint() != build_backbone(config).fingerprint()
+
+
+def test_features_are_rounded_as_a_cache_keeps_them(tmp_path: Path) -> None:
+    config = ModelConfig(backbone=NAME, backbone_weights=str(saved(NAME, tmp_path)))
+    half, whole = (build_backbone(replace(config, feature_precision=bits)) for bits in ("16", "32"))
+    images = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
+    assert torch.equal(half.features(images), whole(images).half().float())
+    assert torch.equal(whole.features(images), whole(images))
+    assert half.fingerprint() != whole.fingerprint()
 
 
 def test_backbone_is_frozen_and_stays_in_evaluation(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ CASES = {
     "plain": {},
     "accumulated": {"micro_batch_size": 2},
     "one by one": {"micro_batch_size": 1},
+    "absent attended": {"mask_absent": False, "max_program_len": 5},
+    "absent attended, accumulated": {
+        "mask_absent": False,
+        "max_program_len": 5,
+        "micro_batch_size": 2,
+    },
     "hungarian": {"alignment": "hungarian"},
     "half annotated": {"micro_batch_size": 2},
     "half annotated, hungarian": {"alignment": "hungarian"},

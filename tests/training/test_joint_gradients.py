@@ -53,11 +53,23 @@ def test_several_processes_find_the_gradient_of_the_joint_batch(
     assert_close(gradients(tmp_path, processes), alone)
 
 
-@pytest.mark.parametrize("case", ["accumulated/", "one by one/"])
+@pytest.mark.parametrize(
+    ("case", "whole"),
+    [
+        ("accumulated/", "plain/"),
+        ("one by one/", "plain/"),
+        ("absent attended, accumulated/", "absent attended/"),
+    ],
+)
 def test_a_batch_put_through_in_pieces_has_the_gradient_of_the_whole(
-    case: str, alone: Gradients
+    case: str, whole: str, alone: Gradients
 ) -> None:
-    assert_close(of_case(alone, case), of_case(alone, "plain/"))
+    assert_close(of_case(alone, case), of_case(alone, whole))
+
+
+def test_absent_primitives_that_are_attended_to_change_the_gradient(alone: Gradients) -> None:
+    attended, plain = of_case(alone, "absent attended/"), of_case(alone, "plain/")
+    assert attended["contrastive"] != pytest.approx(plain["contrastive"])
 
 
 def test_scenes_without_annotation_are_reconstructed_and_not_contrasted(alone: Gradients) -> None:

@@ -28,6 +28,7 @@ SHAPES = {
     "dinov2-small": ((16, 16), 384),
     "published": ((28, 28), 768),
     "readme": ((28, 28), 768),
+    "release": ((28, 28), 768),
     "small-gpu": ((28, 28), 768),
 }
 """The grid and the channels of each preset's backbone."""
@@ -63,6 +64,18 @@ def test_the_published_preset_names_what_the_defaults_are() -> None:
         if item.option.group not in ("Run", "Machine")
     }  # fmt: skip
     assert what_changes_results - own.keys() == {"backbone_weights", "texture_grid", "without"}
+
+
+def test_the_release_preset_differs_from_the_published_one_where_it_must() -> None:
+    published, release = read_preset("published"), read_preset("release")
+    assert published.keys() == release.keys()
+    assert {name: value for name, value in release.items() if value != published[name]} == {
+        # the release's code
+        "normalize": "none", "feature_precision": "32", "mask_absent": False,
+        "clip": "image-encoder",
+        # the command of its README
+        "epochs": 900, "num_iterations": 3,
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("_shallow")

@@ -194,6 +194,22 @@ def test_a_gradient_that_is_not_finite_ends_the_run_in_one_line(
     assert told.value.hint
 
 
+def test_a_gradient_that_is_not_clipped_is_looked_at_too(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(tmp_path / "run", clip="image-encoder")
+    train = Step.train
+
+    def poisoned(step: Step, *given: Any) -> Any:
+        told = train(step, *given)
+        trainer._model.schema_encoder.norm.weight.grad.fill_(math.inf)
+        return told
+
+    monkeypatch.setattr(Step, "train", poisoned)
+    with pytest.raises(NsiError, match="the gradient is not finite at step 1"):
+        trainer.fit()
+
+
 def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
     """Let these steps, counted from 1, see features that are no numbers."""
     train = Step.train
@@ -240,6 +256,36 @@ def test_steps_that_are_not_finite_can_be_skipped(
     assert len(list((run / "nonfinite").glob("*.json"))) == 3
 
 
+RELEASE = {
+    "normalize": "none", "feature_precision": "32", "mask_absent": False, "max_program_len": 12,
+    "clip": "image-encoder",
+}  # fmt: skip
+"""What the published release does and the defaults do not."""
+
+
+def test_the_releases_options_change_a_run(
+    trainer_of: TrainerOf, trained: Path, tmp_path: Path,
+    lines: Callable[[Path], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    trainer_of(tmp_path / "run", epochs=1, **RELEASE).fit()
+    first, other = lines(tmp_path / "run")[0], lines(trained)[0]
+    assert first["contrastive"] != pytest.approx(other["contrastive"])
+    assert first["reconstruction"] == pytest.approx(other["reconstruction"], rel=1e-2)
+
+
+def test_with_the_releases_options_too_a_run_resumes_and_needs_no_cache(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer_of(tmp_path / "whole", epochs=2, **RELEASE).fit()
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        die_before(patch, "_take", "step 8")
+        with pytest.raises(Killed):
+            trainer_of(run, epochs=2, feature_cache="off", **RELEASE).fit()
+    trainer_of(run, resume=True).fit()
+    assert_same(run, tmp_path / "whole")
+
+
 def test_a_share_of_annotated_scenes_and_pieces_train_too(
     trainer_of: TrainerOf, tmp_path: Path, lines: Callable[[Path], list[dict[str, Any]]]
 ) -> None:
@@ -250,12 +296,14 @@ def test_a_share_of_annotated_scenes_and_pieces_train_too(
     assert max(line["contrastive"] for line in told) > 0
 
 
-@pytest.mark.parametrize("precision", ["64", "bf16-mixed"])
+@pytest.mark.parametrize("options", [{}, RELEASE], ids=["defaults", "release"])
+@pytest.mark.parametrize("precision", ["64", "bf16-mixed", "16-mixed"])
 def test_other_precisions_train_and_draw_too(
-    precision: str, trainer_of: TrainerOf, tmp_path: Path
+    precision: str, options: dict[str, Any], trainer_of: TrainerOf, tmp_path: Path
 ) -> None:
-    trainer_of(tmp_path / "run", precision=precision, epochs=1, pictures_every=1).fit()
-    assert (tmp_path / "run" / "checkpoints" / "best").is_dir()
+    run = tmp_path / "run"
+    trainer_of(run, precision=precision, epochs=1, pictures_every=1, **options).fit()
+    assert (run / "checkpoints" / "best").is_dir()
 
 
 def test_a_dry_run_gives_the_losses_of_a_batch_and_writes_nothing(
