@@ -1,4 +1,4 @@
-"""Segmentation metrics as CLEVRTex's authors define them (Karazija et al., NeurIPS 2021)."""
+"""Segmentation: how well the slots' segments agree with the true ones; see docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from nsi_cli.evaluation.findings import Findings
 from nsi_cli.evaluation.intervals import mean_with_interval
+from nsi_cli.evaluation.mean_iou import MEAN_IOUS, mean_ious
 from nsi_cli.evaluation.segments import overlap_ratios
 
 Overlap = npt.NDArray[np.int64]
 PerImage = npt.NDArray[np.float64]
 
+NAMES = ("ari", "fg_ari", "mbo", *MEAN_IOUS)
+"""The metrics of each kind of masks."""
+
 
 class Segmentation:
-    """ARI, FG-ARI, mBO and mIoU of the slot masks and of the attention masks."""
+    """The metrics of `NAMES` for the slot masks and for the attention masks."""
 
     def __init__(self, *, seed: int = 0) -> None:
         self._scores = {name: SegmentScores(seed) for name in ("slot_masks", "attention_masks")}
@@ -33,7 +36,7 @@ class Segmentation:
 
 
 class SegmentScores:
-    """Gathers the four metrics of each image, and averages them over images."""
+    """Gathers the metrics of each image, and averages them over images."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -46,26 +49,25 @@ class SegmentScores:
                 adjusted_rand_index(overlap),
                 adjusted_rand_index(overlap[:, 1:]),
                 mean_best_overlap(overlap),
-                mean_iou(overlap),
             )
-            self._images.append(np.stack(of_images, axis=1))
+            self._images.append(np.column_stack([*of_images, mean_ious(overlap)]))
 
     def means(self) -> dict[str, Any] | None:
-        """``{"ari", "fg_ari", "mbo", "miou"}``, or None without images."""
+        """The metrics by their `NAMES`, or None without images."""
         if not self._images:
             return None
         columns = np.concatenate(self._images).T
         return {
             name: mean_with_interval(column, seed=self._seed)
-            for name, column in zip(("ari", "fg_ari", "mbo", "miou"), columns, strict=True)
+            for name, column in zip(NAMES, columns, strict=True)
         }
 
 
 def adjusted_rand_index(overlap: Overlap) -> PerImage:
     """The ARI of each overlap table (B, M, K) (Hubert & Arabie 1985), (B,).
 
-    1 where its denominator is 0, as with a single segment on both sides; NaN for a table without
-    a pixel. Without the background's row it is the FG-ARI.
+    1 where its denominator is 0, as with a single segment on both sides or without a pixel.
+    Without the background's row it is the FG-ARI, which is 1 in a scene without objects.
     """
     pixels = overlap.sum((1, 2))
     together = _pairs(overlap).sum((1, 2))
@@ -74,8 +76,10 @@ def adjusted_rand_index(overlap: Overlap) -> PerImage:
         true * predicted, _pairs(pixels), out=np.zeros(len(overlap)), where=pixels > 1
     )
     span = (true + predicted) / 2 - by_chance
-    index = np.divide(together - by_chance, span, out=np.ones(len(overlap)), where=span > 0)
-    return np.where(pixels > 0, index, np.nan)
+    index: PerImage = np.divide(
+        together - by_chance, span, out=np.ones(len(overlap)), where=span > 0
+    )
+    return index
 
 
 def mean_best_overlap(overlap: Overlap) -> PerImage:
@@ -90,22 +94,6 @@ def mean_best_overlap(overlap: Overlap) -> PerImage:
         (best * visible).sum(1), count, out=np.full(len(overlap), np.nan), where=count > 0
     )
     return means
-
-
-def mean_iou(overlap: Overlap) -> PerImage:
-    """IoU under the matching of true to predicted segments that makes it largest, (B,).
-
-    The background is a segment like any other. The sum is divided by the pairs in which at least
-    one side has a pixel: segments left over on one side each pair with nothing.
-    """
-    return np.array([_matched_iou(table) for table in overlap])
-
-
-def _matched_iou(table: Overlap) -> float:
-    there = table[table.sum(1) > 0][:, table.sum(0) > 0]
-    ratios = overlap_ratios(there)
-    rows, columns = linear_sum_assignment(ratios, maximize=True)
-    return float(ratios[rows, columns].sum() / max(there.shape)) if there.size else float("nan")
 
 
 def _pairs(count: npt.NDArray[np.int64]) -> PerImage:

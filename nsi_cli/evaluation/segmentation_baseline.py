@@ -21,7 +21,7 @@ _STARTS = 2
 
 
 class KMeansSegmentation:
-    """ARI, FG-ARI, mBO and mIoU of k-means: as many segments as slots, the same scenes.
+    """The segmentation metrics of k-means: as many segments as slots, the same scenes.
 
     Without position among the features: with it, compact blobs alone bring a high FG-ARI.
     """
