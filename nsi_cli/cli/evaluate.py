@@ -77,7 +77,9 @@ def run_evaluation(
         without=loaded.run.config.left_out,
     )
     if left_out := loaded.run.config.left_out:
-        state.progress.note(f"the model does not see {', '.join(left_out)}: nothing to read off")
+        state.progress.note(
+            f"{', '.join(left_out)}: excluded from training, so there is no property metric"
+        )
     if metrics is None:  # a part of the suite never takes the place of the whole
         written = result_path(loaded.run, split, checkpoint, data)
         suite.write_result(written, result)
@@ -98,8 +100,8 @@ def apart(run: Run, checkpoint: str, data: Path | None) -> str:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """Print a result as a table."""
-    from nsi_cli.evaluation import suite
+    """Print a result as a table, and below it what a reader must know of it."""
+    from nsi_cli.evaluation import table
 
     title = f"{result['task']}, {result['split']}: {result['scenes']:,} scenes"
-    print_table(title, suite.COLUMNS, suite.rows(result))
+    print_table(title, table.COLUMNS, table.rows(result), notes=table.notes(result))

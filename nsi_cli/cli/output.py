@@ -20,10 +20,11 @@ def print_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     left: Sequence[int] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Print a table: the first column and those of ``left`` to the left, all others to the right.
 
-    A title is a line of its own, which a narrow table does not break.
+    The title and the notes below are lines of their own, which a narrow table does not break.
     """
     from rich import box
     from rich.console import Console
@@ -33,10 +34,14 @@ def print_table(
     console = Console()
     if title:
         console.print(Text(title, "italic"), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for place, column in enumerate(columns):
         to_the_left = place in (0, *left)
         table.add_column(column, justify="left" if to_the_left else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+    if notes:
+        console.print()
+    for note in notes:
+        console.print(Text(note), soft_wrap=True)

@@ -62,27 +62,43 @@ class Findings:
         """The masks that `masks_name` names, (B, K, h, w)."""
         return self.attention_masks if self.slot_masks is None else self.slot_masks
 
+    def segments_of(self, masks_name: str) -> Bytes | None:
+        """The slot of each pixel by these masks, (B, S, S) at the size of the true masks.
+
+        None where these masks, or the true ones, are missing. Computed once for each kind.
+        """
+        return self._slot_segments if masks_name == "slot_masks" else self._attention_segments
+
     def overlap(self, masks_name: str) -> Ints | None:
         """Pixels shared by true and predicted segments, (B, M, K), background in row 0.
 
-        None where these masks, or the true ones, are not there. Worked out once for each kind.
+        None where these masks, or the true ones, are missing. Computed once for each kind.
         """
-        return self.slot_overlap if masks_name == "slot_masks" else self.attention_overlap
+        return self._slot_overlap if masks_name == "slot_masks" else self._attention_overlap
 
     @cached_property
-    def slot_overlap(self) -> Ints | None:
-        """The overlap of the slot masks' segments with the true ones."""
-        return self._overlap(self.slot_masks)
+    def _slot_segments(self) -> Bytes | None:
+        return self._segments(self.slot_masks)
 
     @cached_property
-    def attention_overlap(self) -> Ints | None:
-        """The overlap of the attention masks' segments with the true ones."""
-        return self._overlap(self.attention_masks)
+    def _attention_segments(self) -> Bytes | None:
+        return self._segments(self.attention_masks)
 
-    def _overlap(self, masks: Floats | None) -> Ints | None:
+    @cached_property
+    def _slot_overlap(self) -> Ints | None:
+        return self._overlap(self._slot_segments)
+
+    @cached_property
+    def _attention_overlap(self) -> Ints | None:
+        return self._overlap(self._attention_segments)
+
+    def _segments(self, masks: Floats | None) -> Bytes | None:
         if masks is None or self.true_masks is None:
             return None
-        predicted = segments(masks, self.true_masks.shape[-1])
-        return contingency(
-            self.true_masks, predicted, objects=self.present.shape[1], slots=masks.shape[1]
-        )
+        return segments(masks, self.true_masks.shape[-1])
+
+    def _overlap(self, predicted: Bytes | None) -> Ints | None:
+        if predicted is None or self.true_masks is None:
+            return None
+        objects, slots = self.present.shape[1], self.attention_masks.shape[1]
+        return contingency(self.true_masks, predicted, objects=objects, slots=slots)

@@ -37,6 +37,26 @@ def mean_with_interval(
     return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
 
 
+def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Measured | None:
+    """The level of a measure by chance, from D repetitions of it: Σ sums / Σ counts.
+
+    ``sums`` (n, D) hold a number for each scene and repetition; ``counts`` are (n, D), or (n, 1)
+    where they are the same in all. The value is the mean of all repetitions. The interval is where
+    a single one falls: each sample takes a random repetition and resamples the scenes, so that a
+    measure at chance lies inside it 95 times of 100. None where there is nothing to repeat.
+    """
+    counts = np.broadcast_to(counts, sums.shape)
+    if not counts.sum():
+        return None
+    generator = np.random.default_rng((seed, 1))  # not the stream that the scenes are drawn from
+    means = []
+    for index in _resampled(len(sums), seed):
+        repetition = generator.integers(sums.shape[1], size=(len(index), 1))
+        over, under = (part[index, repetition].sum(1).astype(float) for part in (sums, counts))
+        means.append(np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0))
+    return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
+
+
 def median_with_interval(values: Numbers, *, seed: int = 0) -> Measured | None:
     """The median of values (n,), one a scene; None where there are none."""
     if not len(values):

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import beta, binom
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.findings import Findings
-from nsi_cli.evaluation.intervals import mean_with_interval, median_with_interval
+from nsi_cli.evaluation.intervals import Measured, mean_with_interval, median_with_interval
 
 DEPTHS = (1, 5, 10)
 _TILE = 256
+_INTERVAL = (0.025, 0.975)
 
 Ranks = npt.NDArray[np.float64]
 
@@ -22,7 +24,8 @@ class Retrieval:
     """R@1, R@5, R@10 and the median rank, in both directions.
 
     Each scene's only hit is itself; scenes that happen to be annotated alike still count as
-    different ones, so a split with such twins cannot reach 1.
+    different ones, so a split with such twins cannot reach 1. ``null`` is the level of ranks
+    drawn at random.
     """
 
     def __init__(self, *, seed: int = 0, device: str = "cpu") -> None:
@@ -44,11 +47,30 @@ class Retrieval:
         }
 
     def _summary(self, found: Ranks) -> dict[str, Any]:
-        at = {
-            f"R@{depth}": mean_with_interval((found <= depth).astype(float), seed=self._seed)
-            for depth in DEPTHS
-        }
-        return {**at, "median_rank": median_with_interval(found, seed=self._seed)}
+        count = len(found)
+        summary = {}
+        for depth in DEPTHS:
+            recall = mean_with_interval((found <= depth).astype(float), seed=self._seed)
+            summary[f"R@{depth}"] = {**(recall or {}), "null": random_recall(depth, count)}
+        median = median_with_interval(found, seed=self._seed)
+        return {**summary, "median_rank": {**(median or {}), "null": random_median(count)}}
+
+
+def random_recall(depth: int, count: int) -> Measured:
+    """R@``depth`` of ``count`` ranks drawn at random from 1 to ``count``: binomial."""
+    share = min(1.0, depth / count)
+    low, high = binom.ppf(_INTERVAL, count, share) / count
+    return {"value": share, "ci95": [float(low), float(high)]}
+
+
+def random_median(count: int) -> Measured:
+    """The median of ``count`` ranks drawn at random from 1 to ``count``.
+
+    The interval takes ranks as continuous; their median then follows a beta distribution.
+    """
+    half = (count + 1) / 2
+    low, high = np.clip(0.5 + count * beta.ppf(_INTERVAL, half, half), 1, count)
+    return {"value": half, "ci95": [float(low), float(high)]}
 
 
 def ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]:

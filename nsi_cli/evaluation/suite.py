@@ -1,8 +1,8 @@
-"""The suite: every metric over one pass through a split, and the result as JSON and as rows."""
+"""The suite: every metric over one pass through a split, and the result as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,52 +90,6 @@ def evaluate(
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write ``eval/<split>.json``, whole or not at all."""
     write_json(path, result)
-
-
-COLUMNS = ("", "metric", "value", "95 % interval")
-"""The headings of `rows`."""
-
-_TITLES = {
-    "image_to_schema": "image → schema",
-    "schema_to_image": "schema → image",
-    "slot_masks": "slot masks",
-    "attention_masks": "attention masks",
-    "kmeans": "k-means",
-    "pointing": "pointing",
-    "iou": "IoU",
-    "ari": "ARI",
-    "fg_ari": "FG-ARI",
-    "mbo": "mBO",
-    "miou": "mIoU",
-    "median_rank": "median rank",
-}
-
-
-def rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """A result as table rows: group, metric, value, interval; the headings are `COLUMNS`."""
-    found: list[tuple[str, str, str, str]] = []
-    for section in ("retrieval", "grounding", "segmentation", "properties"):
-        for path, measured in _measures(result.get(section) or {}):
-            group = _TITLES.get(path[0], path[0]) if len(path) > 1 else section
-            name = _TITLES.get(path[-1], path[-1])
-            if "measure" in measured:
-                name += f" ({measured['measure']}, chance {measured['chance']:.2f})"
-            low, high = measured["ci95"]
-            digits = 1 if path[-1] == "median_rank" else 3
-            interval = f"{low:.{digits}f} to {high:.{digits}f}"
-            found.append((group, name, f"{measured['value']:.{digits}f}", interval))
-    return found
-
-
-def _measures(
-    part: dict[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Every ``{"value", "ci95"}`` below, with the names that lead to it."""
-    for name, value in part.items():
-        if isinstance(value, dict) and "value" in value:
-            yield (*path, name), value
-        elif isinstance(value, dict):
-            yield from _measures(value, (*path, name))
 
 
 def _known(name: str) -> Callable[[Setting], Metric]:

@@ -26,15 +26,17 @@ def tiles(result: dict[str, Any]) -> list[Tile]:
 
 
 def property_tiles(result: dict[str, Any]) -> list[Tile]:
-    """How well each property is read off."""
-    told = {
-        "accuracy": "true value fits best, of the vocabulary",
-        "percentile": "share of drawn values that fit worse",
+    """How well each property can be read from the slots."""
+    meanings = {
+        "accuracy": "the true value scores best of the vocabulary",
+        "percentile": "share of other values that score lower",
     }
     return [
-        _tile(name, found, told[found["measure"]], found["chance"], "chance")
-        for name, found in (result.get("properties") or {}).items()
-        if found
+        _tile(
+            name, measured, meanings[measured["measure"]], *_null(measured, "another image's slots")
+        )
+        for name, measured in (result.get("properties") or {}).items()
+        if measured
     ]
 
 
@@ -45,16 +47,25 @@ def _retrieval(result: dict[str, Any]) -> Iterator[Tile]:
         if found and found["R@1"]:
             rank = found["median_rank"]["value"]
             note = f"R@1, median rank {rank:g}"
-            yield _tile(name, found["R@1"], note, 1 / result["scenes"], "chance")
+            yield _tile(name, found["R@1"], note, *_null(found["R@1"], "ranks at random"))
 
 
 def _grounding(result: dict[str, Any]) -> Iterator[Tile]:
     found = result.get("grounding") or {}
     masks = str(found.get("masks", "")).replace("_", " ")
-    if found.get("pointing"):
-        yield _tile("Pointing", found["pointing"], f"peak of the aligned {masks} on the object")
-    if found.get("iou"):
-        yield _tile("Grounding IoU", found["iou"], "aligned segment with the object")
+    labels = {
+        "pointing": ("Pointing", f"peak of the aligned {masks} on the object"),
+        "iou": ("Grounding IoU", "aligned segment with the object"),
+    }
+    for metric, (label, note) in labels.items():
+        if found.get(metric):
+            yield _tile(label, found[metric], note, *_null(found[metric], "any slot"))
+
+
+def _null(measured: dict[str, Any], rule: str) -> tuple[float | None, str]:
+    """The null and its name; None in results of earlier versions, and where there is none."""
+    null = measured.get("null")
+    return (null["value"], f"null, {rule}:") if null else (None, "")
 
 
 def _segmentation(result: dict[str, Any]) -> Iterator[Tile]:

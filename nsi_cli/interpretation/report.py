@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from nsi_cli import __version__
 from nsi_cli.evaluation.findings import Findings
-from nsi_cli.evaluation.suite import rows
+from nsi_cli.evaluation.table import COLUMNS, notes, rows
 from nsi_cli.files import replacing
 from nsi_cli.interpretation.cards import CardMaker, SceneCard
 from nsi_cli.interpretation.collect import Collected
@@ -76,7 +76,9 @@ def write_report(
         thumbnails=_thumbnails(shown, collected, images),
         tiles=tiles(result) if result else [],
         properties=property_tiles(result) if result else [],
+        metric_columns=COLUMNS,
         metric_rows=rows(result) if result else [],
+        metric_notes=notes(result) if result else [],
         colours=SLOT_COLOURS,
         top=top,
     )

@@ -112,3 +112,18 @@ def test_what_libraries_say_is_shown_when_asked_for(
     assert "noisy" in {row["name"] for row in json.loads(told.stdout)}
     for word in ("warned of", "noted", "minded"):
         assert (word in told.stderr) is shown, told
+
+
+def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(
+    nsi: Nsi, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = nsi("-q", "eval", trained).stdout.splitlines()
+    assert re.search(r"^ *metric +value +95 % interval +null +95 % interval$", lines[1])
+    for name in ("pointing", "R@10", "material"):
+        (row,) = [line for line in lines if re.search(rf"\b{name}\b", line)][:1]
+        assert re.search(rf"{name} +\S+ +\S+ to \S+ +\S+ +\S+ to \S+$", row)
+    assert lines[-2].startswith("null, the level by chance: ")
+    assert lines[-1] == (
+        "properties: read from the slot with the largest IoU with the object's true mask"
+    )

@@ -229,7 +229,7 @@ def test_a_run_of_the_papers_alternatives_is_evaluated_and_interpreted(
     told = nsi("eval", unlike, "--json")
     assert told.code == 0, told
     assert set(json.loads(told.stdout)["properties"]) == {"material", "size"}
-    assert "does not see shape, position" in told.stderr
+    assert "shape, position: excluded from training" in told.stderr
     assert nsi("interpret", unlike).code == 0
 
 

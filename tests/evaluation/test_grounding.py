@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nsi_cli.evaluation.grounding import Grounding, peak_places
 
@@ -78,3 +79,23 @@ def test_an_object_that_no_slot_was_left_for_is_missed(make_findings) -> None:
     found = metric.compute()["grounding"]
     assert found["pointing"]["value"] == 0.5
     assert 0.45 < found["iou"]["value"] <= 0.5
+
+
+def test_the_null_is_that_of_a_random_slot_and_its_interval_holds_every_slot(
+    make_findings,
+) -> None:
+    scenes = [one_scene(make_findings, [0, 1]) for _ in range(30)]
+    metric = Grounding()
+    for findings in scenes:
+        metric.update(findings)
+    null = metric.compute()["grounding"]["pointing"]["null"]
+    # Of three slots one lies on each object: a random one hits one time of three, slot 0 and slot
+    # 1 every second object, slot 2 none.
+    assert null["value"] == pytest.approx(1 / 3)
+    assert null["ci95"] == [0, 0.5]
+
+
+def test_a_missed_object_is_missed_by_a_random_slot_too(make_findings) -> None:
+    metric = Grounding()
+    metric.update(one_scene(make_findings, [0, -1]))
+    assert metric.compute()["grounding"]["pointing"]["null"]["value"] == pytest.approx(1 / 6)

@@ -3,7 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.intervals import mean_with_interval, median_with_interval
+from nsi_cli.evaluation.intervals import (
+    mean_with_interval,
+    median_with_interval,
+    null_with_interval,
+)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_law() -> None:
@@ -35,3 +39,20 @@ def test_the_median_has_an_interval_too() -> None:
     measured = median_with_interval(np.arange(1.0, 102.0))
     assert measured["value"] == 51
     assert 30 < measured["ci95"][0] < 51 < measured["ci95"][1] < 72
+
+
+def test_a_measure_at_chance_lies_inside_the_null_95_times_of_100() -> None:
+    rng = np.random.default_rng(0)
+    inside = 0
+    for trial in range(200):
+        hits = rng.random((60, 9)) < 0.3  # the measure, then eight repetitions by chance
+        low, high = null_with_interval(hits[:, 1:], np.ones((60, 1)), seed=trial)["ci95"]
+        inside += low <= hits[:, 0].mean() <= high
+    assert 180 <= inside <= 199
+
+
+def test_the_value_of_a_null_is_the_mean_of_its_repetitions() -> None:
+    sums, counts = np.array([[1.0, 0.0], [3.0, 2.0]]), np.array([[1], [4]])
+    assert null_with_interval(sums, counts)["value"] == 6 / 10
+    assert null_with_interval(sums, np.array([[1, 0], [4, 3]]))["value"] == 6 / 8
+    assert null_with_interval(sums[:, :0], counts) is None

@@ -5,7 +5,7 @@ import pytest
 
 from nsi_cli.errors import NsiError
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
-from nsi_cli.evaluation.retrieval import Retrieval, ranks
+from nsi_cli.evaluation.retrieval import Retrieval, random_median, random_recall, ranks
 
 
 def plain_ranks(scores: np.ndarray) -> np.ndarray:
@@ -55,7 +55,8 @@ def test_a_model_that_tells_everything_apart_is_always_first(make_findings) -> N
     metric = Retrieval()
     metric.update(findings)
     for direction in metric.compute()["retrieval"].values():
-        assert direction["R@1"] == {"value": 1.0, "ci95": [1.0, 1.0]}
+        assert (direction["R@1"]["value"], direction["R@1"]["ci95"]) == (1, [1, 1])
+        assert direction["R@1"]["null"]["value"] == 1 / 20
         assert direction["median_rank"]["value"] == 1
 
 
@@ -82,3 +83,22 @@ def test_scores_are_those_of_the_alignment_that_the_model_was_trained_with(make_
         scores[alignment] = embeddings.scores(slice(None), slice(None))
     assert (scores["hungarian"] <= scores["max"]).all()
     assert (scores["hungarian"] < scores["max"]).any()
+
+
+def test_the_nulls_are_where_random_ranks_fall() -> None:
+    count, rng = 60, np.random.default_rng(0)
+    drawn = rng.integers(1, count + 1, size=(4000, count))
+    for depth in (1, 5, 10):
+        null, found = random_recall(depth, count), (drawn <= depth).mean(1)
+        assert null["value"] == pytest.approx(found.mean(), abs=0.002)
+        np.testing.assert_allclose(null["ci95"], np.percentile(found, (2.5, 97.5)), atol=1 / count)
+    null, found = random_median(count), np.median(drawn, axis=1)
+    assert null["value"] == pytest.approx(found.mean(), abs=0.3)
+    np.testing.assert_allclose(null["ci95"], np.percentile(found, (2.5, 97.5)), atol=1)
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_with_fewer_scenes_than_the_depth_every_rank_is_a_hit(count: int) -> None:
+    assert random_recall(10, count) == {"value": 1, "ci95": [1, 1]}
+    low, high = random_median(count)["ci95"]
+    assert 1 <= low <= (count + 1) / 2 <= high <= count

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nsi_cli.errors import ConfigError, DataError
-from nsi_cli.evaluation.suite import evaluate, rows, write_result
+from nsi_cli.evaluation.suite import evaluate, write_result
+from nsi_cli.evaluation.table import rows
 
 
 def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:
@@ -17,7 +18,8 @@ def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:
         assert set(result["retrieval"][direction]) == {"R@1", "R@5", "R@10", "median_rank"}
     assert set(result["grounding"]) == {"pointing", "iou", "masks"}
     assert set(result["segmentation"]) == {"slot_masks", "attention_masks", "kmeans"}
-    assert set(result["retrieval"]["image_to_schema"]["R@1"]) == {"value", "ci95"}
+    assert set(result["grounding"]["pointing"]) == {"value", "ci95", "null"}
+    assert set(result["retrieval"]["image_to_schema"]["R@1"]) == {"value", "ci95", "null"}
     assert result["properties"] == {}
 
 
@@ -49,19 +51,6 @@ def test_an_unknown_metric_is_met_with_the_nearest_name(schema) -> None:
 def test_a_split_without_scenes_is_refused(schema) -> None:
     with pytest.raises(DataError, match="no scene"):
         evaluate([], schema, task="toy", split="test")
-
-
-def test_rows_name_each_value_with_its_interval(make_findings, schema) -> None:
-    result = {
-        "retrieval": {"image_to_schema": {"R@1": {"value": 0.5, "ci95": [0.25, 0.75]}}},
-        "properties": {
-            "shape": {"value": 0.9, "ci95": [0.8, 1.0], "measure": "accuracy", "chance": 0.25}
-        },
-    }
-    assert rows(result) == [
-        ("image → schema", "R@1", "0.500", "0.250 to 0.750"),
-        ("properties", "shape (accuracy, chance 0.25)", "0.900", "0.800 to 1.000"),
-    ]
 
 
 def test_a_written_result_reads_back(tmp_path, make_findings, schema) -> None:

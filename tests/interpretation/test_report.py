@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from nsi_cli.evaluation.suite import evaluate
@@ -107,6 +108,39 @@ def test_an_evaluation_puts_its_numbers_on_the_page(split, tmp_path) -> None:
     value = result["retrieval"]["image_to_schema"]["R@1"]["value"]
     assert f'<p class="value">{value:.3f}</p>' in page
     assert "All metrics" in page
+
+
+def test_each_number_has_its_null_beside_it(split, tmp_path) -> None:
+    def encode(primitives, present):
+        return np.repeat(primitives[..., :1], 12, -1)
+
+    result = evaluate(
+        [split.findings], split.schema, task="toy", split="test", encode_primitives=encode
+    )
+    page = write(split, tmp_path, result=result)
+    parsed(page)
+    nulls = {
+        "null, ranks at random:": result["retrieval"]["image_to_schema"]["R@1"],
+        "null, any slot:": result["grounding"]["pointing"],
+        "null, another image&#39;s slots:": result["properties"]["shape"],
+    }
+    for name, measured in nulls.items():
+        assert f"{name} {measured['null']['value']:.3f}" in page
+    assert "read from the slot with the largest IoU" in page
+
+
+def test_a_result_of_an_earlier_version_is_shown_without_nulls(split, tmp_path) -> None:
+    result = evaluate([split.findings], split.schema, task="toy", split="test")
+    for part in result["retrieval"]["image_to_schema"], result["grounding"]:
+        for measured in part.values():
+            measured.pop("null", None) if isinstance(measured, dict) else None
+    result["properties"] = {
+        "shape": {"value": 0.4, "ci95": [0.3, 0.5], "measure": "accuracy", "chance": 0.25}
+    }
+    page = write(split, tmp_path, result=result)
+    parsed(page)
+    assert "null, any slot" not in page
+    assert '<p class="value">0.400</p>' in page
 
 
 def test_an_image_of_ones_own_shows_slots_and_schemas_but_no_objects(split, tmp_path) -> None:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+
+from nsi_cli.evaluation.suite import evaluate
+from nsi_cli.evaluation.table import COLUMNS, notes, rows
+
+
+def test_each_value_has_its_interval_and_its_null_beside_it() -> None:
+    null = {"value": 0.31, "ci95": [0.28, 0.34]}
+    result = {
+        "retrieval": {"image_to_schema": {"R@1": {"value": 0.5, "ci95": [0.25, 0.75]}}},
+        "properties": {
+            "shape": {"value": 0.9, "ci95": [0.8, 1.0], "measure": "accuracy", "null": null}
+        },
+    }
+    assert rows(result) == [
+        ("image → schema", "R@1", "0.500", "0.250 to 0.750", "", ""),
+        ("accuracy", "shape", "0.900", "0.800 to 1.000", "0.310", "0.280 to 0.340"),
+    ]
+    assert all(len(row) == len(COLUMNS) for row in rows(result))
+
+
+def test_a_property_named_like_a_metric_keeps_its_name() -> None:
+    measured = {"value": 0.9, "ci95": [0.8, 1.0], "measure": "accuracy"}
+    assert rows({"properties": {"iou": measured}})[0][1] == "iou"
+
+
+def result_of(findings, schema, encode) -> dict:
+    return evaluate([findings], schema, task="toy", split="test", encode_primitives=encode)
+
+
+def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
+    return np.repeat(primitives[..., :1], 5, -1).astype(np.float32)
+
+
+def test_the_notes_say_how_nulls_and_slots_were_chosen(make_findings, schema) -> None:
+    masked = notes(result_of(make_findings(), schema, encode))
+    assert len(masked) == 2
+    for null in ("ranks at random", "any slot", "another image's slots"):
+        assert null in masked[0]
+    assert "the object's true mask" in masked[1]
+    bare = notes(result_of(make_findings(true_masks=None), schema, encode))
+    assert "any slot" not in bare[0]
+    assert any("aligns with, its value of the property left out" in note for note in bare)
+    assert any("no grounding: no scene has a true mask" in note for note in bare)
+
+
+def test_a_single_scene_has_no_other_image_for_a_null_and_says_so(make_findings, schema) -> None:
+    result = result_of(make_findings(1), schema, encode)
+    assert result["properties"]["shape"]["null"] is None
+    assert sum("no null for properties" in note for note in notes(result)) == 1
+    assert all(len(row) == len(COLUMNS) for row in rows(result))
+
+
+def test_a_property_without_a_known_value_is_named(make_findings, schema) -> None:
+    findings = make_findings()
+    findings.primitives[..., 0] = -1
+    result = result_of(findings, schema, encode)
+    assert result["properties"]["shape"] is None
+    assert "no measure for shape: no object has a value" in notes(result)
+
+
+def test_a_split_without_objects_has_retrieval_and_one_line_for_what_is_missing(
+    make_findings, schema
+) -> None:
+    empty = make_findings(present=np.zeros((6, 3), bool), true_masks=np.zeros((6, 8, 8), np.uint8))
+    result = result_of(empty, schema, encode)
+    assert result["properties"] == {}
+    assert result["segmentation"]["attention_masks"]["fg_ari"]["value"] == 1
+    assert result["grounding"]["pointing"] is None
+    assert [note for note in notes(result) if note.startswith("no ")] == [
+        "no grounding: no scene has a true mask with a visible object"
+    ]
+    assert ("attention masks", "mBO") not in {row[:2] for row in rows(result)}
