@@ -32,7 +32,8 @@ from nsi_cli.data.loader import LoaderOptions, make_dataloader
 from nsi_cli.data.store import Store, open_store
 
 BATCH = 128
-LEAST = 10.0
+LEAST = 8.0
+"""The ratio measured is 10; the rest is room for other work on the machine."""
 ROUNDS = 5
 SCENES = 6000
 FIRST = 3

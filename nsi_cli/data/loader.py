@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nsi_cli.data.batch import Batch
 from nsi_cli.data.features import FeatureCache
-from nsi_cli.data.lending import Lender
 from nsi_cli.data.store import Store
 from nsi_cli.processes import begin_worker
 
@@ -51,32 +49,21 @@ class BatchDataset(Dataset[Batch]):
     def __init__(self, store: Store, split: str, options: LoaderOptions) -> None:
         self._store, self._split, self._options = store, split, options
         self._primitives, self._lengths = store.primitives(split)
-        self._lender = Lender()
 
     def __getitem__(self, index: npt.NDArray[np.int64]) -> Batch:
         options, split = self._options, self._split
         slots = np.arange(self._primitives.shape[1])
-        images = self._images(index) if options.images else None
+        images = self._store.images(split, index) if options.images else None
         masks = self._store.masks(split, index) if options.masks else None
         features = options.features.read(split, index) if options.features else None
         return Batch(
             index=torch.from_numpy(index),
             primitives=torch.from_numpy(self._primitives[index]),
             present=torch.from_numpy(slots[None] < self._lengths[index][:, None]),
-            images=images,
+            images=None if images is None else torch.from_numpy(images).permute(0, 3, 1, 2),
             masks=None if masks is None else torch.from_numpy(masks),
             features=None if features is None else torch.from_numpy(features),
         )
-
-    def _images(self, index: npt.NDArray[np.int64]) -> Tensor:
-        """Images (B, 3, S, S) uint8; a worker reads them to where its parent can see them."""
-        axes = (0, 3, 1, 2)
-        if get_worker_info() is None:
-            return torch.from_numpy(self._store.images(self._split, index)).permute(axes)
-        size = self._store.image_size
-        array, images = self._lender.lend((len(index), size, size, 3), axes)
-        self._store.images(self._split, index, into=array)
-        return images
 
 
 class EpochBatches(Sampler[npt.NDArray[np.int64]]):

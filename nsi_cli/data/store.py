@@ -97,13 +97,10 @@ class Store:
         except OSError as error:
             raise self._unreadable(error) from error
 
-    def images(self, split: str, index: npt.ArrayLike, into: Bytes | None = None) -> Bytes:
-        """The images (n, S, S, 3) uint8 of the scenes at ``index`` (n,), in that order.
-
-        They are read ``into`` an array of their shape where one is given.
-        """
+    def images(self, split: str, index: npt.ArrayLike) -> Bytes:
+        """The images (n, S, S, 3) uint8 of the scenes at ``index`` (n,), in that order."""
         self.count(split)
-        return self._rows(split, index, into)
+        return self._rows(split, index)
 
     def masks(self, split: str, index: npt.ArrayLike) -> Bytes | None:
         """The masks (n, S, S) uint8 of the scenes at ``index``; None where there are none."""
@@ -128,11 +125,11 @@ class Store:
         except OSError as error:
             return reason_of(error)
 
-    def _rows(self, name: str, index: npt.ArrayLike, into: Bytes | None = None) -> Bytes:
+    def _rows(self, name: str, index: npt.ArrayLike) -> Bytes:
         opened = self._open()
         numbers = np.asarray(index).astype(np.int64, copy=False)
         try:
-            return read_rows(opened.file.fileno(), opened.rows[name], numbers, into)
+            return read_rows(opened.file.fileno(), opened.rows[name], numbers)
         except OSError as error:
             raise self._unreadable(error) from error
 

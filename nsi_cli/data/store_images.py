@@ -180,18 +180,15 @@ def copy_rows(source: int, rows: Rows, chosen: npt.NDArray[np.int64], target: in
             start, place = start + len(data), place + len(data)
 
 
-def read_rows(
-    file: int, rows: Rows, index: npt.NDArray[np.int64], into: Bytes | None = None
-) -> Bytes:
+def read_rows(file: int, rows: Rows, index: npt.NDArray[np.int64]) -> Bytes:
     """The rows at ``index`` (n,), in any order and with repeats: n × the rows' shape.
 
-    The file is read in its own order, and neighbours at once; into an array that is given, or a
-    new one. Raises `IndexError` for a number that is none of the rows', `OSError` where the file
-    cannot be read.
+    The file is read in its own order, and neighbours at once. Raises `IndexError` for a number that
+    is none of the rows', `OSError` where the file cannot be read.
     """
     if len(index) and (index.min() < 0 or index.max() >= rows.count):
         raise IndexError(f"scenes are numbered 0 to {rows.count - 1}")
-    found = np.empty((len(index), *rows.shape), np.uint8) if into is None else into
+    found = np.empty((len(index), *rows.shape), np.uint8)
     order = np.argsort(index, kind="stable")
     if np.array_equal(order, np.arange(len(index))):
         _read_sorted(file, rows, index, found)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from nsi_cli.data import batch as batch_module
 from nsi_cli.data.batch import Batch
 from nsi_cli.data.feature_filling import fill
 from nsi_cli.data.features import cache_for
@@ -146,6 +147,19 @@ def test_worker_processes_give_the_same_batches(store: Store, start_method: str)
     loader.multiprocessing_context = start_method
     helped = list(loader)
     assert len(helped) == len(alone) == 3
+    assert all(map(_same, alone, helped))
+
+
+def test_tensors_in_shared_memory_arrive_as_those_in_messages(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = list(make_dataloader(store, "train", SHUFFLED))
+    monkeypatch.setattr(batch_module, "SMALL", 0)
+    loader = make_dataloader(store, "train", replace(SHUFFLED, workers=1))
+    loader.multiprocessing_context = "fork"  # which inherits the changed module
+    helped = list(loader)
+    assert all(batch.primitives.is_shared() for batch in helped)
+    assert len(helped) == len(alone)
     assert all(map(_same, alone, helped))
 
 
