@@ -27,9 +27,9 @@ from raw_scenes import make_raw
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.loader import LoaderOptions, make_dataloader
-from nsi_cli.data.store import Store, open_store
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.loading.loader import LoaderOptions, make_dataloader
+from nsi_cli.data.store.reader import Store, open_store
 
 BATCH = 128
 LEAST = 8.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.models.backbone import Backbone
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.nsi import NSI
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder

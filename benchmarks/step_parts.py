@@ -10,7 +10,7 @@ from measured import seconds_of
 from our_step import OurStep
 from torch import Tensor, nn
 
-from nsi_cli.data.batch import Batch
+from nsi_cli.data.loading.batch import Batch
 from nsi_cli.models.alignment import contrastive_loss, score_matrix
 from nsi_cli.training.config import TrainConfig
 

@@ -20,9 +20,9 @@ import numpy as np
 from nsi_clevrtex.builder import ClevrtexBuilder
 from raw_scenes import RENDERED, make_raw
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.store import open_store
-from nsi_cli.data.store_images import Rows, read_rows
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.store.images import Rows, read_rows
+from nsi_cli.data.store.reader import open_store
 
 BATCH, ROWS, ROUNDS = 128, 3000, 7
 WAYS: dict[str, dict[str, Any]] = {

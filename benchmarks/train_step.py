@@ -31,7 +31,7 @@ from published_step import PublishedStep
 from safetensors.torch import save_file
 from step_parts import parts_of, time_parts
 
-from nsi_cli.data.batch import Batch
+from nsi_cli.data.loading.batch import Batch
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.training.config import TrainConfig
 

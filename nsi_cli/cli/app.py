@@ -17,8 +17,8 @@ from nsi_cli import __version__
 from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
 from nsi_cli.cli.flags import command_of, stub_of
 from nsi_cli.cli.state import State
-from nsi_cli.errors import NsiError
-from nsi_cli.processes import is_first_process
+from nsi_cli.support.errors import NsiError
+from nsi_cli.support.processes import is_first_process
 
 COMMANDS: dict[str, Callable[..., object]] = {
     "tasks": tasks.tasks,

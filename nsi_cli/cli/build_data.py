@@ -16,8 +16,8 @@ from nsi_cli.cli.download import DOWNLOAD_FLAGS, download_options
 from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
 from nsi_cli.cli.output import print_json
 from nsi_cli.cli.state import state_of
-from nsi_cli.data.build_options import BuildOptions
-from nsi_cli.data.download_options import DownloadOptions
+from nsi_cli.data.build.options import BuildOptions
+from nsi_cli.data.download.options import DownloadOptions
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.contract import Task

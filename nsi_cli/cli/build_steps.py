@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from nsi_cli.cli.build_summary import write_summary
 from nsi_cli.cli.download import run_download
 from nsi_cli.cli.state import State
-from nsi_cli.errors import ConfigError, DataError, Interrupted
+from nsi_cli.support.errors import ConfigError, DataError, Interrupted
 
 if TYPE_CHECKING:
-    from nsi_cli.data.build_options import BuildOptions
-    from nsi_cli.data.download_options import DownloadOptions
-    from nsi_cli.data.vocabulary import Vocabulary
+    from nsi_cli.data.build.options import BuildOptions
+    from nsi_cli.data.build.vocabulary import Vocabulary
+    from nsi_cli.data.download.options import DownloadOptions
     from nsi_cli.plugins.contract import Task
 
 
@@ -52,9 +52,9 @@ def cores_if_none(workers: int | None) -> int:
 
 def run_build(state: State, request: BuildRequest) -> dict[str, Any]:
     """Prepare the raw data, build the store, and return its ``build.json``."""
-    from nsi_cli.data.build import build_store
-    from nsi_cli.data.store import open_store
-    from nsi_cli.options import plain
+    from nsi_cli.data.build.build import build_store
+    from nsi_cli.data.store.reader import open_store
+    from nsi_cli.support.options import plain
 
     builder, vocabulary = make_builder(request), read_words(request)
     check_out(request.out, force=request.force)
@@ -75,7 +75,7 @@ def run_build(state: State, request: BuildRequest) -> dict[str, Any]:
 
 def make_builder(request: BuildRequest) -> Any:
     """The task's schema builder with the options that were given. Raises `ConfigError`."""
-    from nsi_cli.options import check_options
+    from nsi_cli.support.options import check_options
 
     where = f"build-data {request.task.name}"
     kind = request.task.load_schema_builder()
@@ -84,8 +84,8 @@ def make_builder(request: BuildRequest) -> Any:
 
 def check_out(out: Path, *, force: bool) -> None:
     """Raise `DataError` where a store would replace something; clear what killed builds left."""
-    from nsi_cli.data.build_folder import remove_leftovers
-    from nsi_cli.data.store import is_store
+    from nsi_cli.data.build.folder import remove_leftovers
+    from nsi_cli.data.store.reader import is_store
 
     remove_leftovers(out)
     if is_store(out):
@@ -99,7 +99,7 @@ def check_out(out: Path, *, force: bool) -> None:
 
 def read_words(request: BuildRequest) -> Vocabulary | None:
     """The vocabulary that the store is to be built with, read before any work is done."""
-    from nsi_cli.data.vocabulary import read_vocabulary
+    from nsi_cli.data.build.vocabulary import read_vocabulary
 
     if request.vocabulary is not None:
         return read_vocabulary(request.vocabulary, request.new_values)
@@ -124,8 +124,8 @@ def prepare_raw(state: State, request: BuildRequest, builder: Any) -> dict[str, 
 
 def synthesize(state: State, request: BuildRequest, builder: Any, count: int) -> dict[str, Any]:
     """Make ``count`` synthetic raw scenes."""
-    from nsi_cli.files import told_when_disk_fails
     from nsi_cli.plugins.contract import Synthesizer
+    from nsi_cli.support.files import told_when_disk_fails
 
     if not isinstance(builder, Synthesizer):
         raise ConfigError(

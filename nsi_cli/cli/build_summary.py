@@ -12,8 +12,8 @@ import typer
 from nsi_cli.cli.output import print_table
 
 if TYPE_CHECKING:
-    from nsi_cli.data.store import Store
-    from nsi_cli.progress import Progress
+    from nsi_cli.data.store.reader import Store
+    from nsi_cli.support.progress import Progress
 
 FEW = 8
 """Values of a property that are all shown; of more, the most and the least frequent."""
@@ -29,9 +29,9 @@ def write_summary(store: Store, progress: Progress) -> None:
 
     Notes a warning where the store can be trained on, but lacks a split for what follows.
     """
-    from nsi_cli.data.summary import FIGURE, SUMMARY, summarize
-    from nsi_cli.files import replacing, write_json
+    from nsi_cli.data.store.summary import FIGURE, SUMMARY, summarize
     from nsi_cli.interpretation.summary_figure import draw_summary
+    from nsi_cli.support.files import replacing, write_json
 
     summary = summarize(store)
     write_json(store.path / SUMMARY, summary)
@@ -48,8 +48,8 @@ def write_summary(store: Store, progress: Progress) -> None:
 
 def print_build(out: Path, build: dict[str, Any]) -> None:
     """Say what was built, as tables: splits, properties, and scenes that were left out."""
-    from nsi_cli.data.summary import FIGURE, SUMMARY
-    from nsi_cli.files import read_json
+    from nsi_cli.data.store.summary import FIGURE, SUMMARY
+    from nsi_cli.support.files import read_json
 
     summary = read_json(out / SUMMARY, "summary", "build the store again with --force")
     typer.secho(str(out), bold=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from nsi_cli.cli.output import print_json
 from nsi_cli.cli.state import state_of
-from nsi_cli.errors import ConfigError, DataError
+from nsi_cli.support.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from nsi_cli.cli.state import State
-    from nsi_cli.data.check_verdict import Verdict
-    from nsi_cli.data.store import Store
+    from nsi_cli.data.store.faults import Verdict
+    from nsi_cli.data.store.reader import Store
 
 SHEET_SCENES = 12
 
@@ -32,9 +32,9 @@ def check_and_print(
     ``sheet`` is its place, ``seed`` draws its scenes. Raises `ConfigError` beside flags that
     build, and `DataError` where there are faults.
     """
-    from nsi_cli.data.check import check_store
-    from nsi_cli.data.store import BUILD, is_store
-    from nsi_cli.files import read_json
+    from nsi_cli.data.check.check import check_store
+    from nsi_cli.data.store.reader import BUILD, is_store
+    from nsi_cli.support.files import read_json
 
     state = state_of(ctx)
     _refuse_other_flags(ctx)
@@ -123,9 +123,9 @@ def _details(verdict: Verdict) -> Any:
 
 def _draw(path: Path, place: Path, seed: int, state: State) -> Path | None:
     """Draw the contact sheet; None where the store cannot be opened, as the verdicts tell."""
-    from nsi_cli.data.store import open_store
-    from nsi_cli.files import replacing
+    from nsi_cli.data.store.reader import open_store
     from nsi_cli.interpretation.contact_sheet import draw_sheet
+    from nsi_cli.support.files import replacing
 
     try:
         store = open_store(path)

@@ -9,7 +9,7 @@ import typer
 
 from nsi_cli.cli.flags import default_shown
 from nsi_cli.cli.state import State, state_of
-from nsi_cli.errors import DataError
+from nsi_cli.support.errors import DataError
 
 TASK = "clevrtex"
 PRESET = "demo"
@@ -53,7 +53,7 @@ def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
     from nsi_cli.cli.evaluate import print_result, run_evaluation
     from nsi_cli.cli.interpret import run_interpretation
     from nsi_cli.cli.train import start_training
-    from nsi_cli.data.build_options import BuildOptions
+    from nsi_cli.data.build.options import BuildOptions
     from nsi_cli.training.presets import read_config_file, resolve
 
     data, run = out / "data", out / "run"

@@ -13,12 +13,12 @@ import typer
 from rich.filesize import decimal
 
 from nsi_cli.cli.state import State
-from nsi_cli.data.download_options import DownloadOptions
-from nsi_cli.errors import ConfigError, Interrupted
-from nsi_cli.options import check_options, declared_options
+from nsi_cli.data.download.options import DownloadOptions
+from nsi_cli.support.errors import ConfigError, Interrupted
+from nsi_cli.support.options import check_options, declared_options
 
 if TYPE_CHECKING:
-    from nsi_cli.data.download_plan import DownloadPlan, PlannedArchive
+    from nsi_cli.data.download.plan import DownloadPlan, PlannedArchive
 
 DOWNLOAD_FLAGS = tuple(item.name for item in declared_options(DownloadOptions))
 
@@ -39,9 +39,9 @@ def run_download(state: State, task: str, builder: Any, options: DownloadOptions
     Shows the plan and asks first. Raises `ConfigError` where it cannot ask; what ends a download
     names the command that resumes it.
     """
-    from nsi_cli.data.download import download
-    from nsi_cli.data.download_plan import make_plan
-    from nsi_cli.data.transfer import StalledError
+    from nsi_cli.data.download.download import download
+    from nsi_cli.data.download.plan import make_plan
+    from nsi_cli.data.download.transfer import StalledError
     from nsi_cli.plugins.contract import Downloadable
 
     raw: Path = builder.raw
@@ -68,7 +68,7 @@ def _show(plan: DownloadPlan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nsi_cli.data.transfer import without_password
+    from nsi_cli.data.download.transfer import without_password
 
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

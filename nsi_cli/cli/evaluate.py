@@ -63,7 +63,7 @@ def run_evaluation(
     """Evaluate a run on a split, write the result into the run, and return it."""
     from nsi_cli.cli.loaded import load_run
     from nsi_cli.evaluation import suite
-    from nsi_cli.evaluation.find import primitives_encoder
+    from nsi_cli.evaluation.predict import primitives_encoder
 
     loaded = load_run(state, path, data, checkpoint)
     result = suite.evaluate(

@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from nsi_cli.errors import PluginError
-from nsi_cli.options import Declared, declared_options
+from nsi_cli.support.errors import PluginError
+from nsi_cli.support.options import Declared, declared_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

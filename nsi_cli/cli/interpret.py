@@ -79,7 +79,7 @@ def run_interpretation(
 
 def _result(path: Path) -> dict[str, Any] | None:
     """The evaluation of the split, where there has been one."""
-    from nsi_cli.files import read_json
+    from nsi_cli.support.files import read_json
 
     if not path.is_file():
         return None

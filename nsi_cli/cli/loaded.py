@@ -12,17 +12,17 @@ import torch
 
 from nsi_cli.cli.state import State
 from nsi_cli.cli.store_options import builder_of, tell_differences
-from nsi_cli.data.loader import LoaderOptions
-from nsi_cli.data.store import Store, open_store
-from nsi_cli.errors import DataError
-from nsi_cli.evaluation.find import find, find_images
-from nsi_cli.evaluation.findings import Findings
-from nsi_cli.models.backbone import Backbone
+from nsi_cli.data.loading.loader import LoaderOptions
+from nsi_cli.data.store.reader import Store, open_store
+from nsi_cli.evaluation.predict import find, find_images
+from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.features import prepare_cache
 from nsi_cli.models.nsi import NSI
 from nsi_cli.models.slot_noise import slot_noise
 from nsi_cli.plugins.contract import Preparer, Task
+from nsi_cli.support.errors import DataError
 from nsi_cli.training.checkpoint import load_weights, restore
 from nsi_cli.training.rotation import BEST
 from nsi_cli.training.run import Run, open_run

@@ -17,7 +17,7 @@ def new_task(
     """Make a plugin for a dataset of your own: a working example, ready to be edited."""
     import shlex
 
-    from nsi_cli.scaffold import render_plugin
+    from nsi_cli.plugins.scaffold import render_plugin
 
     files = render_plugin(name, directory)
     root = files[0].parent

@@ -18,8 +18,8 @@ from rich.progress import Progress as RichProgress
 from rich.progress import Task as RichTask
 from rich.text import Text
 
-from nsi_cli.files import readable
-from nsi_cli.progress import SILENT, Advance, Progress
+from nsi_cli.support.files import readable
+from nsi_cli.support.progress import SILENT, Advance, Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 BYTES = "B"

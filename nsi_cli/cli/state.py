@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nsi_cli.processes import is_first_process
+from nsi_cli.support.processes import is_first_process
 
 if TYPE_CHECKING:
-    from nsi_cli.plugins.registry import TaskRegistry
-    from nsi_cli.progress import Progress
+    from nsi_cli.plugins.discovery.registry import TaskRegistry
+    from nsi_cli.support.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class State:
 
     def load_plugins(self, *, probe_again: bool = False) -> TaskRegistry:
         """Load all plugins; with ``probe_again``, check the import of those known already too."""
-        from nsi_cli.plugins.discovery import (
+        from nsi_cli.plugins.discovery.discover import (
             disabled_from_environment,
             discover,
             plugin_dirs_from_environment,

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from nsi_cli.cli.state import State
-from nsi_cli.data.store import BUILD, Store
-from nsi_cli.errors import DataError, NsiError
-from nsi_cli.files import read_json
-from nsi_cli.options import check_options, declared_options
+from nsi_cli.data.store.reader import BUILD, Store
 from nsi_cli.plugins.contract import Task
+from nsi_cli.support.errors import DataError, NsiError
+from nsi_cli.support.files import read_json
+from nsi_cli.support.options import check_options, declared_options
 
 
 def tell_differences(state: State, task: Task, trained_on: Path, store: Store) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from nsi_cli.cli.flags import default_shown, given, with_flags_of
 from nsi_cli.cli.state import State, state_of
-from nsi_cli.errors import ConfigError
+from nsi_cli.support.errors import ConfigError
 
 if TYPE_CHECKING:
     from nsi_cli.training.config import TrainConfig
@@ -75,7 +75,7 @@ def train(
         raise ConfigError("--checkpoint is one of a run's", "name the run with --resume")
     resolved = _resolved(preset, config, given(options))
     if print_config:
-        from nsi_cli.options import plain
+        from nsi_cli.support.options import plain
         from nsi_cli.training.run import as_yaml
 
         typer.echo(as_yaml(plain(resolved)), nl=False)
@@ -100,7 +100,7 @@ def _fresh(task: str) -> Path:
 
 def start_training(state: State, config: TrainConfig, out: Path) -> Run:
     """Train a new run at ``out``."""
-    from nsi_cli.processes import is_first_process
+    from nsi_cli.support.processes import is_first_process
     from nsi_cli.training.lock import alone
     from nsi_cli.training.run import Run, create_run
     from nsi_cli.training.trainer import Trainer
@@ -123,7 +123,7 @@ def resume_training(
 
     A run that was stopped before its first checkpoint starts from the beginning.
     """
-    from nsi_cli.processes import is_first_process
+    from nsi_cli.support.processes import is_first_process
     from nsi_cli.training.lock import alone
     from nsi_cli.training.run import open_run
 
@@ -198,7 +198,7 @@ def _fit(state: State, trainer: Trainer, run: Run) -> None:
 
 
 def _tell_trained(state: State, run: Run) -> None:
-    from nsi_cli.processes import is_first_process
+    from nsi_cli.support.processes import is_first_process
 
     if is_first_process():
         typer.echo(f"trained: {run.path}")
@@ -217,7 +217,7 @@ def _dry_run(state: State, config: TrainConfig) -> None:
 
 def _prepared(state: State, config: TrainConfig) -> Prepared:
     task = state.registry.task(config.task)
-    from nsi_cli.data.store import open_store
+    from nsi_cli.data.store.reader import open_store
     from nsi_cli.training.prepare import check, prepare
 
     store = open_store(Path(config.data), config.task)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nsi_cli.errors import NsiError
-from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.predictions import Findings
 from nsi_cli.models.alignment import score_matrix
+from nsi_cli.support.errors import NsiError
 
 Places = slice | Sequence[int]
 

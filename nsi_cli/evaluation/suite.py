@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nsi_cli.errors import ConfigError, DataError
-from nsi_cli.evaluation.find import EncodePrimitives
-from nsi_cli.evaluation.findings import Findings
-from nsi_cli.evaluation.grounding import Grounding
-from nsi_cli.evaluation.properties import Properties
-from nsi_cli.evaluation.retrieval import Retrieval
-from nsi_cli.evaluation.segmentation import Segmentation
-from nsi_cli.evaluation.segmentation_baseline import KMeansSegmentation
-from nsi_cli.files import write_json
-from nsi_cli.options import did_you_mean
+from nsi_cli.evaluation.metrics.grounding import Grounding
+from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation
+from nsi_cli.evaluation.metrics.properties import Properties
+from nsi_cli.evaluation.metrics.retrieval import Retrieval
+from nsi_cli.evaluation.metrics.segmentation import Segmentation
+from nsi_cli.evaluation.predict import EncodePrimitives
+from nsi_cli.evaluation.predictions import Findings
 from nsi_cli.schema import Schema
+from nsi_cli.support.errors import ConfigError, DataError
+from nsi_cli.support.files import write_json
+from nsi_cli.support.options import did_you_mean
 
 
 class Metric(Protocol):
@@ -67,7 +67,7 @@ def evaluate(
     """Run the metrics, all of `METRICS` if none are named, over the findings of a split.
 
     ``encode_primitives`` is what the properties metric swaps values with
-    (`nsi_cli.evaluation.find.primitives_encoder`); without it ``properties`` stays empty.
+    (`nsi_cli.evaluation.predict.primitives_encoder`); without it ``properties`` stays empty.
     ``seed`` draws the bootstrap and the samples; ``device`` is where retrieval is scored;
     ``without`` names properties that the model does not see. Raises `ConfigError` for an unknown
     metric and `DataError` for findings without a scene.

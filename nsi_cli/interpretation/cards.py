@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from nsi_cli.evaluation.findings import Findings
-from nsi_cli.evaluation.grounding import peak_places, peaks_inside, visible_objects
+from nsi_cli.evaluation.metrics.grounding import peak_places, peaks_inside, visible_objects
+from nsi_cli.evaluation.predictions import Findings
 from nsi_cli.evaluation.segments import enlarged, overlap_ratios, segments
 from nsi_cli.interpretation.collect import Collected
 from nsi_cli.interpretation.colours import slot_colour

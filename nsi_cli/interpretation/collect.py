@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.errors import DataError
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
-from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.support.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nsi_cli import __version__
-from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.predictions import Findings
 from nsi_cli.evaluation.table import COLUMNS, notes, rows
-from nsi_cli.files import replacing
 from nsi_cli.interpretation.cards import CardMaker, SceneCard
 from nsi_cli.interpretation.collect import Collected
 from nsi_cli.interpretation.colours import SLOT_COLOURS, ink_on, slot_colour
 from nsi_cli.interpretation.headline import property_tiles, tiles
 from nsi_cli.interpretation.pictures import photo_uri
 from nsi_cli.schema import Schema
+from nsi_cli.support.files import replacing
 
 _THUMBNAIL_SIDE = 160
 
@@ -54,7 +54,7 @@ def write_report(
 
     ``ids`` names every scene of the split by its place. ``result`` is an evaluation's; without
     it the page has no metrics. ``uploads`` are images without annotation: a name and the
-    findings of `nsi_cli.evaluation.find.find_images`, one image each. ``top`` is how many
+    findings of `nsi_cli.evaluation.predict.find_images`, one image each. ``top`` is how many
     retrieved images and schemas each card shows. Raises `DataError` where it cannot be written.
     """
     maker = CardMaker(collected, schema, ids, top)

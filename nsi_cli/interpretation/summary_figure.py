@@ -31,7 +31,7 @@ Row = tuple[float, list[tuple[str, Any]]]
 
 
 def draw_summary(summary: dict[str, Any], title: str, path: Path) -> None:
-    """Draw what `nsi_cli.data.summary.summarize` found, as a PNG at ``path``."""
+    """Draw what `nsi_cli.data.store.summary.summarize` found, as a PNG at ``path``."""
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from nsi_cli.errors import DataError, one_line
-from nsi_cli.reading import IMAGE_LIMIT, UnsuitableFileError, open_regular
+from nsi_cli.support.errors import DataError, one_line
+from nsi_cli.support.reading import IMAGE_LIMIT, UnsuitableFileError, open_regular
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nsi_cli.errors import NsiError
 from nsi_cli.models.assignment import assign
 from nsi_cli.models.layers import check_shape, precise
+from nsi_cli.support.errors import NsiError
 
 _MOST_PRODUCTS = 2**24
 """Dot products held at once where no gradient is wanted: 64 MiB of float32."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from nsi_cli.models.backbone import Backbone, build_backbone
+from nsi_cli.models.backbones.base import Backbone, build_backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.schema import Schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nsi_cli.options import option
+from nsi_cli.support.options import option
 
 _IMAGE = "Image encoder"
 _SCHEMA = "Schema encoder"

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.data.feature_filling import Encode, Features, fill
-from nsi_cli.data.features import FeatureCache, cache_for, room_for
-from nsi_cli.data.store import Store
-from nsi_cli.errors import DataError
-from nsi_cli.models.backbone import Backbone
-from nsi_cli.progress import SILENT, Progress
+from nsi_cli.data.features.cache import FeatureCache, cache_for, room_for
+from nsi_cli.data.features.fill import Encode, Features, fill
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.data.store.reader import Store
+from nsi_cli.models.backbones.base import Backbone
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.progress import SILENT, Progress
 
 _AT_ONCE = {"cpu": 16}
 _AT_ONCE_ELSEWHERE = 128

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from nsi_cli.models.ablation import MakeSchemaEncoder, build_schema_encoder
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.image_encoder import ImageEncoder, ImageEncoding
 from nsi_cli.models.layers import check_shape
-from nsi_cli.models.left_out import MakeSchemaEncoder, build_schema_encoder
 from nsi_cli.schema import Schema
 
 

@@ -9,9 +9,6 @@ A plugin is a module with one hook and an entry point in the group ``nsi.tasks``
         return Task("mine", "my own scenes", schema_builder="my_package.builder:MyBuilder")
 """
 
-from nsi_cli.data.scene import Scene, keep_visible
-from nsi_cli.errors import DataError, NsiError, SchemaError
-from nsi_cli.options import did_you_mean, option
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.plugins.contract import (
     Downloadable,
@@ -23,10 +20,13 @@ from nsi_cli.plugins.contract import (
     Task,
 )
 from nsi_cli.plugins.hooks import hookimpl, hookspec
-from nsi_cli.processes import worker_pool
-from nsi_cli.progress import Advance
-from nsi_cli.reading import IMAGE_LIMIT, JSON_LIMIT, read_regular
 from nsi_cli.schema import Categorical, Continuous, Schema
+from nsi_cli.schema.scene import Scene, keep_visible
+from nsi_cli.support.errors import DataError, NsiError, SchemaError
+from nsi_cli.support.options import did_you_mean, option
+from nsi_cli.support.processes import worker_pool
+from nsi_cli.support.progress import Advance
+from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, read_regular
 
 __all__ = [
     "IMAGE_LIMIT",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from nsi_cli.errors import PluginError
+from nsi_cli.support.errors import PluginError
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.scene import Scene
-from nsi_cli.errors import PluginError, one_line, text_of
 from nsi_cli.plugins.archive import Archive
-from nsi_cli.plugins.streams import output_to_stderr
-from nsi_cli.progress import Advance
 from nsi_cli.schema import Schema
+from nsi_cli.schema.scene import Scene
+from nsi_cli.support.errors import PluginError, one_line, text_of
+from nsi_cli.support.progress import Advance
+from nsi_cli.support.streams import output_to_stderr
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.parts import MakeDataloader, MakeSchemaEncoder
@@ -108,7 +108,7 @@ class Task:
     summary: str
     schema_builder: type[SchemaBuilder] | str
     schema_encoder: MakeSchemaEncoder | str = "nsi_cli.models.schema_encoder:PropertySchemaEncoder"
-    dataloader: MakeDataloader | str = "nsi_cli.data.loader:make_dataloader"
+    dataloader: MakeDataloader | str = "nsi_cli.data.loading.loader:make_dataloader"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):

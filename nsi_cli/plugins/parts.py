@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.data.loader import LoaderOptions
-from nsi_cli.data.store import Store
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.data.loading.loader import LoaderOptions
+from nsi_cli.data.store.reader import Store
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.schema import Schema
 

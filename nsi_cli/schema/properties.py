@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nsi_cli.errors import SchemaError
-from nsi_cli.options import did_you_mean
+from nsi_cli.support.errors import SchemaError
+from nsi_cli.support.options import did_you_mean
 
 MISSING_ID = -1
 """The id of a categorical value that is not known."""

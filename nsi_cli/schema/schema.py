@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.errors import ConfigError, SchemaError
-from nsi_cli.options import did_you_mean
 from nsi_cli.schema.properties import MOST, Categorical, Continuous, Property, is_count
+from nsi_cli.support.errors import ConfigError, SchemaError
+from nsi_cli.support.options import did_you_mean
 
 Value = str | float | Sequence[float] | None
 Primitives = npt.NDArray[np.float32]

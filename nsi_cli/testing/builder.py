@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.options import check_options, declared_options
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.plugins.contract import Downloadable, SchemaBuilder, Synthesizer, Task
+from nsi_cli.support.options import check_options, declared_options
 from nsi_cli.testing.expect import expect, expected_to_work
 
 COUNT = 6

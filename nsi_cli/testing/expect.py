@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nsi_cli.errors import NsiError
+from nsi_cli.support.errors import NsiError
 
 
 def expect(holds: bool, otherwise: str) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.loader import LoaderOptions
-from nsi_cli.data.scene import Scene
-from nsi_cli.data.store import Store, open_store
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.data.loading.loader import LoaderOptions
+from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.plugins.contract import SchemaBuilder, Source, Task
 from nsi_cli.schema import Schema
+from nsi_cli.schema.scene import Scene
 from nsi_cli.testing.expect import expect, expected_to_work
 from nsi_cli.testing.scenes import PER_SPLIT
 

@@ -10,9 +10,9 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from nsi_cli.data.scene import Scene
 from nsi_cli.plugins.contract import Preparer, SchemaBuilder, Source
 from nsi_cli.schema import Schema
+from nsi_cli.schema.scene import Scene
 from nsi_cli.testing.expect import expect, expected_to_work
 
 PER_SPLIT = 4

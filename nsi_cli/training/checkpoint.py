@@ -14,8 +14,8 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
-from nsi_cli.errors import DataError
-from nsi_cli.reading import CHECKPOINT_LIMIT, open_regular, read_regular, reason_of
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.reading import CHECKPOINT_LIMIT, open_regular, read_regular, reason_of
 from nsi_cli.training.rotation import STEP, WEIGHTS, prune, taking_the_place_of, whole
 from nsi_cli.training.schedule import Plateau
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nsi_cli.models.config import ModelConfig
-from nsi_cli.options import option
+from nsi_cli.support.options import option
 
 _RUN = "Run"
 _OPTIMISATION = "Optimisation"

@@ -6,7 +6,7 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from nsi_cli.errors import Interrupted as Interrupted
+from nsi_cli.support.errors import Interrupted as Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

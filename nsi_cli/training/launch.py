@@ -12,7 +12,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import distributed
 
-from nsi_cli.errors import ConfigError
+from nsi_cli.support.errors import ConfigError
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.precision import precision_plugin
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nsi_cli.errors import DataError
-from nsi_cli.files import told_when_disk_fails
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.files import told_when_disk_fails
 
 LOCK = ".lock"
 

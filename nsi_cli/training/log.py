@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nsi_cli.files import told_when_disk_fails
+from nsi_cli.support.files import told_when_disk_fails
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from nsi_cli.files import replacing, write_json
+from nsi_cli.support.files import replacing, write_json
 
 MOST = 10
 """How many batches a run keeps where such steps are skipped: a training that diverges has many."""

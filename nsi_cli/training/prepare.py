@@ -7,15 +7,15 @@ from functools import cached_property
 
 from lightning_fabric import Fabric
 
-from nsi_cli.data.store import Store
-from nsi_cli.errors import ConfigError
-from nsi_cli.models.backbone import Backbone
+from nsi_cli.data.store.reader import Store
+from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.nsi import NSI
 from nsi_cli.plugins.contract import Task
+from nsi_cli.support.errors import ConfigError
 from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.distributed import Ranks
 from nsi_cli.training.launch import launch
-from nsi_cli.training.ranks import Ranks
 
 TRAIN, VAL = "train", "val"
 

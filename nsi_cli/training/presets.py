@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.errors import ConfigError, one_line
-from nsi_cli.options import check_options, did_you_mean
-from nsi_cli.reading import CONFIG_LIMIT, read_regular, reason_of
+from nsi_cli.support.errors import ConfigError, one_line
+from nsi_cli.support.options import check_options, did_you_mean
+from nsi_cli.support.reading import CONFIG_LIMIT, read_regular, reason_of
 from nsi_cli.training.config import TrainConfig
 
 MOST_ALIASES = 10

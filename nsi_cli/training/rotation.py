@@ -13,9 +13,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from nsi_cli.errors import ConfigError
-from nsi_cli.files import told_when_disk_fails
-from nsi_cli.options import did_you_mean
+from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.files import told_when_disk_fails
+from nsi_cli.support.options import did_you_mean
 
 WEIGHTS = "weights.safetensors"
 STEP = "step"

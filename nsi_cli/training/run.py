@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.data.store_record import read_schema
-from nsi_cli.errors import DataError
-from nsi_cli.files import replacing, write_json
-from nsi_cli.options import check_options, plain
+from nsi_cli.data.store.record import read_schema
 from nsi_cli.schema import Schema
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.files import replacing, write_json
+from nsi_cli.support.options import check_options, plain
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.presets import read_config_file
 from nsi_cli.training.rotation import BEST, LAST, checkpoint_named

@@ -11,15 +11,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.errors import NsiError
-from nsi_cli.models.backbone import Backbone
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.features import features_of
 from nsi_cli.models.nsi import NSI
 from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.contrast import Embedded, contrast, joined
-from nsi_cli.training.ranks import Ranks
+from nsi_cli.training.contrastive import Embedded, contrast, joined
+from nsi_cli.training.distributed import Ranks
 
 LOSS, RECALL = "loss", "R@1"
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.data.features import FeatureCache
-from nsi_cli.data.loader import LoaderOptions
-from nsi_cli.errors import NsiError, PluginError
+from nsi_cli.data.features.cache import FeatureCache
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.models.features import features_of, prepare_cache
-from nsi_cli.progress import SILENT, Advance, Progress
+from nsi_cli.support.errors import NsiError, PluginError
+from nsi_cli.support.progress import SILENT, Advance, Progress
 from nsi_cli.training.annotated import annotated_scenes
 from nsi_cli.training.checkpoint import (
     Progressed,

@@ -162,7 +162,7 @@ def other_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of scenes with other materials."""
     from nsi_clevrtex.builder import ClevrtexBuilder
 
-    from nsi_cli.data.build import BuildOptions, build_store
+    from nsi_cli.data.build.build import BuildOptions, build_store
 
     folder = tmp_path_factory.mktemp("other")
     builder = ClevrtexBuilder(folder / "raw", materials=2)

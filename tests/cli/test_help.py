@@ -18,8 +18,8 @@ from nsi_cli.cli import build_data
 from nsi_cli.cli.app import COMMANDS
 from nsi_cli.cli.flags import command_of
 from nsi_cli.cli.state import State
-from nsi_cli.data.download_options import DownloadOptions
-from nsi_cli.options import declared_options
+from nsi_cli.data.download.options import DownloadOptions
+from nsi_cli.support.options import declared_options
 from nsi_cli.training.config import TrainConfig
 
 Nsi = Callable[..., Any]

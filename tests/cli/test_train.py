@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nsi_cli.options import plain
+from nsi_cli.support.options import plain
 from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.presets import preset_names, resolve
 from nsi_cli.training.rotation import has_checkpoint

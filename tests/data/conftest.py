@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.scene import Scene
-from nsi_cli.data.store import Store, open_store
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.schema import Categorical, Continuous, Schema
+from nsi_cli.schema.scene import Scene
 
 SCHEMA = Schema((Categorical("shape", ("cube", "ball")), Continuous("x", 1, -1, 1)), 4)
 

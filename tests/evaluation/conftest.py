@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.predictions import Findings
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 MakeFindings = Callable[..., Findings]

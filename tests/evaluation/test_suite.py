@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from nsi_cli.errors import ConfigError, DataError
 from nsi_cli.evaluation.suite import evaluate, write_result
 from nsi_cli.evaluation.table import rows
+from nsi_cli.support.errors import ConfigError, DataError
 
 
 def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:

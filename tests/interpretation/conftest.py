@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.findings import Findings
+from nsi_cli.evaluation.predictions import Findings
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 SIDE, GRID, SLOTS, EMBED = 24, 6, 4, 12

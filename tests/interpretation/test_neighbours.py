@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nsi_cli.errors import DataError
 from nsi_cli.interpretation.collect import collect, spread
 from nsi_cli.interpretation.neighbours import (
     images_for_schema,
     nearest_primitives,
     schemas_for_image,
 )
+from nsi_cli.support.errors import DataError
 
 
 @pytest.mark.parametrize(("total", "most", "places"), [(9, 3, [0, 4, 8]), (2, 5, [0, 1])])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nsi_cli.models.ablation import build_schema_encoder
 from nsi_cli.models.config import ModelConfig
-from nsi_cli.models.left_out import build_schema_encoder
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.schema import Categorical, Continuous, Schema
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nsi_cli.errors import NsiError
 from nsi_cli.models.alignment import align, contrastive_loss, reconstruction_loss, score_matrix
+from nsi_cli.support.errors import NsiError
 
 ORDERS = st.permutations(range(4))
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nsi_cli.errors import NsiError
 from nsi_cli.models.alignment import contrastive_loss, reconstruction_loss, score_matrix
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.models.slot_noise import slot_noise
 from nsi_cli.schema import Schema
+from nsi_cli.support.errors import NsiError
 
 Primitives = tuple[Tensor, Tensor]
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nsi_cli.errors import NsiError
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.schema import Categorical, Continuous, Schema
+from nsi_cli.support.errors import NsiError
 
 SCHEMA = Schema(
     (Continuous("place", 2, -1.0, 3.0), Categorical("kind", ("a", "b", "c"))), max_objects=6

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nsi_cli.errors import NsiError
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.image_encoder import ImageEncoder
 from nsi_cli.models.layers import GRUCell
 from nsi_cli.models.slot_init import TokensInit, farthest_points
 from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.support.errors import NsiError
 
 SMALL = ModelConfig(
     num_slots=5, slot_dim=16, num_iterations=2, mlp_hidden_size=8, decoder_hidden_size=16

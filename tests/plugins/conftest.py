@@ -9,9 +9,9 @@ from textwrap import dedent
 
 import pytest
 
-from nsi_cli.plugins import probing
-from nsi_cli.plugins.registry import TaskInfo, TaskRegistry
-from nsi_cli.plugins.verdicts import Verdict
+from nsi_cli.plugins.discovery import probing
+from nsi_cli.plugins.discovery.registry import TaskInfo, TaskRegistry
+from nsi_cli.plugins.discovery.verdicts import Verdict
 
 PluginFolder = Callable[[Mapping[str, str]], Path]
 

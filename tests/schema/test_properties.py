@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from nsi_cli.errors import SchemaError
 from nsi_cli.schema import Categorical, Continuous
+from nsi_cli.support.errors import SchemaError
 
 SHAPE = Categorical("shape", ("cube", "sphere", "monkey"))
 PLACE = Continuous("place", 3, -3.0, 3.0)

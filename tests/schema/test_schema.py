@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsi_cli.errors import ConfigError, SchemaError
 from nsi_cli.schema import Categorical, Continuous, Schema
+from nsi_cli.support.errors import ConfigError, SchemaError
 
 MIXED = Schema(
     (

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nsi_cli.data.store import open_store
-from nsi_cli.options import check_options
+from nsi_cli.data.store.reader import open_store
 from nsi_cli.plugins import Task
+from nsi_cli.support.options import check_options
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.prepare import prepare
 from nsi_cli.training.rotation import has_checkpoint

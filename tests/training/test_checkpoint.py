@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from nsi_cli.errors import ConfigError, DataError
+from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.training import rotation
 from nsi_cli.training.checkpoint import (
     STATE,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from nsi_cli.errors import ConfigError
-from nsi_cli.options import Declared, declared_options, plain
+from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.options import Declared, declared_options, plain
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.presets import preset_names, read_preset, resolve
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nsi_cli.errors import ConfigError
+from nsi_cli.support.errors import ConfigError
 from nsi_cli.training import launch as launch_module
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.launch import launch

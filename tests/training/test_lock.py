@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nsi_cli.errors import DataError
-from nsi_cli.processes import is_first_process
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.processes import is_first_process
 from nsi_cli.training.lock import alone
 
 HOLD = """

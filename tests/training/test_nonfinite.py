@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nsi_cli.errors import DataError
+from nsi_cli.support.errors import DataError
 from nsi_cli.training.nonfinite import save_nonfinite
 
 

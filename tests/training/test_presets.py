@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.models import timm_backbone
-from nsi_cli.models.backbone import build_backbone
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.models.backbones import timm as timm_backbone
+from nsi_cli.models.backbones.base import build_backbone
 from nsi_cli.models.nsi import build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
-from nsi_cli.options import declared_options
 from nsi_cli.schema import Categorical, Continuous, Schema
+from nsi_cli.support.options import declared_options
 from nsi_cli.training import presets
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.launch import launch

@@ -16,10 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nsi_cli.data.batch import Batch
-from nsi_cli.data.store import open_store
-from nsi_cli.errors import ConfigError, DataError, NsiError
-from nsi_cli.options import check_options
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.data.store.reader import open_store
+from nsi_cli.support.errors import ConfigError, DataError, NsiError
+from nsi_cli.support.options import check_options
 from nsi_cli.training import trainer as trainer_module
 from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.config import TrainConfig

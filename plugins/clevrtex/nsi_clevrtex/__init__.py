@@ -16,5 +16,5 @@ def nsi_tasks() -> Task:
         schema_builder="nsi_clevrtex.builder:ClevrtexBuilder",
         # The next two are the toolkit's own, spelt out as an example of where others would go.
         schema_encoder="nsi_cli.models.schema_encoder:PropertySchemaEncoder",
-        dataloader="nsi_cli.data.loader:make_dataloader",
+        dataloader="nsi_cli.data.loading.loader:make_dataloader",
     )

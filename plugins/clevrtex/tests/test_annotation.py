@@ -6,7 +6,7 @@ import pytest
 from nsi_clevrtex.annotation import read_annotation, read_objects
 from nsi_clevrtex.layout import SceneSource
 
-from nsi_cli.errors import DataError
+from nsi_cli.support.errors import DataError
 
 WORDS = ("shape", "size", "material")
 

@@ -12,10 +12,10 @@ import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 from PIL import Image
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.store import open_store
-from nsi_cli.errors import DataError
-from nsi_cli.files import sha256
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.store.reader import open_store
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.files import sha256
 
 SIZE = 48
 
@@ -163,7 +163,7 @@ def test_worker_processes_change_nothing(make_raw, tmp_path, monkeypatch) -> Non
     for index in range(9):
         made.scene(index, 1 + index)
     made.scene(40_000, 2)
-    monkeypatch.setattr("nsi_cli.data.build_plan.CHUNK", 2)
+    monkeypatch.setattr("nsi_cli.data.build.plan.CHUNK", 2)
     alone = _build(made, tmp_path / "alone")
     helped = _build(made, tmp_path / "helped", workers=2)
     assert alone.build["files"] == helped.build["files"]  # to the last byte

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.store import is_store, open_store
-from nsi_cli.errors import DataError, NsiError
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.store.reader import is_store, open_store
+from nsi_cli.support.errors import DataError, NsiError
 
 
 def _build(made, out: Path, **how) -> Path:
@@ -222,8 +222,8 @@ FULL_DISK = """
 import json, resource, signal, sys
 from pathlib import Path
 from nsi_clevrtex.builder import ClevrtexBuilder
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.errors import NsiError
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.support.errors import NsiError
 
 raw, out, *limits = sys.argv[1:]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

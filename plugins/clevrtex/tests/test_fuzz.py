@@ -16,10 +16,10 @@ import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 from PIL import Image
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.check import check_store
-from nsi_cli.data.store import open_store
-from nsi_cli.errors import DataError
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.check.check import check_store
+from nsi_cli.data.store.reader import open_store
+from nsi_cli.support.errors import DataError
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 from nsi_clevrtex.layout import find_scenes, mask_name, picture_paths
 from nsi_clevrtex.splits import choose_rule, split, split_notes
 
-from nsi_cli.errors import DataError
+from nsi_cli.support.errors import DataError
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])

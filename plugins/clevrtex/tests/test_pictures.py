@@ -9,7 +9,7 @@ import pytest
 from nsi_clevrtex.pictures import read_image, read_mask
 from PIL import Image
 
-from nsi_cli.errors import DataError
+from nsi_cli.support.errors import DataError
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

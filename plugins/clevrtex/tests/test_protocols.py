@@ -11,8 +11,8 @@ from nsi_clevrtex.builder import ClevrtexBuilder
 from nsi_clevrtex.protocols import crop, shrink
 from PIL import Image
 
-from nsi_cli.data.build import BuildOptions, build_store
-from nsi_cli.data.store import open_store
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.store.reader import open_store
 from nsi_cli.interpretation.uploads import read_image
 
 RNG = np.random.default_rng(0)

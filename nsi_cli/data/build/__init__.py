@@ -1,0 +1,1 @@
+"""From a schema builder to a store."""

@@ -1,0 +1,22 @@
+"""How a store is built, whatever its task; the defaults are written here only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsi_cli.data.build.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """The options of a build."""
+
+    image_size: int = 224
+    workers: int = 0  # processes that load scenes; 0: none beside this one
+    max_skipped: float = 0.001  # share of unreadable scenes above which the build fails
+    limit: int | None = None  # build only this many scenes, the first of each split
+    vocabulary: Vocabulary | None = None  # of another store, whose ids are used
+    recorded: Mapping[str, Any] = field(default_factory=dict)  # options to record in build.json

@@ -1,0 +1,94 @@
+"""The plan of a build: which scenes are built, and with which schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nsi_cli.data.build.options import BuildOptions
+from nsi_cli.data.build.vocabulary import Translation, translation
+from nsi_cli.plugins.contract import HasNotes, SchemaBuilder, Source
+from nsi_cli.schema import Schema
+from nsi_cli.support.errors import DataError, one_line
+
+CHUNK = 32
+"""Scenes that a worker loads before it reports them."""
+
+Splits = Mapping[str, Sequence[Source]]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Neighbouring scenes of a split; ``first`` is the number of the first one."""
+
+    split: str
+    first: int
+    sources: Sequence[Source]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the content of a store depends on."""
+
+    builder: SchemaBuilder
+    task: str
+    options: BuildOptions
+    translate: Translation  # from the builder's own schema to the store's
+    sources: Splits
+    notes: tuple[str, ...]  # the builder's explanations
+
+    @property
+    def schema(self) -> Schema:
+        """The store's schema."""
+        return self.translate.schema
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of scenes of each split."""
+        return {split: len(sources) for split, sources in self.sources.items()}
+
+    @property
+    def total(self) -> int:
+        """The number of scenes of all splits."""
+        return sum(self.counts.values())
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All scenes, in order."""
+        for split, sources in self.sources.items():
+            for first in range(0, len(sources), CHUNK):
+                yield Chunk(split, first, list(sources[first : first + CHUNK]))
+
+
+def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
+    """The plan of a build. Raises `DataError` where there is nothing to build."""
+    translate = translation(builder.schema(), options.vocabulary)
+    splits = {split: sources for split, sources in builder.splits().items() if len(sources)}
+    if not splits:
+        raise DataError("there are no scenes to build from", "check the raw folder and the splits")
+    for split in splits:
+        if split in ("masks", "ids") or not split.isidentifier():
+            raise DataError(
+                f"a split cannot be called '{split}'", "use a plain word such as train or test"
+            )
+    notes = tuple(map(one_line, builder.notes())) if isinstance(builder, HasNotes) else ()
+    return Plan(builder, task, options, translate, limited(splits, options.limit), notes)
+
+
+def limited(splits: Splits, limit: int | None) -> Splits:
+    """The first scenes of each split, ``limit`` in all, in proportion to the splits' sizes.
+
+    What rounding leaves over goes to the splits with the largest remainders, the earlier first; a
+    split gets at least one scene while there are enough for all.
+    """
+    total = sum(map(len, splits.values()))
+    if limit is None or limit >= total:
+        return splits
+    least = 1 if limit >= len(splits) else 0
+    exact = {split: limit * len(sources) / total for split, sources in splits.items()}
+    shares = {split: max(least, int(share)) for split, share in exact.items()}
+    while sum(shares.values()) != limit:
+        step = 1 if sum(shares.values()) < limit else -1
+        able = [split for split in shares if step > 0 or shares[split] > least]
+        chosen = max(able, key=lambda split: step * (exact[split] - shares[split]))
+        shares[chosen] += step
+    return {split: sources[: shares[split]] for split, sources in splits.items() if shares[split]}

@@ -1,0 +1,164 @@
+"""A store built in the words of another: values keep the ids that they have there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.data.store.record import SCHEMA, read_schema
+from nsi_cli.schema import Categorical, Property, Schema
+from nsi_cli.schema.properties import MISSING_ID
+from nsi_cli.schema.scene import Scene
+from nsi_cli.support.errors import DataError
+
+SHOWN = 6
+"""Values of a property that an error names, at most."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The schema of another store, and what to do with values that it lacks."""
+
+    schema: Schema
+    origin: str  # the folder it was read from
+    new_values: str = "refuse"  # or "extend", or "drop"
+
+
+def read_vocabulary(folder: Path, new_values: str = "refuse") -> Vocabulary:
+    """The vocabulary of a store, or of a run. Raises `DataError` where there is none."""
+    hint = "name a store that nsi build-data made, or a run of nsi train"
+    schema = read_schema(folder / SCHEMA, "vocabulary", hint)
+    return Vocabulary(schema, str(folder), new_values)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """From primitives in a builder's own schema to primitives in the schema of a store."""
+
+    own: Schema
+    schema: Schema
+    given: Vocabulary | None = None
+
+    def apply(self, scene: Scene) -> Scene:
+        """The scene in the store's schema.
+
+        A value without an id becomes a missing one; the object stays, and the scene tells which
+        values it lost.
+        """
+        if self.own == self.schema:
+            return scene
+        primitives = scene.primitives[:, self._columns]
+        lost: list[tuple[str, str]] = []
+        for item in self.own.categorical:
+            place = self.schema.columns[item.name].start
+            ids = primitives[:, place].astype(np.int64)
+            primitives[:, place] = self._tables[item.name][ids]
+            gone = ids[(primitives[:, place] == MISSING_ID) & (ids != MISSING_ID)]
+            lost += [(item.name, item.values[one]) for one in gone]
+        return replace(scene, primitives=primitives, lost=tuple(lost))
+
+    def record(self) -> dict[str, Any]:
+        """What ``build.json`` tells of it; nothing where no vocabulary was given."""
+        if self.given is None:
+            return {}
+        told = {
+            "origin": self.given.origin,
+            "schema": self.given.schema.fingerprint,
+            "added": _lacking(self.schema, self.given.schema),
+        }
+        return {"vocabulary": told}
+
+    @cached_property
+    def _columns(self) -> npt.NDArray[np.int64]:
+        """For each column of the store's primitives the builder's own."""
+        own = np.arange(self.own.width)
+        return np.concatenate([own[self.own.columns[name]] for name in self.schema.columns])
+
+    @cached_property
+    def _tables(self) -> dict[str, npt.NDArray[np.float32]]:
+        """By property the store's id of each of the builder's ids; the last is for id −1."""
+        return {
+            item.name: np.array([*map(self._id_of(item.name), item.values), MISSING_ID], np.float32)
+            for item in self.own.categorical
+        }
+
+    def _id_of(self, name: str) -> Any:
+        values = _values(self.schema[name])
+        ids = {value: place for place, value in enumerate(values)}
+        return lambda value: ids.get(value, MISSING_ID)
+
+
+def translation(own: Schema, given: Vocabulary | None) -> Translation:
+    """How scenes in a builder's own schema are stored, in that schema or in a given vocabulary.
+
+    Continuous properties take the bounds of the vocabulary. Raises `DataError` where the
+    properties are others, where scenes may have more objects than fit, or, unless new values may
+    be added or dropped, for the values that the vocabulary lacks.
+    """
+    if given is None:
+        return Translation(own, own)
+    _check_properties(own, given)
+    new = _lacking(own, given.schema)
+    if new and given.new_values == "refuse":
+        listed = "; ".join(f"{name}: {_some(values)}" for name, values in new.items())
+        raise DataError(
+            f"the vocabulary of {given.origin} lacks values of this data: {listed}",
+            "--new-values extend appends them to it, --new-values drop stores them as missing",
+        )
+    if given.new_values != "extend":
+        return Translation(own, given.schema, given)
+    items = tuple(_extended(item, new.get(item.name, ())) for item in given.schema.properties)
+    most = max(own.max_objects, given.schema.max_objects)
+    return Translation(own, Schema(items, most), given)
+
+
+def _some(values: tuple[str, ...]) -> str:
+    """The first few, and how many there are."""
+    few = ", ".join(values[:SHOWN])
+    return few if len(values) <= SHOWN else f"{few}, … ({len(values)})"
+
+
+def _extended(item: Property, new: tuple[str, ...]) -> Property:
+    return replace(item, values=(*item.values, *new)) if isinstance(item, Categorical) else item
+
+
+def _lacking(one: Schema, other: Schema) -> dict[str, tuple[str, ...]]:
+    """By property the values of the one, sorted, that the other has not."""
+    lacking = {
+        item.name: tuple(sorted(set(item.values) - set(_values(other[item.name]))))
+        for item in one.categorical
+    }
+    return {name: values for name, values in lacking.items() if values}
+
+
+def _values(item: Property) -> tuple[str, ...]:
+    return item.values if isinstance(item, Categorical) else ()
+
+
+def _check_properties(own: Schema, given: Vocabulary) -> None:
+    """Raise `DataError` unless both have the same properties, of the same kind and size."""
+    here, there = ({item.name: item for item in one.properties} for one in (own, given.schema))
+    faults = [f"no '{name}' there" for name in here if name not in there]
+    faults += [f"no '{name}' in this data" for name in there if name not in here]
+    for name in here.keys() & there.keys():
+        kinds = type(here[name]).__name__.lower(), type(there[name]).__name__.lower()
+        if kinds[0] != kinds[1]:
+            faults.append(f"'{name}' is {kinds[1]} there, {kinds[0]} in this data")
+        elif here[name].columns != there[name].columns:
+            counts = there[name].columns, here[name].columns
+            faults.append(f"'{name}' has {counts[0]} numbers there, {counts[1]} in this data")
+    if own.max_objects > given.schema.max_objects and given.new_values != "extend":
+        faults.append(
+            f"scenes of up to {given.schema.max_objects} objects there, of up to "
+            f"{own.max_objects} in this data"
+        )
+    if faults:
+        raise DataError(
+            f"the vocabulary of {given.origin} does not fit this data: " + "; ".join(faults),
+            "give the vocabulary of a store with the same properties, or build without one",
+        )

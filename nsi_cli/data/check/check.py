@@ -1,0 +1,76 @@
+"""Verification of a store: it is read again, and held against its own ``build.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nsi_cli.data.check.files import check_files, check_record, check_schema, check_vocabulary
+from nsi_cli.data.check.images import check_ids, check_pictures
+from nsi_cli.data.check.labels import check_labels
+from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.reader import BUILD, Store
+from nsi_cli.support.errors import DataError, NsiError
+from nsi_cli.support.files import read_json
+from nsi_cli.support.progress import SILENT, Progress
+
+CHECKS = {
+    "record": "build.json is as a build writes it",
+    "files": "each file has the size and the SHA-256 that were recorded",
+    "schema": "schema.json has the recorded fingerprint",
+    "vocabulary": "the three label files say what the schema says",
+    "counts": "arrays have the recorded numbers of scenes and objects",
+    "ids": "no scene is there twice, within a split or across splits",
+    "labels": "ids are in the vocabulary, numbers finite, places beyond a scene's objects zero",
+    "masks": "each object has pixels, and each pixel an object",
+    "images": "every image can be read, and is not all of one colour",
+}
+"""The checks by name, in order, with what each of them holds."""
+
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError, EOFError)
+
+
+def check_store(path: Path, progress: Progress = SILENT) -> list[Verdict]:
+    """Read the whole store at ``path`` again, and tell everything that is wrong with it.
+
+    Memory does not grow with the number of scenes but for their ids and labels. A check whose
+    ground is missing (labels without a schema, say) is left out. Raises `DataError` where there
+    is no ``build.json`` to hold the store against.
+    """
+    hint = "name the folder that nsi build-data made"
+    build = read_json(path / BUILD, "store", hint)
+    if not isinstance(build, dict):
+        raise DataError(f"{path / BUILD} is not the record of a store", hint)
+    verdicts = {name: Verdict(name, about) for name, about in CHECKS.items()}
+    _run(check_record, verdicts["record"], build)
+    if not verdicts["record"].faults:
+        _check_contents(path, build, verdicts, progress)
+    return list(verdicts.values())
+
+
+def _check_contents(
+    path: Path, build: dict[str, Any], verdicts: dict[str, Verdict], progress: Progress
+) -> None:
+    _run(check_files, verdicts["files"], path, build, progress)
+    schema = _run(check_schema, verdicts["schema"], path, build)
+    if schema is None:
+        return
+    _run(check_vocabulary, verdicts["vocabulary"], path, schema)
+    store = Store(path, schema, build)
+    ids = _run(check_ids, verdicts["ids"], store) or {}
+    lengths = _run(check_labels, verdicts["labels"], verdicts["counts"], store, ids) or {}
+    pictures = (verdicts["masks"], verdicts["counts"], store, ids, lengths, progress)
+    _run(check_pictures, verdicts["images"], *pictures)
+
+
+def _run(check: Callable[..., Any], verdict: Verdict, *ground: Any) -> Any:
+    """A check's answer; what it trips over is one fault more, and None the answer."""
+    verdict.begun = True
+    try:
+        return check(verdict, *ground)
+    except NsiError as error:
+        verdict.fault(error.message)
+    except _DAMAGE as error:
+        verdict.fault(f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}")
+    return None

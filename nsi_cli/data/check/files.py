@@ -1,0 +1,83 @@
+"""Checks of a store's files as such: the record, hashes, the schema and its vocabulary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.record import BUILD, SCHEMA, read_schema, record_faults, size_fault
+from nsi_cli.data.store.writer import vocabularies
+from nsi_cli.schema import Schema
+from nsi_cli.support.files import read_json
+from nsi_cli.support.progress import Progress
+from nsi_cli.support.reading import open_regular
+
+DERIVED = frozenset({BUILD, "summary.json", "summary.png", "features"})
+"""What lies in a store without being recorded: it can be made again from the rest."""
+
+_MEGABYTE = 1_000_000
+
+
+def check_record(verdict: Verdict, build: dict[str, Any]) -> None:
+    """``build.json`` has every key, of the type that a build writes."""
+    for fault in record_faults(build):
+        verdict.fault(fault)
+    if not verdict.faults:
+        verdict.looked_at = f"{len(build['splits'])} splits, {len(build['files'])} files"
+
+
+def check_files(verdict: Verdict, path: Path, build: dict[str, Any], progress: Progress) -> None:
+    """Every recorded file is there with its size and hash; what else is there is warned of."""
+    total = sum(told["bytes"] for told in build["files"].values())
+    with progress.stage("hash", total // _MEGABYTE, "MB") as advance:
+        done = 0
+
+        def add(count: int) -> None:
+            nonlocal done
+            advance((done + count) // _MEGABYTE - done // _MEGABYTE)
+            done += count
+
+        for name, told in build["files"].items():
+            if fault := size_fault(path, name, told["bytes"]):
+                verdict.fault(fault)
+            elif _sha256(path / name, add) != told["sha256"]:
+                verdict.fault(f"{name} has another SHA-256 than was written")
+    names = sorted(file.name for file in path.iterdir())
+    extra = [name for name in names if name not in build["files"] and name not in DERIVED]
+    verdict.warn_each(range(len(extra)), lambda at: f"{extra[at]} is no part of the store")
+    verdict.looked_at = f"{len(build['files'])} files, {total / 1e6:,.1f} MB"
+
+
+def _sha256(file: Path, advance: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    with open_regular(file) as opened:
+        while block := opened.read(1 << 22):
+            digest.update(block)
+            advance(len(block))
+    return digest.hexdigest()
+
+
+def check_schema(verdict: Verdict, path: Path, build: dict[str, Any]) -> Schema:
+    """The schema of the store, held against the recorded fingerprint."""
+    schema = read_schema(path / SCHEMA, "schema", "build the store again")
+    if schema.fingerprint != build["schema"]:
+        verdict.fault(f"{SCHEMA} has fingerprint {schema.fingerprint}, not {build['schema']}")
+    verdict.looked_at = f"{len(schema.properties)} properties, {schema.width} columns"
+    return schema
+
+
+def check_vocabulary(verdict: Verdict, path: Path, schema: Schema) -> None:
+    """The published label files hold exactly what follows from the schema."""
+    for name, wanted in vocabularies(schema).items():
+        found = read_json(path / name, "vocabulary", "build the store again")
+        if not isinstance(found, dict):
+            verdict.fault(f"{name} is not a JSON object")
+            continue
+        for key in [*wanted, *(key for key in found if key not in wanted)]:
+            if found.get(key) != wanted.get(key):
+                verdict.fault(f"{name}: '{key}' is not what {SCHEMA} says")
+    values = sum(len(item.values) for item in schema.categorical)
+    verdict.looked_at = f"{values} values of {len(schema.categorical)} properties"

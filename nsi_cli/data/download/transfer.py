@@ -1,0 +1,181 @@
+"""Transfers that are retried until they succeed or stall."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.pool import ThreadPool
+from typing import TypeVar
+
+import httpx
+import tenacity
+from rich.filesize import decimal
+
+from nsi_cli.support.errors import DataError, one_line
+
+T = TypeVar("T")
+
+MIN_SPEED = 1000
+"""Bytes per second; a transfer that is slower over the whole timeout has stalled."""
+_FIRST_WAIT, _LONGEST_WAIT = 1 / 600, 1 / 10
+"""Waits between attempts, as shares of the timeout: 0.5 s to 30 s of 300 s."""
+_MONITOR_EVERY = 0.1
+
+
+class RetryableError(Exception):
+    """A failure that may pass; ``wait`` is the pause in seconds that the server asks for."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class StoppedError(Exception):
+    """The transfer was stopped because another one failed or the user interrupted it."""
+
+
+class StalledError(DataError):
+    """A transfer was given up; what arrived is kept and can be resumed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "what arrived is kept: run the same command again to resume")
+
+
+class Transfer:
+    """The requests for one file, retried until they succeed, stall or are stopped.
+
+    The transfer stalls when ``timeout`` seconds pass in which fewer than `MIN_SPEED` bytes arrive
+    for each second. Failed attempts and the waits between them count as time, so a server that
+    drops every connection is given up, unless each attempt brings the file further.
+    """
+
+    def __init__(
+        self, url: str, timeout: float, stop: threading.Event, note: Callable[[str], None]
+    ) -> None:
+        self._url, self._timeout, self._stop, self._note = url, timeout, stop, note
+        self._since = math.inf  # the current window began then
+        self._in_window = self._in_attempt = 0  # bytes
+        self._failures, self._reason = 0, ""
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        """Call ``attempt`` until it succeeds, and return its result.
+
+        Raises `DataError` where it cannot succeed, `StoppedError` where the transfer is stopped.
+        """
+        self._since = time.monotonic()
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(RetryableError),
+            wait=self._wait,
+            sleep=tenacity.sleep_using_event(self._stop),
+            reraise=True,
+        )
+        try:
+            result: T = retrying(self._once, attempt)
+            return result
+        finally:
+            self._since = math.inf
+
+    def received(self, count: int) -> None:
+        """Count bytes that arrived. Raises `StoppedError` once the transfer is stopped."""
+        self.check_stopped()
+        self._in_attempt += count
+        self._in_window += count
+        if self._in_window >= MIN_SPEED * self._timeout:
+            self._since, self._in_window = time.monotonic(), 0
+
+    def check_stopped(self) -> None:
+        """Raise `StoppedError` once the transfer is stopped."""
+        if self._stop.is_set():
+            raise StoppedError
+
+    def check_stalled(self) -> None:
+        """Raise `StalledError` once too few bytes arrived for too long; for any thread to call."""
+        if time.monotonic() - self._since > self._timeout:
+            last = f"; the last failure: {self._reason}" if self._reason else ""
+            raise StalledError(
+                f"{self._name} stalled: less than {decimal(int(MIN_SPEED * self._timeout))} in "
+                f"{self._timeout:g} s{last}"
+            )
+
+    @property
+    def _name(self) -> str:
+        return without_password(self._url)
+
+    def _once(self, attempt: Callable[[], T]) -> T:
+        self.check_stopped()
+        try:
+            return attempt()
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+            why = one_line(str(error))
+            raise DataError(f"cannot download {self._name}: {why}", "check --mirror") from error
+        except httpx.TransportError as error:
+            raise RetryableError(_reason_of(error)) from error
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """How long to wait after a failure: twice as long each time, at random, not in step.
+
+        An attempt that brought at least `MIN_SPEED` bytes starts again with the shortest wait.
+        """
+        error = state.outcome and state.outcome.exception()
+        assert isinstance(error, RetryableError)
+        self._reason = str(error)
+        self._failures = 1 if self._in_attempt >= MIN_SPEED else self._failures + 1
+        self._in_attempt = 0
+        if error.wait > self._timeout:
+            raise StalledError(
+                f"{self._name}: {error} and asks to wait {error.wait:.0f} s, longer than --timeout "
+                f"({self._timeout:g} s)"
+            )
+        doubled = self._timeout * min(_FIRST_WAIT * 2.0 ** (self._failures - 1), _LONGEST_WAIT)
+        seconds = max(error.wait, doubled * random.uniform(0.5, 1.0))
+        self._note(f"{self._url.rpartition('/')[2]}: {error}; retrying in {seconds:.1f} s")
+        return seconds
+
+
+def run_transfers(
+    jobs: Sequence[tuple[str, Callable[[Transfer], T]]],
+    *,
+    timeout: float,
+    connections: int,
+    note: Callable[[str], None],
+) -> list[T]:
+    """Run each job, given as its URL and function, and return their results in order.
+
+    ``connections`` run at a time. The first error stops all of them and is raised, a stall
+    included. The pool's threads are daemons: neither an interruption nor a stall waits for a
+    blocked socket.
+    """
+    stop = threading.Event()
+    transfers = [Transfer(url, timeout, stop, note) for url, _ in jobs]
+    with ThreadPool(connections) as pool:
+        results = [
+            pool.apply_async(job, (transfer,))
+            for (_, job), transfer in zip(jobs, transfers, strict=True)
+        ]
+        try:
+            while not all(result.ready() for result in results):
+                next(result for result in results if not result.ready()).wait(_MONITOR_EVERY)
+                for result, transfer in zip(results, transfers, strict=True):
+                    if result.ready():
+                        result.get()  # raises its error
+                    transfer.check_stalled()
+            return [result.get() for result in results]
+        finally:
+            stop.set()
+
+
+def _reason_of(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "the server is silent"
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        return "the connection was dropped"
+    return one_line(str(error)) or type(error).__name__
+
+
+def without_password(url: object) -> str:
+    """An address without the user name and password that may be in it."""
+    return re.sub(r"(?<=//)[^/@]*@", "", str(url))

@@ -1,0 +1,1 @@
+"""The cache of the frozen backbone's features."""

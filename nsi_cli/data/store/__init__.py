@@ -1,0 +1,1 @@
+"""A built dataset on disk: reading, writing and summarising it."""

@@ -1,0 +1,111 @@
+"""``build.json`` and ``schema.json``: what a store records of itself, and how it is checked."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from reprlib import repr  # short, whatever a file may hold
+from typing import Any
+
+from nsi_cli.schema import Schema
+from nsi_cli.support.errors import DataError, SchemaError
+from nsi_cli.support.files import read_json
+from nsi_cli.support.reading import reason_of
+
+BUILD = "build.json"
+SCHEMA = "schema.json"
+IMAGES = "images.h5"
+FORMAT = 2
+
+_LARGEST_SIDE = 1 << 16  # of an image, in pixels; keeps products of sizes small numbers
+_KEYS = {
+    "task": str,
+    "image_size": int,
+    "masks": bool,
+    "schema": str,
+    "splits": dict,
+    "options": dict,
+    "skipped": list,
+    "files": dict,
+}
+_COUNTS = ("scenes", "objects", "dropped_objects")
+
+
+def array_files(split: str) -> dict[str, str]:
+    """The names of a split's files of labels and lengths."""
+    return {what: f"{split}_{what}.npy" for what in ("labels", "lengths")}
+
+
+def record_faults(build: dict[str, Any]) -> list[str]:
+    """What is wrong with the content of ``build.json``: keys, their types, names and counts."""
+    faults = []
+    if build.get("format") != FORMAT:
+        faults.append(f"format is {repr(build.get('format'))}, {FORMAT} is read here")
+    for key, kind in _KEYS.items():
+        if key not in build:
+            faults.append(f"no '{key}'")
+        elif type(build[key]) is not kind:
+            faults.append(f"'{key}' is {repr(build[key])}")
+    if faults:
+        return faults
+    if not 1 <= build["image_size"] <= _LARGEST_SIDE:
+        faults.append(f"'image_size' is {build['image_size']}")
+    return [*faults, *_split_faults(build["splits"]), *_file_faults(build)]
+
+
+def _split_faults(splits: dict[str, Any]) -> Iterator[str]:
+    if not splits:
+        yield "it has no split"
+    for split, counts in splits.items():
+        known = counts if isinstance(counts, dict) else {}
+        wrong = [key for key in _COUNTS if not _is_count(known.get(key))]
+        if wrong:
+            yield f"split '{split}' has no number of {' and '.join(wrong)}"
+        if split in ("masks", "ids") or not split.isidentifier():
+            yield f"split {repr(split)} is not a plain name"
+
+
+def _file_faults(build: dict[str, Any]) -> Iterator[str]:
+    files = build["files"]
+    for name, known in files.items():
+        if (
+            not isinstance(known, dict)
+            or not _is_count(known.get("bytes"))
+            or not isinstance(known.get("sha256"), str)
+        ):
+            yield f"file '{name}' has no size or no SHA-256"
+        elif Path(name).name != name:
+            yield f"file '{name}' is no plain name"
+    arrays = [name for split in build["splits"] for name in array_files(split).values()]
+    for name in (IMAGES, SCHEMA, *arrays):
+        if name not in files:
+            yield f"no hash of {name} is recorded"
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 48
+
+
+def size_fault(folder: Path, name: str, size: int) -> str | None:
+    """What is wrong with a recorded file as far as its entry in the folder tells; else None."""
+    try:
+        status = (folder / name).stat()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        return f"{name} is missing" if missing else f"{name} cannot be read: {reason_of(error)}"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{name} is not a regular file"
+    if status.st_size != size:
+        return f"{name} has {status.st_size:,} bytes, {size:,} were written"
+    return None
+
+
+def read_schema(path: Path, what: str, hint: str) -> Schema:
+    """The schema in a JSON file. Raises `DataError` that names ``what`` it is of, with ``hint``."""
+    data = read_json(path, what, hint)
+    try:
+        return Schema.from_json(data)
+    except (SchemaError, OverflowError, RecursionError) as error:
+        reason = error.message if isinstance(error, SchemaError) else str(error)
+        raise DataError(f"{what} {path} cannot be read: {reason}", hint) from None

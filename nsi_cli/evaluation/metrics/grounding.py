@@ -1,0 +1,105 @@
+"""Grounding: does the slot that a primitive picks lie on the object that it describes?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.evaluation.bootstrap import Numbers, mean_with_interval, null_with_interval
+from nsi_cli.evaluation.predictions import Bools, Findings, Ints
+from nsi_cli.evaluation.segments import overlap_ratios
+
+
+class Grounding:
+    """Pointing and IoU of each visible object's aligned slot.
+
+    Pointing: the peak of the slot's mask lies inside the object. IoU: the slot's segment with
+    the object's mask. Slot masks where the model has a decoder, attention masks otherwise; mean
+    over objects, intervals over scenes. Objects without a visible pixel do not count; one that
+    no slot was left for is missed. ``null`` is the same with one slot, of any number, in place of
+    every aligned one: its value is that of a random slot, and its interval holds models that
+    favour a slot whatever the object.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._seed = seed
+        self._masks = ""
+        self._counts: list[Numbers] = []  # objects of each scene, (B, 1)
+        self._hits: list[Numbers] = []  # of their aligned slots, then of each slot, (B, 1 + K)
+        self._ious: list[Numbers] = []  # likewise
+
+    def update(self, findings: Findings) -> None:
+        """Add the objects of a batch; scenes without true masks add nothing."""
+        self._masks = findings.masks_name
+        overlap = findings.overlap(findings.masks_name)
+        if overlap is None:
+            return
+        visible = visible_objects(findings)
+        counted = visible & (findings.aligned_slot >= 0)
+        ratios = overlap_ratios(overlap)[:, 1 : visible.shape[1] + 1]  # (B, T, K)
+        for of_slots, scenes in (
+            (peaks_on_objects(findings), self._hits),
+            (ratios.transpose(0, 2, 1), self._ious),
+        ):
+            both = np.concatenate([_of_aligned(of_slots, findings)[:, None], of_slots], axis=1)
+            scenes.append((both * counted[:, None]).sum(-1))
+        self._counts.append(visible.sum(1, keepdims=True))
+
+    def compute(self) -> dict[str, Any]:
+        """Both metrics, and the name of the masks they were read from."""
+        pointing, iou = self._measure(self._hits), self._measure(self._ious)
+        return {"grounding": {"pointing": pointing, "iou": iou, "masks": self._masks}}
+
+    def _measure(self, batches: list[Numbers]) -> dict[str, Any] | None:
+        if not batches:
+            return None
+        sums, counts = np.concatenate(batches), np.concatenate(self._counts)
+        measured = mean_with_interval(sums[:, 0], counts[:, 0], seed=self._seed)
+        null = null_with_interval(sums[:, 1:], counts, seed=self._seed)
+        return None if measured is None else {**measured, "null": null}
+
+
+def _of_aligned(of_slots: Numbers, findings: Findings) -> Numbers:
+    """Out of (B, K, T), the value of each primitive's aligned slot, (B, T)."""
+    return np.take_along_axis(of_slots, findings.aligned_slot[:, None], axis=1)[:, 0]
+
+
+def visible_objects(findings: Findings) -> Bools:
+    """Which present primitives have at least one pixel in the true masks, (B, T)."""
+    if findings.true_masks is None:
+        return np.zeros_like(findings.present)
+    numbers = np.arange(1, findings.present.shape[1] + 1)
+    seen = [np.isin(numbers, mask) for mask in findings.true_masks]
+    return findings.present & np.array(seen).reshape(findings.present.shape)
+
+
+def peak_places(masks: npt.NDArray[np.float32], size: int) -> Ints:
+    """Where each mask (…, h, w) is largest, as pixels (…, 2) of (row, column) at ``size``.
+
+    The peak is a cell of the grid; its centre is taken.
+    """
+    height, width = masks.shape[-2:]
+    peak = masks.reshape(*masks.shape[:-2], -1).argmax(-1)
+    row, column = np.divmod(peak, width)
+    return np.stack([(2 * row + 1) * size // (2 * height), (2 * column + 1) * size // (2 * width)],
+                    axis=-1)  # fmt: skip
+
+
+def peaks_on_objects(findings: Findings) -> Bools:
+    """Whether the peak of each slot's mask lies on each primitive's object, (B, K, T)."""
+    slots, objects = findings.attention_masks.shape[1], findings.present.shape[1]
+    if findings.true_masks is None:
+        return np.zeros((len(findings), slots, objects), bool)
+    peaks = peak_places(findings.masks, findings.true_masks.shape[-1])  # (B, K, 2)
+    scene = np.arange(len(findings))[:, None]
+    there = findings.true_masks[scene, peaks[..., 0], peaks[..., 1]]  # (B, K)
+    numbers = np.arange(1, objects + 1)
+    return np.asarray(findings.present[:, None] & (there[..., None] == numbers))
+
+
+def peaks_inside(findings: Findings) -> Bools:
+    """Whether the peak of each primitive's aligned slot lies on its object, (B, T)."""
+    inside = _of_aligned(peaks_on_objects(findings), findings)
+    return np.asarray(inside & (findings.aligned_slot >= 0))

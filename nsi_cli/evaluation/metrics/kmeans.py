@@ -1,0 +1,81 @@
+"""The segmentation that needs no model: k-means on the backbone's own appearance features."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+from nsi_cli.evaluation.metrics.segmentation import SegmentScores
+from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.segments import contingency, segments
+
+_STARTS = 2
+
+
+class KMeansSegmentation:
+    """The segmentation metrics of k-means: as many segments as slots, the same scenes.
+
+    Without position among the features: with it, compact blobs alone bring a high FG-ARI.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._seed = seed
+        self._scores = SegmentScores(seed)
+
+    def update(self, findings: Findings) -> None:
+        """Add a batch; scenes without tokens or true masks add nothing."""
+        if findings.tokens is None or findings.true_masks is None:
+            return
+        slots = findings.attention_masks.shape[1]
+        masks = kmeans_masks(findings.tokens, slots, findings.index, self._seed)
+        predicted = segments(masks, findings.true_masks.shape[-1])
+        objects = findings.present.shape[1]
+        self._scores.add(contingency(findings.true_masks, predicted, objects=objects, slots=slots))
+
+    def compute(self) -> dict[str, Any]:
+        """The metrics, as one more kind of masks; nothing without tokens."""
+        means = self._scores.means()
+        return {} if means is None else {"segmentation": {"kmeans": means}}
+
+
+def kmeans_masks(
+    tokens: npt.NDArray[np.float32], slots: int, index: Iterable[int], seed: int
+) -> npt.NDArray[np.float32]:
+    """Tokens (B, h, w, C) in ``slots`` clusters, as masks (B, slots, h, w) of zeros and ones.
+
+    Each scene has a random state of its own, from ``seed`` and its ``index``: a result never
+    depends on the batch it came in.
+    """
+    states = [np.random.SeedSequence((seed, int(place))).generate_state(1)[0] for place in index]
+    with (
+        warnings.catch_warnings(),
+        threadpool_limits(1),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        warnings.simplefilter("ignore")  # fewer different tokens than clusters is no fault here
+        labels = list(pool.map(partial(_clustered, slots), tokens, states))
+    return np.stack([label == np.arange(slots)[:, None, None] for label in labels]).astype(
+        np.float32
+    )
+
+
+def _clustered(
+    slots: int, tokens: npt.NDArray[np.float32], state: np.uint32
+) -> npt.NDArray[np.int32]:
+    """The cluster of each token of one scene, (h, w)."""
+    from sklearn.cluster import KMeans
+
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    if len(flat) < slots:  # each token is its own cluster
+        return np.arange(len(flat), dtype=np.int32).reshape(tokens.shape[:2])
+    means = KMeans(slots, n_init=_STARTS, random_state=int(state))
+    labels: npt.NDArray[np.int32] = means.fit_predict(flat)
+    return labels.reshape(tokens.shape[:2])

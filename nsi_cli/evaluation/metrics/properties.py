@@ -1,0 +1,196 @@
+"""How well each property can be read from a slot: swap its value, see which one scores best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nsi_cli.evaluation.bootstrap import mean_with_interval, null_with_interval
+from nsi_cli.evaluation.metrics.property_sample import PrimitiveSample, SampledPrimitives
+from nsi_cli.evaluation.predict import EncodePrimitives
+from nsi_cli.evaluation.predictions import Bools, Findings, Floats, Ints
+from nsi_cli.models.alignment import align
+from nsi_cli.schema import Categorical, Continuous, Property, Schema
+
+MOST_PRIMITIVES = 500
+"""How many primitives of a split are tested; a seeded sample where there are more."""
+
+DRAWS = 32
+"""How many other values a continuous property's true value is compared with."""
+
+_MOST_AT_ONCE = 512
+_MOST_FLOATS = 2**24
+
+Hits = npt.NDArray[np.float64]
+"""How well the true value does, (A, N): with the own image's slots, then with each donor's."""
+
+
+class Properties:
+    """For each property, how often its true value scores best with the object's slot.
+
+    No probe is trained. One property of a primitive is set to other values, the whole scene is
+    encoded again each time, and the scores of one slot with the primitive tell which value the
+    model sees there. The true value of the property has no part in choosing that slot: it is the
+    one whose segment has the largest IoU with the object's true mask or, in a dataset without
+    masks, the one that the primitive's mean embedding over all values but the true one aligns with.
+
+    - categorical, ``accuracy``: the share of primitives whose true value scores above every
+      other value of the vocabulary.
+    - continuous, ``percentile``: the mean share of `DRAWS` other values that score below the true
+      one. Each column of a drawn value comes from that column of a random primitive of the sample.
+
+    ``null`` is the same with the slots of other images, chosen by the same rule. A primitive whose
+    value is missing is left out of that property, one without a slot of all. Properties that the
+    encoder does not see (``without``) have no measure: all their values score alike.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        encode_primitives: EncodePrimitives | None,
+        *,
+        seed: int = 0,
+        most: int = MOST_PRIMITIVES,
+        without: Sequence[str] = (),
+    ) -> None:
+        self._schema, self._encode, self._seed = schema, encode_primitives, seed
+        self._seen = [item for item in schema.properties if item.name not in without]
+        self._sample = PrimitiveSample(most, seed)
+
+    def update(self, findings: Findings) -> None:
+        """Let the primitives of a batch into the sample."""
+        if self._encode is not None:
+            self._sample.add(findings)
+
+    def compute(self) -> dict[str, Any]:
+        """For each property its measure; nothing without an encoder or a primitive."""
+        sample = None if self._encode is None else self._sample.primitives()
+        if sample is None or self._encode is None:
+            return {"properties": {}}
+        generator = np.random.default_rng(self._seed)
+        return {
+            "properties": {
+                item.name: self._measure(item, sample, self._encode, generator)
+                for item in self._seen
+            }
+        }
+
+    def _measure(
+        self,
+        item: Property,
+        sample: SampledPrimitives,
+        encode: EncodePrimitives,
+        generator: np.random.Generator,
+    ) -> dict[str, Any] | None:
+        columns = self._schema.columns[item.name]
+        sample = sample.take(_known(item, sample.own[:, columns]))
+        if not len(sample):
+            return None
+        values = _values(item, sample.own[:, columns], generator)
+        size = max(1, min(_MOST_AT_ONCE, _MOST_FLOATS // (len(values) * sample.slots.shape[-1])))
+        hits = np.concatenate(
+            [
+                _hits(item, sample.take(part), columns, values[:, part], encode)
+                for part in sample.parts(size)
+            ],
+            axis=1,
+        )
+        sums, counts = _by_scene(hits, sample.scene)
+        measured = mean_with_interval(sums[0], counts[0], seed=self._seed)
+        if measured is None:
+            return None
+        categorical = isinstance(item, Categorical)
+        return {
+            **measured,
+            "null": null_with_interval(sums[1:].T, counts[1:].T, seed=self._seed),
+            "measure": "accuracy" if categorical else "percentile",
+            "chance": 1 / len(item.values) if isinstance(item, Categorical) else 0.5,
+            "primitives": int(counts[0].sum()),
+            "slot_chosen_by": "alignment" if sample.slot is None else "true_mask",
+        }
+
+
+def _known(item: Property, values: Floats) -> Bools:
+    """Which values (N, columns) of a property are not missing, (N,)."""
+    if isinstance(item, Categorical):
+        return np.asarray(values[:, 0] >= 0)
+    return np.asarray(~np.isnan(values).any(1))
+
+
+def _values(item: Property, true: Floats, generator: np.random.Generator) -> Floats:
+    """The values to try, (1 + V, N, columns): the true ones (N, columns), then the others."""
+    if isinstance(item, Continuous):
+        rows = generator.integers(len(true), size=(DRAWS, *true.shape))
+        return np.concatenate([true[None], true[rows, np.arange(true.shape[1])]])
+    ids = np.arange(len(item.values), dtype=np.float32)
+    words = np.broadcast_to(ids[:, None, None], (len(ids), *true.shape))
+    return np.concatenate([true[None], words])
+
+
+def _hits(
+    item: Property,
+    sample: SampledPrimitives,
+    columns: slice,
+    values: Floats,
+    encode: EncodePrimitives,
+) -> Hits:
+    """How well each true value does beside the others, (A, N); NaN without a slot."""
+    encoded, mean = _encoded(sample, columns, values, encode)
+    slot = _aligned(sample, mean) if sample.slot is None else sample.slot  # (A, N)
+    scores = np.einsum("ane,vne->van", sample.slots[sample.images, slot], encoded)
+    true, others = scores[0], scores[1:]
+    if isinstance(item, Categorical):
+        same = (values[1:] == values[0]).all(-1)[:, None]  # the vocabulary holds the true value
+        hits = (same | (true > others)).all(0).astype(float)
+    else:
+        hits = ((true > others) + (true == others) / 2).mean(0)
+    return np.where(slot >= 0, hits, np.nan)
+
+
+def _encoded(
+    sample: SampledPrimitives, columns: slice, values: Floats, encode: EncodePrimitives
+) -> tuple[Floats, Floats]:
+    """Each primitive's embedding with each value, (1 + V, N, E), and its scene's, (N, T, E).
+
+    The scene's is the mean over all values but the first, which is the true one.
+    """
+    rows = np.arange(len(sample))
+    encoded, total = [], np.zeros(0, np.float32)
+    for number, value in enumerate(values):
+        swapped = sample.primitives.copy()
+        swapped[rows, sample.position, columns] = value
+        scene = encode(swapped, sample.present)
+        encoded.append(scene[rows, sample.position])
+        total = np.zeros_like(scene) if number == 0 else total + scene
+    return np.stack(encoded), total / np.float32(len(values) - 1)
+
+
+def _aligned(sample: SampledPrimitives, embeddings: Floats) -> Ints:
+    """The slot of each image that each primitive aligns with, by embeddings (N, T, E); (A, N)."""
+    rows = np.arange(len(sample))
+    primitives, present = torch.from_numpy(embeddings), torch.from_numpy(sample.present)
+    return np.stack(
+        [
+            align(
+                torch.from_numpy(sample.slots[images]),
+                primitives,
+                present,
+                alignment=sample.alignment,
+            ).slot.numpy()[rows, sample.position]
+            for images in sample.images
+        ]
+    )
+
+
+def _by_scene(hits: Hits, scene: Ints) -> tuple[Hits, Hits]:
+    """Sums and counts of hits (A, N) over the primitives of each scene, (A, scenes)."""
+    _, scene = np.unique(scene, return_inverse=True)
+    summed = [
+        np.stack([np.bincount(scene, row).astype(float) for row in values])
+        for values in (np.nan_to_num(hits), ~np.isnan(hits))
+    ]
+    return summed[0], summed[1]

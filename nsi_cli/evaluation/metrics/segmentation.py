@@ -1,0 +1,101 @@
+"""Segmentation: how well the slots' segments agree with the true ones; see docs/metrics.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.evaluation.bootstrap import mean_with_interval
+from nsi_cli.evaluation.metrics.mean_iou import MEAN_IOUS, mean_ious
+from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.segments import overlap_ratios
+
+Overlap = npt.NDArray[np.int64]
+PerImage = npt.NDArray[np.float64]
+
+NAMES = ("ari", "fg_ari", "mbo", *MEAN_IOUS)
+"""The metrics of each kind of masks."""
+
+
+class Segmentation:
+    """The metrics of `NAMES` for the slot masks and for the attention masks."""
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._scores = {name: SegmentScores(seed) for name in ("slot_masks", "attention_masks")}
+
+    def update(self, findings: Findings) -> None:
+        """Add a batch; masks that are not there, on either side, add nothing."""
+        for name, scores in self._scores.items():
+            scores.add(findings.overlap(name))
+
+    def compute(self) -> dict[str, Any]:
+        """The metrics of both kinds of masks; null for a kind that was never there."""
+        return {"segmentation": {name: scores.means() for name, scores in self._scores.items()}}
+
+
+class SegmentScores:
+    """Gathers the metrics of each image, and averages them over images."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._images: list[PerImage] = []
+
+    def add(self, overlap: Overlap | None) -> None:
+        """Add the images of an overlap table (B, M, K); None adds nothing."""
+        if overlap is not None:
+            of_images = (
+                adjusted_rand_index(overlap),
+                adjusted_rand_index(overlap[:, 1:]),
+                mean_best_overlap(overlap),
+            )
+            self._images.append(np.column_stack([*of_images, mean_ious(overlap)]))
+
+    def means(self) -> dict[str, Any] | None:
+        """The metrics by their `NAMES`, or None without images."""
+        if not self._images:
+            return None
+        columns = np.concatenate(self._images).T
+        return {
+            name: mean_with_interval(column, seed=self._seed)
+            for name, column in zip(NAMES, columns, strict=True)
+        }
+
+
+def adjusted_rand_index(overlap: Overlap) -> PerImage:
+    """The ARI of each overlap table (B, M, K) (Hubert & Arabie 1985), (B,).
+
+    1 where its denominator is 0, as with a single segment on both sides or without a pixel.
+    Without the background's row it is the FG-ARI, which is 1 in a scene without objects.
+    """
+    pixels = overlap.sum((1, 2))
+    together = _pairs(overlap).sum((1, 2))
+    true, predicted = _pairs(overlap.sum(2)).sum(1), _pairs(overlap.sum(1)).sum(1)
+    by_chance = np.divide(
+        true * predicted, _pairs(pixels), out=np.zeros(len(overlap)), where=pixels > 1
+    )
+    span = (true + predicted) / 2 - by_chance
+    index: PerImage = np.divide(
+        together - by_chance, span, out=np.ones(len(overlap)), where=span > 0
+    )
+    return index
+
+
+def mean_best_overlap(overlap: Overlap) -> PerImage:
+    """For each true object its best IoU with any predicted segment; mean over objects, (B,).
+
+    The background is no object, nor is one without a pixel; NaN where there is none.
+    """
+    best = overlap_ratios(overlap).max(2)[:, 1:]
+    visible = overlap.sum(2)[:, 1:] > 0
+    count = visible.sum(1)
+    means: PerImage = np.divide(
+        (best * visible).sum(1), count, out=np.full(len(overlap), np.nan), where=count > 0
+    )
+    return means
+
+
+def _pairs(count: npt.NDArray[np.int64]) -> PerImage:
+    """How many pairs can be drawn from so many pixels."""
+    return np.asarray(count * (count - 1.0) / 2)

@@ -1,0 +1,148 @@
+"""How findings are made: a model, at rest, looks at a batch of scenes or at bare images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nsi_cli.data.loading.batch import Batch
+from nsi_cli.evaluation.predictions import Bools, Bytes, Findings, Floats
+from nsi_cli.models.alignment import align
+from nsi_cli.models.backbones.base import Backbone
+from nsi_cli.models.features import features_of
+from nsi_cli.models.nsi import NSI
+from nsi_cli.support.errors import NsiError
+
+EncodePrimitives = Callable[[Floats, Bools], Floats]
+"""Primitives (B, T, W) and present (B, T) to their embeddings (B, T, E)."""
+
+
+def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor | None) -> Findings:
+    """What the model makes of a batch, on the model's device, without dropout or gradients.
+
+    Uses the batch's features where it has them, else ``backbone`` on its images. ``noise``
+    (B, K, D) is what the slots start from. Without a backbone the grid must be square, and the
+    findings carry no tokens, since nobody knows which channels hold position. Raises `NsiError`
+    where there are neither features nor a backbone with images.
+    """
+    moved = _moved(model, batch)
+    with _at_rest(model):
+        features = features_of(moved, backbone)
+        output = model(features, moved.primitives, moved.present, _to(noise, features.device))
+        alignment = align(
+            output.image.embeddings, output.primitives, moved.present, alignment=model.alignment
+        )
+    grid = _grid(backbone, features.shape[1])
+    return Findings(
+        index=batch.index.cpu().numpy(),
+        primitives=batch.primitives.cpu().numpy(),
+        present=batch.present.cpu().numpy(),
+        attention_masks=_on_grid(output.image.attention_masks, grid),
+        slot_masks=_on_grid_if(output.image.slot_masks, grid),
+        slot_embeddings=_floats(output.image.embeddings),
+        primitive_embeddings=_floats(output.primitives),
+        aligned_slot=alignment.slot.cpu().numpy(),
+        aligned_score=_floats(alignment.score),
+        true_masks=None if batch.masks is None else batch.masks.cpu().numpy(),
+        tokens=_tokens(backbone, features),
+        images=None if batch.images is None else batch.images.permute(0, 2, 3, 1).cpu().numpy(),
+        alignment=model.alignment,
+    )
+
+
+def find_images(
+    model: NSI, backbone: Backbone, images: Bytes, *, width: int, noise: Tensor | None
+) -> Findings:
+    """What the model makes of images (B, S, S, 3) that nobody annotated: findings with T = 0.
+
+    ``width`` is the schema's; index counts the images.
+    """
+    with _at_rest(model):
+        device = _device(model)
+        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(device)
+        features = backbone.features(pixels)
+        encoding = model.image_encoder(features, _to(noise, device))
+    count, embeddings = len(images), _floats(encoding.embeddings)
+    return Findings(
+        index=np.arange(count),
+        primitives=np.zeros((count, 0, width), np.float32),
+        present=np.zeros((count, 0), bool),
+        attention_masks=_on_grid(encoding.attention_masks, backbone.grid),
+        slot_masks=_on_grid_if(encoding.slot_masks, backbone.grid),
+        slot_embeddings=embeddings,
+        primitive_embeddings=np.zeros((count, 0, embeddings.shape[-1]), np.float32),
+        aligned_slot=np.zeros((count, 0), np.int64),
+        aligned_score=np.zeros((count, 0), np.float32),
+        images=images,
+        alignment=model.alignment,
+    )
+
+
+def primitives_encoder(model: NSI) -> EncodePrimitives:
+    """The model's schema encoder as a function of plain arrays, without dropout or gradients."""
+
+    def encode(primitives: Floats, present: Bools) -> Floats:
+        device = _device(model)
+        with _at_rest(model):
+            rows = torch.from_numpy(primitives).to(device)
+            return _floats(model.schema_encoder(rows, torch.from_numpy(present).to(device)))
+
+    return encode
+
+
+@contextmanager
+def _at_rest(model: nn.Module) -> Iterator[None]:
+    """No dropout and no gradients inside; afterwards the model's mode is what it was."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _moved(model: nn.Module, batch: Batch) -> Batch:
+    device = _device(model)
+    return batch.map(lambda value: value.to(device, non_blocking=True))
+
+
+def _to(noise: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if noise is None else noise.to(device)
+
+
+def _grid(backbone: Backbone | None, tokens: int) -> tuple[int, int]:
+    if backbone is not None:
+        return backbone.grid
+    side = math.isqrt(tokens)
+    if side * side != tokens:
+        raise NsiError(f"{tokens} tokens form no square grid", "hand over the backbone as well")
+    return side, side
+
+
+def _tokens(backbone: Backbone | None, features: Tensor) -> Floats | None:
+    if backbone is None:
+        return None
+    return _floats(features[..., backbone.appearance]).reshape(len(features), *backbone.grid, -1)
+
+
+def _floats(value: Tensor) -> Floats:
+    array: Floats = value.detach().float().cpu().numpy()
+    return array
+
+
+def _on_grid(masks: Tensor, grid: tuple[int, int]) -> Floats:
+    return _floats(masks).reshape(*masks.shape[:2], *grid)
+
+
+def _on_grid_if(masks: Tensor | None, grid: tuple[int, int]) -> Floats | None:
+    return None if masks is None else _on_grid(masks, grid)

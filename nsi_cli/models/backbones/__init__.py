@@ -1,0 +1,1 @@
+"""Frozen backbones: images to tokens."""

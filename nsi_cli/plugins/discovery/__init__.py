@@ -1,0 +1,1 @@
+"""Finding, importing and registering task plugins."""

@@ -1,0 +1,74 @@
+"""The scaffold: a new plugin project, rendered from the templates that ship with the toolkit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import nsi_cli
+from nsi_cli.plugins.discovery.entry_points import location_of
+from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.files import replacing_folder
+
+SUFFIX = ".jinja"
+
+
+def render_plugin(name: str, into: Path) -> list[Path]:
+    """Write the plugin project of a new task at ``into / name``, and return its files, sorted.
+
+    The project is whole or not there at all. Raises `ConfigError` for a name that cannot be a
+    task's or whose package is there already, and where anything lies at its place; `DataError`
+    where the disk refuses.
+    """
+    target = into / name
+    words = _words(name)
+    if target.exists() or target.is_symlink():
+        raise ConfigError(f"{target} is there already", "choose another name, or another --dir")
+    with replacing_folder(target) as folder:
+        for path, text in _rendered(words):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+    return sorted(path for path in target.rglob("*") if path.is_file())
+
+
+def templates_folder() -> Path:
+    """The folder of templates: inside an installed package, beside it in a checkout."""
+    package = Path(nsi_cli.__file__).parent
+    installed = package / "_templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+def _words(name: str) -> dict[str, str]:
+    """What the templates say in a task's place. Raises `ConfigError` for a name that won't do."""
+    if not re.fullmatch(r"[a-z]([a-z0-9_-]*[a-z0-9])?", name):
+        raise ConfigError(
+            f"'{name}' cannot be a task's name",
+            "lower-case letters, digits, - and _, from a letter to a letter or digit: my-scenes",
+        )
+    package = "nsi_" + name.replace("-", "_")
+    taken = location_of(package)
+    if taken:
+        raise ConfigError(
+            f"the package '{package}' of a task '{name}' is there already: {taken}",
+            "choose another name",
+        )
+    title = "".join(word.capitalize() for word in re.split(r"[-_]+", name))
+    return {
+        "name": name,
+        "package": package,
+        "project": package.replace("_", "-"),
+        "class_name": f"{title}Builder",
+    }
+
+
+def _rendered(words: dict[str, str]) -> Iterator[tuple[Path, str]]:
+    """The path and the text of each file of the project; templates may use paths too."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
+    root = templates_folder() / "plugin"
+    for template in sorted(path for path in root.rglob("*") if path.is_file()):
+        path = environment.from_string(template.relative_to(root).as_posix()).render(words)
+        text = environment.from_string(template.read_text(encoding="utf-8")).render(words)
+        yield Path(path.removesuffix(SUFFIX)), text

@@ -1,0 +1,218 @@
+"""Options, declared once: a dataclass field carries its help, bounds and choices.
+
+The command-line flag, its help text, the YAML key, the check and the default are all derived
+from these declarations. This module imports nothing heavy, so that ``nsi --help`` stays fast;
+pydantic is imported only when values are checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import reprlib
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from nsi_cli.support.errors import ConfigError, one_line
+
+_KEY = "nsi"
+_LISTED = 20
+"""Unknown keys that an error names, at most."""
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """What a field says of itself: help, bounds, choices, and the group its flag is shown in."""
+
+    help: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    choices: tuple[str, ...] | None = None
+    pattern: tuple[str, str] | None = None  # as an expression, and in words
+    group: str = "Options"
+    changes_images: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """One declared option of a dataclass: name, type, default and what it says of itself."""
+
+    name: str
+    type: Any
+    default: Any
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """The command-line spelling, for example ``--batch-size``."""
+        return "--" + self.name.replace("_", "-")
+
+
+def option(
+    default: Any,
+    *,
+    help: str,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    pattern: tuple[str, str] | None = None,
+    group: str = "Options",
+    changes_images: bool = False,
+) -> Any:
+    """Declare a dataclass field as an option.
+
+    ``ge``, ``gt``, ``le`` and ``lt`` bound a number from below and above; ``choices`` lists the
+    words that a text option takes, ``pattern`` is what they look like, as an expression and in
+    words (both take the numbers that YAML makes of some words); ``group`` is the heading of its
+    flag in ``--help``. An option of a schema builder that ``changes_images`` makes other pictures
+    of the same scenes, so that a model is not to be evaluated on a store built with another value
+    of it unawares.
+    """
+    declared = Option(help, ge, gt, le, lt, choices, pattern, group, changes_images)
+    return dataclasses.field(default=default, metadata={_KEY: declared})
+
+
+def declared_options(cls: type) -> tuple[Declared, ...]:
+    """The options of a dataclass, in order; fields not made with `option` are left out."""
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        Declared(field.name, hints[field.name], field.default, field.metadata[_KEY])
+        for field in dataclasses.fields(cls)
+        if _KEY in field.metadata
+    )
+
+
+def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
+    """``did you mean 'x'?`` for the nearest known name, or an empty text."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixed: Any) -> T:
+    """Check raw values against a dataclass's options and build the instance.
+
+    ``where`` names the origin of the values for the error; ``fixed`` are fields that are not
+    options. All faults are told at once: unknown keys with the nearest known one, wrong types,
+    values out of bounds. Raises `ConfigError`.
+    """
+    known = {item.name for item in declared_options(cls)}
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    faults = _unknown([key for key in values if key not in known], known)
+    checked, more = _validated(cls, {key: values[key] for key in values if key in known})
+    faults += more
+    if not faults:
+        instance = cls(**fixed, **checked)
+        faults = list(getattr(instance, "faults", list)())
+        if not faults:
+            return instance
+    raise ConfigError(f"{where}: " + "; ".join(faults), hint=_hint(faults))
+
+
+def _hint(faults: list[str]) -> str:
+    more = f"{len(faults)} faults, all listed above; " if len(faults) > 1 else ""
+    return more + "the command's --help lists every option with its type and default"
+
+
+def _unknown(keys: Sequence[str], known: set[str]) -> list[str]:
+    """A fault for each of the first keys, and one for all others."""
+    faults = []
+    for key in map(one_line, keys[:_LISTED]):
+        near = did_you_mean(key, known)
+        faults.append(f"unknown key '{key}'" + (f" ({near})" if near else ""))
+    more = len(keys) - len(faults)
+    return [*faults, f"{more:,} more unknown keys"] if more else faults
+
+
+def _validated(cls: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The values in their declared types, and the faults of those that have none."""
+    from pydantic import ValidationError
+
+    try:
+        return dict(_adapter(cls).validate_python(values)), []
+    except ValidationError as error:
+        return {}, [_told(item) for item in error.errors(include_url=False)]
+
+
+def _told(error: Any) -> str:
+    name = error["loc"][0] if error["loc"] else "value"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {text[:1].lower()}{text[1:]}, not {reprlib.repr(error['input'])}"
+
+
+def _adapter(cls: type) -> Any:
+    """A pydantic adapter for the options of ``cls`` (all optional; defaults stay with ``cls``)."""
+    from pydantic import ConfigDict, TypeAdapter
+    from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+    fields = {item.name: _constrained(item) for item in declared_options(cls)}
+    make_shape: Any = TypedDict
+    shape = make_shape(f"{cls.__name__}Values", fields, total=False)
+    shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return TypeAdapter(shape)
+
+
+def _constrained(item: Declared) -> Any:
+    """The declared type with its bounds, for pydantic."""
+    from pydantic import AfterValidator, BeforeValidator, Field
+
+    said = item.option
+    kind: Any = typing.Literal[said.choices] if said.choices else item.type
+    limits = ("ge", "gt", "le", "lt")
+    bounds = {key: value for key in limits if (value := getattr(said, key)) is not None}
+    checks: list[Any] = [Field(**bounds)] if bounds else []
+    if said.pattern:
+        checks.append(AfterValidator(_looks_like(*said.pattern)))
+    if said.choices or said.pattern:
+        checks.append(BeforeValidator(_as_word))
+    if bool not in (item.type, *typing.get_args(item.type)):
+        checks.append(BeforeValidator(_refuse_bool))
+    for check in checks:
+        kind = typing.Annotated[kind, check]
+    return kind
+
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic would make numbers of them
+        raise ValueError(
+            "a number or word is needed (YAML reads on, off, yes and no as true and "
+            "false unless they are in quotes)"
+        )
+    return value
+
+
+def _looks_like(expression: str, words: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if re.fullmatch(expression, value) is None:
+            raise ValueError(f"must be {words}")
+        return value
+
+    return check
+
+
+def _as_word(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def plain(instance: Any) -> dict[str, Any]:
+    """The options of an instance as plain values, ready for YAML or JSON."""
+    return {name: _plain(value) for name, value in _items(instance)}
+
+
+def _items(instance: Any) -> Iterator[tuple[str, Any]]:
+    for item in declared_options(type(instance)):
+        yield item.name, getattr(instance, item.name)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, PurePath) else value

@@ -1,0 +1,70 @@
+"""Keeps what plugins write to stdout out of the results, which stdout is reserved for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from nsi_cli.support.errors import PluginError
+
+
+class ClosedDescriptorError(PluginError):
+    """A plugin closed or replaced file descriptors that belong to the process."""
+
+
+@contextlib.contextmanager
+def output_to_stderr() -> Iterator[None]:
+    """Redirect ``sys.stdout`` and file descriptor 1 to stderr, and descriptor 0 to no input.
+
+    The descriptors are restored afterwards. Raises `ClosedDescriptorError` if the body closed or
+    replaced one of them, or closed the copies that restore them.
+    """
+    _flush()
+    copies = {fd: os.dup(fd) for fd in (0, 1, 2) if _identity(fd)}
+    null = os.open(os.devnull, os.O_RDWR)
+    if 0 in copies:
+        os.dup2(null, 0)
+    if 1 in copies:
+        os.dup2(2 if 2 in copies else null, 1)
+    os.close(null)
+    before = {fd: _identity(fd) for fd in copies}
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _flush()
+        intact = all(_identity(fd) == before[fd] for fd in copies)
+        for fd, copy in copies.items():
+            try:
+                os.dup2(copy, fd)
+                os.close(copy)
+            except OSError:
+                intact = False
+        if not intact:
+            raise ClosedDescriptorError(
+                "its import closed or replaced file descriptors of the process",
+                "fix the plugin: descriptors that it did not open do not belong to it",
+            )
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Return what identifies the file behind a descriptor; None if the descriptor is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _flush() -> None:
+    """Write what Python and C libraries have buffered for stdout."""
+    for stream in (sys.__stdout__, sys.stderr):
+        with contextlib.suppress(Exception):
+            if stream:
+                stream.flush()
+    with contextlib.suppress(Exception):  # not every system has ctypes or can open libc so
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)

@@ -1,0 +1,378 @@
+"""The feature cache: computed once, gone on with after an interruption, safe on a full disk."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nsi_cli.data.features import fill as feature_filling
+from nsi_cli.data.features.cache import FeatureCache, cache_for, room_for, size_of
+from nsi_cli.data.features.fill import fill
+from nsi_cli.data.store.reader import Store, open_store
+from nsi_cli.support.errors import DataError
+from nsi_cli.support.files import readable
+from nsi_cli.support.progress import Progress
+
+TOKENS, CHANNELS = 4, 3
+
+
+def encode(images: np.ndarray) -> np.ndarray:
+    """Features that tell scene, token and channel apart."""
+    scene = images[:, 0, 0, :1, None].astype(np.float16)
+    return scene + np.arange(TOKENS * CHANNELS).reshape(TOKENS, CHANNELS).astype(np.float16) / 16
+
+
+def _cache(store: Store, backbone: str = "texture") -> FeatureCache:
+    return cache_for(store, backbone, TOKENS, CHANNELS)
+
+
+def _fill(store: Store, how: Callable[[np.ndarray], np.ndarray] = encode) -> FeatureCache:
+    cache = _cache(store)
+    fill(cache, store, list(store.splits), how, at_once=2)
+    return cache
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_filling, "SAVED_EVERY", 0)
+
+
+def test_it_holds_what_the_backbone_gives(store: Store) -> None:
+    cache = _fill(store)
+    for split in store.splits:
+        everything = np.arange(store.count(split))
+        wanted = encode(store.images(split, everything))
+        np.testing.assert_array_equal(cache.read(split, everything), wanted)
+        np.testing.assert_array_equal(cache.read(split, everything[::-2]), wanted[::-2])
+        loaded = np.load(cache.folder / f"{split}.npy", allow_pickle=False)
+        assert (loaded.dtype, loaded.shape) == (np.float16, (len(everything), TOKENS, CHANNELS))
+
+
+def test_what_is_there_is_not_computed_again(store: Store) -> None:
+    _fill(store)
+    _fill(store, lambda images: pytest.fail("computed again"))
+
+
+class InterruptedHere(Exception):
+    """Stands for an interruption."""
+
+
+def test_it_goes_on_where_it_was_interrupted(store: Store) -> None:
+    seen: list[int] = []
+
+    def interrupted(images: np.ndarray) -> np.ndarray:
+        if len(seen) == 6:
+            raise InterruptedHere
+        seen.extend(images[:, 0, 0, 0].tolist())
+        return encode(images)
+
+    with pytest.raises(InterruptedHere):
+        _fill(store, interrupted)
+    assert not _cache(store).has("train", 11)
+    again: list[int] = []
+
+    def watched(images: np.ndarray) -> np.ndarray:
+        again.extend(images[:, 0, 0, 0].tolist())
+        return encode(images)
+
+    cache = _fill(store, watched)
+    assert (seen, again) == ([*range(6)], [*range(6, 14)])
+    np.testing.assert_array_equal(
+        cache.read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+    assert {path.name for path in cache.folder.iterdir()} == {
+        ".lock", "features.json", "train.npy", "test.npy",
+    }  # fmt: skip
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from nsi_cli.data.features import fill as feature_filling
+from nsi_cli.data.features.cache import cache_for
+from nsi_cli.data.store.reader import open_store
+feature_filling.SAVED_EVERY = 0
+store = open_store(Path(sys.argv[1]))
+def encode(images):
+    if images[0, 0, 0, 0] == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    scene = images[:, 0, 0, :1, None].astype(np.float16)
+    return scene + np.arange(12).reshape(4, 3).astype(np.float16) / 16
+cache = cache_for(store, "texture", 4, 3)
+feature_filling.fill(cache, store, ["train", "test"], encode, at_once=2)
+"""
+
+
+def test_it_goes_on_after_it_was_killed(store: Store) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(store.path)], check=False)
+    assert killed.returncode == -9
+    seen: list[int] = []
+
+    def watched(images: np.ndarray) -> np.ndarray:
+        seen.extend(images[:, 0, 0, 0].tolist())
+        return encode(images)
+
+    cache = _fill(store, watched)
+    assert seen == [*range(4, 14)]  # the rows that were saved last
+    np.testing.assert_array_equal(
+        cache.read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+
+
+SLOW = (
+    KILLED.replace("images[0, 0, 0, 0] == 6", "print(flush=True)")
+    .replace("    scene =", "    time.sleep(0.01)\n    scene =")
+    .replace("import os", "import os, time")
+)
+
+
+def test_killed_at_any_moments_it_ends_with_the_same_bytes(
+    make_store: Callable[..., Store],
+) -> None:
+    sizes = {"train": 61, "test": 20}
+    store, undisturbed = make_store(**sizes), make_store(**sizes, name="undisturbed")
+    fill(_cache(undisturbed), undisturbed, ["train", "test"], encode, at_once=2)
+    moments = np.random.default_rng(0).uniform(0, 0.06, 12)
+    kills = 0
+    for moment in moments:
+        filling = subprocess.Popen([sys.executable, "-c", SLOW, str(store.path)],
+                                   stdout=subprocess.PIPE)  # fmt: skip
+        assert filling.stdout is not None
+        filling.stdout.read(1)  # it is at work
+        time.sleep(moment)
+        filling.kill()
+        filling.communicate()
+        kills += filling.returncode == -9
+    assert kills >= 5
+    cache = _fill(store)
+    for split in sizes:
+        assert cache.path(split).read_bytes() == _cache(undisturbed).path(split).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "three", None])
+def test_it_starts_anew_where_it_is_not_known_how_far_it_was(
+    store: Store, text: str | None
+) -> None:
+    cache = _cache(store)
+    cache.folder.mkdir(parents=True)
+    (cache.folder / "train.part").write_bytes(b"rubbish" * 100)
+    if text is not None:
+        (cache.folder / "train.rows").write_text(text)
+    np.testing.assert_array_equal(
+        _fill(store).read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+
+
+def test_another_backbone_or_other_images_have_another_cache(
+    make_store: Callable[..., Store],
+) -> None:
+    store, other = make_store(), make_store(train=5, name="other")
+    folders = {
+        _cache(store).folder.name,
+        _cache(store, "vit").folder.name,
+        _cache(other).folder.name,
+    }
+    assert len(folders) == 3
+    again = make_store(name="again")
+    assert _cache(again).folder.name == _cache(store).folder.name  # equal images
+
+
+def test_the_size_is_told_before_it_is_taken(store: Store) -> None:
+    notes: list[str] = []
+
+    class Noting(Progress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    cache = _cache(store)
+    size = readable(cache.bytes_of(store.count("train")))
+    for _ in range(2):
+        fill(cache, store, ["train"], encode, at_once=2, progress=Noting())
+    assert notes == [f"features: {size} in {cache.folder}"]
+
+
+def test_a_damaged_cache_is_told(store: Store) -> None:
+    cache = _fill(store)
+    os.truncate(cache.path("train"), 300)
+    with pytest.raises(DataError, match="ends too early") as caught:
+        cache.read("train", np.array([0, 10]))
+    assert "remove" in caught.value.hint
+
+
+def _other_header(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[:128] = bytes(data[:128]).replace(b"(11,", b"(12,")
+    path.write_bytes(data)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["train.npy", "features.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: os.truncate(path, path.stat().st_size // 2),
+        _other_header,
+        lambda path: path.write_bytes(b"\0" * path.stat().st_size),
+        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+    ],
+    ids=["cut", "another header", "zeros", "a folder", "a named pipe", "an endless device"],
+)
+def test_a_cache_that_is_none_is_told_before_it_is_used(
+    store: Store, name: str, damage: Callable[[Path], object]
+) -> None:
+    path = _fill(store).folder / name
+    if name == "features.json" and damage is _other_header:
+        path.write_text("[]")
+    damage(path)
+    with pytest.raises(DataError, match="feature cache") as caught:
+        _fill(store)
+    assert "remove" in caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["train.part", "train.rows", ".lock"])
+def test_a_pipe_in_place_of_a_file_that_it_writes_blocks_nothing(store: Store, name: str) -> None:
+    cache = _cache(store)
+    cache.folder.mkdir(parents=True)
+    os.mkfifo(cache.folder / name)
+    _fill(store)
+    np.testing.assert_array_equal(
+        cache.read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+
+
+def test_a_cache_of_another_shape_is_refused(store: Store) -> None:
+    _fill(store)
+    with pytest.raises(DataError, match="belongs to another backbone") as caught:
+        cache_for(store, "texture", TOKENS, CHANNELS + 1)
+    assert "remove" in caught.value.hint
+
+
+def test_features_that_do_not_fit_are_an_error_not_a_broadcast(store: Store) -> None:
+    with pytest.raises(ValueError, match=r"features of shape \(2, 1, 3\) do not fit"):
+        _fill(store, lambda images: encode(images)[:, :1])
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 2 * 14 * TOKENS * CHANNELS
+    assert size_of(store, ["train", "test"], _cache(store)) == needed
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": needed - 1}))
+    with pytest.raises(DataError, match="the disk is full: the feature cache needs") as caught:
+        _fill(store)
+    assert "--feature-cache off" in caught.value.hint
+    assert not (store.path / "features").exists()
+
+
+def test_what_is_on_the_disk_already_needs_no_room_again(store: Store) -> None:
+    cache = _fill(store)
+    assert size_of(store, ["train", "test"], cache) == 0
+    whole = (cache.folder / "train.npy").rename(cache.folder / "train.part")
+    assert size_of(store, ["train", "test"], cache) == 0
+    os.truncate(whole, 100)
+    assert size_of(store, ["train"], cache) == 2 * 11 * TOKENS * CHANNELS - 100
+
+
+FULL_DISK = """
+import json, os, resource, signal, sys
+from pathlib import Path
+import numpy as np
+from nsi_cli.data.features.fill import fill
+from nsi_cli.data.features.cache import cache_for
+from nsi_cli.data.store.reader import open_store
+from nsi_cli.support.errors import NsiError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+if sys.argv[2] == "unreserved":
+    del os.posix_fallocate
+store = open_store(Path(sys.argv[1]))
+cache = cache_for(store, "texture", 4, 3)
+try:
+    fill(cache, store, ["train"], lambda images: np.ones((len(images), 4, 3)), at_once=2)
+except NsiError as error:
+    print(json.dumps([error.message, error.hint]))
+"""
+
+
+@pytest.mark.parametrize("how", ["reserved", "unreserved"])
+def test_a_disk_that_fills_is_told(store: Store, how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(store.path), how],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    message, hint = json.loads(done.stdout)
+    folder = _cache(store).folder
+    assert message == f"cannot write {folder / 'train.part'}: the disk is full"
+    assert "--feature-cache" in hint
+    assert not (folder / "train.npy").exists()
+    if how == "reserved":
+        assert not (folder / "train.part").exists()
+    np.testing.assert_array_equal(
+        _fill(store).read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+
+
+def test_a_place_that_cannot_be_written_is_told(store: Store) -> None:
+    (store.path / "features").write_text("in the way")
+    with pytest.raises(DataError, match="cannot write") as caught:
+        _fill(store)
+    assert "--feature-cache" in caught.value.hint
+
+
+def test_of_two_that_fill_one_cache_the_second_waits_for_the_first(store: Store) -> None:
+    second: list[object] = []
+    notes: list[str] = []
+
+    class Noting(Progress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+            waiting.set()
+
+    def fill_too() -> None:
+        fill(_cache(store), open_store(store.path), ["train"], _never, at_once=2,
+             progress=Noting())  # fmt: skip
+        second.append(_cache(store).has("train", 11))
+
+    def _never(images: np.ndarray) -> np.ndarray:
+        raise AssertionError("computed twice")
+
+    waiting = threading.Event()
+    other = threading.Thread(target=fill_too)
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        if not other.ident:
+            other.start()
+            assert waiting.wait(10)
+        return encode(images)
+
+    _fill(store, slow)
+    other.join(10)
+    assert second == [True]
+    assert notes == ["another process computes these features; waiting for it"]
+
+
+def test_room_is_looked_for_where_the_cache_will_be(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: asked.append(path) or type("Usage", (), {"free": 10**9})
+    )
+    (tmp_path / "fast").mkdir()
+    cache = cache_for(store, "texture", TOKENS, CHANNELS, root=tmp_path / "fast" / "cache")
+    room_for(cache, store, ["train"])
+    assert asked == [tmp_path / "fast"]

@@ -1,0 +1,243 @@
+"""A store gives back what was put in, in any order, in any process, or says why it cannot."""
+
+import errno
+import json
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.store.deferred_error_file import DeferredErrorFile
+from nsi_cli.data.store.images import create_images, rows_of
+from nsi_cli.data.store.reader import Store, is_store, open_store
+from nsi_cli.schema.scene import Scene
+from nsi_cli.support.errors import DataError, SchemaError
+
+
+def test_it_says_what_it_holds(store: Store) -> None:
+    assert (store.task, store.image_size, store.has_masks) == ("numbered", 16, True)
+    assert store.splits == ("train", "test")
+    assert (store.count("train"), store.count("test")) == (11, 3)
+    assert store.ids("test") == ["scene11", "scene12", "scene13"]
+    assert is_store(store.path)
+
+
+@pytest.mark.parametrize("index", [[0], [10, 0, 5], [3, 3, 1], [4, 5, 6], range(11), []])
+def test_scenes_come_in_the_order_asked_for(store: Store, index: list[int]) -> None:
+    images = store.images("train", index)
+    assert images.dtype == np.uint8
+    assert images.shape == (len(index), 16, 16, 3)
+    assert images[:, 5, 5, 1].tolist() == list(index)
+    masks = store.masks("train", index)
+    assert masks is not None
+    assert [len(np.unique(mask)) - 1 for mask in masks] == [i % 5 for i in index]
+
+
+def test_primitives_are_padded_with_zeros_behind_their_count(store: Store) -> None:
+    labels, lengths = store.primitives("train")
+    assert (labels.shape, labels.dtype) == ((11, 4, 2), np.float32)
+    assert lengths.tolist() == [i % 5 for i in range(11)]
+    assert np.unique(labels[8, :3], axis=0).tolist() == [[1.0, np.float32(0.08)]]
+    assert not labels[8, 3:].any()
+
+
+def test_without_masks_there_are_none(make_store: Callable[..., Store]) -> None:
+    store = make_store(masked=False)
+    assert not store.has_masks
+    assert store.masks("train", [0]) is None
+
+
+def test_it_pickles_and_reads_again_after_a_fork(store: Store) -> None:
+    store.images("train", [0])
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy == store
+    assert copy.images("train", [7])[0, 0, 0, 0] == 7
+    child = os.fork()
+    if child == 0:
+        right = store.images("train", [9, 2])[:, 0, 0, 0].tolist() == [9, 2]
+        os._exit(0 if right else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.images("train", [3])[0, 0, 0, 0] == 3
+
+
+def test_an_unknown_split_is_told_with_those_there_are(store: Store) -> None:
+    for ask in (store.count, store.ids, store.primitives, lambda split: store.images(split, [0])):
+        with pytest.raises(DataError, match="has no split 'val'") as caught:
+            ask("val")
+        assert caught.value.hint == "it has: train, test"
+
+
+def test_where_there_is_no_store_it_says_how_to_build_one(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError, match=f"^no store at {path}$") as caught:
+            open_store(path)
+        assert "nsi build-data" in caught.value.hint
+        assert not is_store(path)
+
+
+def _edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "images gone": lambda path: (path / "images.h5").unlink(),
+    "images cut": lambda path: os.truncate(path / "images.h5", 5000),
+    "labels gone": lambda path: (path / "test_labels.npy").unlink(),
+    "build.json cut": lambda path: (path / "build.json").write_text('{"format": 1, '),
+    "build.json of nothing": lambda path: (path / "build.json").write_text("[]"),
+    "another format": lambda path: _edit(path / "build.json", format=99),
+    "no files": lambda path: _edit(path / "build.json", files=None),
+    "no splits": lambda path: _edit(path / "build.json", splits=3),
+    "schema.json of another store": lambda path: _swap(path / "schema.json"),
+}
+
+
+def _swap(path: Path) -> None:
+    path.write_text(path.read_text().replace("ball", "bell"))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_store_is_not_opened(store: Store, how: str) -> None:
+    DAMAGES[how](store.path)
+    with pytest.raises((DataError, SchemaError)) as caught:
+        open_store(store.path)
+    assert str(store.path) in caught.value.message
+    assert caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+def test_images_that_hdf5_cannot_read_are_told(store: Store) -> None:
+    size = (store.path / "images.h5").stat().st_size
+    (store.path / "images.h5").write_bytes(b"\0" * size)
+    with pytest.raises(DataError, match=r"images\.h5 cannot be read"):
+        open_store(store.path)
+
+
+def test_two_splits_that_share_their_rows_are_not_opened(make_store: Callable[..., Store]) -> None:
+    path = make_store(train=5, val=5).path
+    with h5py.File(path / "images.h5", "r+") as file:
+        del file["val"]
+        file["val"] = file["train"]
+    _edit(path / "build.json", files=_files(path))
+    with pytest.raises(DataError, match=r"images of split '\w+' and images of split '\w+' overlap"):
+        open_store(path)
+
+
+def _files(path: Path) -> dict[str, Any]:
+    """The recorded files with the sizes that they have now."""
+    files = json.loads((path / "build.json").read_text())["files"]
+    return {name: {**known, "bytes": (path / name).stat().st_size} for name, known in files.items()}
+
+
+def test_ids_that_are_no_text_are_told_where_they_are_read(store: Store) -> None:
+    with h5py.File(store.path / "images.h5", "r+") as file:
+        file["ids/test"][0] = b"\xff\xfe"
+    _edit(store.path / "build.json", files=_files(store.path))
+    with pytest.raises(DataError, match=r"images\.h5 cannot be read: .*decode") as caught:
+        open_store(store.path).ids("test")
+    assert caught.value.hint
+
+
+def test_scenes_with_and_without_a_mask_do_not_mix(numbered: Any, tmp_path: Path) -> None:
+    class Mixed(numbered):  # type: ignore[misc]
+        def load(self, source: int) -> Scene:
+            scene = super().load(source)
+            return Scene(scene.id, scene.image, scene.primitives) if source == 7 else scene
+
+    with pytest.raises(DataError, match="scene scene7 has no mask, unlike those before it"):
+        build_store(Mixed(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_ends_the_build_at_once(
+    numbered: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    class Counted(numbered):  # type: ignore[misc]
+        def load(self, source: int) -> Scene:
+            loaded.append(source)
+            return super().load(source)  # type: ignore[no-any-return]
+
+    def refuse(self: DeferredErrorFile, data: Any) -> int:
+        self._error = OSError(errno.ENOSPC, "No space left on device")
+        return len(data)
+
+    monkeypatch.setattr(DeferredErrorFile, "write", refuse)
+    builder = Counted(tmp_path / "raw", (("train", 200),))
+    with pytest.raises(DataError, match="the disk is full"):
+        build_store(builder, "x", tmp_path / "out", BuildOptions(256))
+    assert len(loaded) < 100  # HDF5 holds back some megabytes
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_primitives_of_another_schema_are_refused(numbered: Any, tmp_path: Path) -> None:
+    class Wide(numbered):  # type: ignore[misc]
+        def load(self, source: int) -> Scene:
+            scene = super().load(source)
+            return Scene(scene.id, scene.image, np.zeros((0, 3), np.float32))
+
+    with pytest.raises(DataError, match=r"scene scene0: primitives of shape \(0, 3\)"):
+        build_store(Wide(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))
+
+
+@pytest.mark.parametrize("split", ["masks", "ids", "a/b", "", "../up"])
+def test_a_split_has_a_plain_name(numbered: Any, tmp_path: Path, split: str) -> None:
+    builder = numbered(tmp_path / "raw", ((split, 2),))
+    with pytest.raises(DataError, match="a split cannot be called"):
+        build_store(builder, "x", tmp_path / "out", BuildOptions(16))
+
+
+def test_nothing_to_build_from_is_told_and_an_empty_split_left_out(
+    numbered: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no scenes to build from"):
+        build_store(numbered(tmp_path, (("train", 0),)), "x", tmp_path / "out", BuildOptions(16))
+    builder = numbered(tmp_path / "raw", (("train", 2), ("val", 0)))
+    store = open_store(build_store(builder, "x", tmp_path / "out", BuildOptions(16)))
+    assert store.splits == ("train",)
+
+
+def test_what_a_builder_raises_is_a_reason_with_the_scenes_name(
+    numbered: Any, tmp_path: Path
+) -> None:
+    class Broken(numbered):  # type: ignore[misc]
+        def load(self, source: int) -> Scene:
+            if source == 3:
+                raise OverflowError("too\nlarge")
+            return super().load(source)  # type: ignore[no-any-return]
+
+    builder = Broken(tmp_path / "raw")
+    with pytest.raises(DataError, match=r"1 of 14 scenes .*: 3: OverflowError: too large"):
+        build_store(builder, "x", tmp_path / "out", BuildOptions(16))
+    build_store(builder, "x", tmp_path / "out", BuildOptions(16, max_skipped=0.1))
+    assert open_store(tmp_path / "out").build["skipped"] == [
+        {"split": "train", "scene": "3", "reason": "3: OverflowError: too large"}
+    ]
+
+
+def test_an_interruption_does_not_come_between_hdf5_and_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, sent = DeferredErrorFile.write, list[int]()
+
+    def write(self: DeferredErrorFile, data: Any) -> int:
+        if not sent:
+            sent.append(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, data)
+
+    monkeypatch.setattr(DeferredErrorFile, "write", write)
+    path = tmp_path / "images.h5"
+    with pytest.raises(KeyboardInterrupt):
+        create_images(path, {"train": 3}, 16, masked=True)
+    assert {name: rows.count for name, rows in rows_of(path).items()} == {
+        "train": 3, "masks/train": 3,
+    }  # fmt: skip

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import adjusted_rand_score
+
+from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation, kmeans_masks
+from nsi_cli.evaluation.metrics.mean_iou import mean_ious
+from nsi_cli.evaluation.metrics.segmentation import (
+    NAMES,
+    Segmentation,
+    adjusted_rand_index,
+    mean_best_overlap,
+)
+from nsi_cli.evaluation.segments import contingency, segments
+
+
+def table(true: object, predicted: object, objects: int = 3, slots: int = 4) -> np.ndarray:
+    return contingency(
+        np.asarray(true, np.uint8)[None],
+        np.asarray(predicted, np.uint8)[None],
+        objects=objects,
+        slots=slots,
+    )
+
+
+def numbers(below: int) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.uint8, (5, 5), elements=st.integers(0, below - 1))
+
+
+@given(true=numbers(4), predicted=numbers(4))
+def test_ari_is_that_of_scikit_learn(true: np.ndarray, predicted: np.ndarray) -> None:
+    overlap = table(true, predicted)
+    expected = adjusted_rand_score(true.ravel(), predicted.ravel())
+    assert adjusted_rand_index(overlap)[0] == pytest.approx(expected, abs=1e-9)
+    front = true > 0
+    if front.any():
+        expected = adjusted_rand_score(true[front], predicted[front])
+        assert adjusted_rand_index(overlap[:, 1:])[0] == pytest.approx(expected, abs=1e-9)
+
+
+@given(true=numbers(4), predicted=numbers(4), order=st.permutations(range(4)))
+def test_the_order_of_slots_matters_to_no_metric_but_ties_in_miou(
+    true: np.ndarray, predicted: np.ndarray, order: list[int]
+) -> None:
+    one, other = table(true, predicted), table(true, np.asarray(order)[predicted])
+    for metric in (adjusted_rand_index, mean_best_overlap, lambda table: mean_ious(table)[:, 2]):
+        np.testing.assert_allclose(metric(one), metric(other), atol=1e-7)
+
+
+@given(true=numbers(4))
+def test_perfect_segments_score_one_in_every_metric(true: np.ndarray) -> None:
+    overlap = table(true, true)
+    assert adjusted_rand_index(overlap)[0] == pytest.approx(1)
+    np.testing.assert_allclose(mean_ious(overlap)[:, [0, 2]], 1)
+    if (true > 0).any():
+        assert mean_best_overlap(overlap)[0] == pytest.approx(1)
+
+
+def test_a_scene_worked_out_by_hand() -> None:
+    true = [[0, 0, 1, 1], [0, 0, 2, 2]]
+    predicted = [[0, 0, 0, 1], [0, 0, 2, 2]]
+    overlap = table(true, predicted)
+    # Object one best 1/2, object two 2/2.
+    assert mean_best_overlap(overlap)[0] == pytest.approx((1 / 2 + 1) / 2)
+
+
+def test_one_segment_on_both_sides_has_an_ari_of_one() -> None:
+    assert adjusted_rand_index(table([[1, 1]], [[2, 2]]))[0] == 1
+
+
+def test_an_image_without_objects_has_an_fg_ari_of_one_and_no_mbo() -> None:
+    overlap = table([[0, 0]], [[0, 1]])
+    assert adjusted_rand_index(overlap[:, 1:])[0] == 1
+    assert np.isnan(mean_best_overlap(overlap)[0])
+
+
+def test_a_split_of_images_without_objects_has_its_fg_ari_and_null_for_mbo(make_findings) -> None:
+    metric = Segmentation()
+    metric.update(make_findings(true_masks=np.zeros((6, 8, 8), np.uint8)))
+    found = metric.compute()["segmentation"]["attention_masks"]
+    assert found["fg_ari"] == {"value": 1.0, "ci95": [1.0, 1.0]}
+    assert found["mbo"] is None
+
+
+def test_an_object_without_a_pixel_is_not_counted() -> None:
+    assert mean_best_overlap(table([[2, 2, 0, 0]], [[1, 1, 0, 0]]))[0] == 1
+
+
+def test_segments_are_the_largest_mask_after_bilinear_enlargement() -> None:
+    masks = np.random.default_rng(0).random((2, 3, 4, 4), np.float32)
+    large = torch.nn.functional.interpolate(torch.from_numpy(masks), (9, 9), mode="bilinear")
+    np.testing.assert_array_equal(segments(masks, 9), large.argmax(1).numpy())
+
+
+def test_each_kind_of_masks_is_measured_apart_and_a_missing_one_is_null(make_findings) -> None:
+    metric = Segmentation()
+    metric.update(make_findings())
+    found = metric.compute()["segmentation"]
+    assert found["slot_masks"] is None
+    assert tuple(found["attention_masks"]) == NAMES
+
+
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    true = np.zeros((2, 8, 8), np.uint8)
+    true[0, :4, :4], true[0, 4:, 4:], true[1, :, 4:] = 1, 2, 1
+    colours = np.eye(3, dtype=np.float32)
+    return true, colours[true[:, 1::2, 1::2]]
+
+
+def test_k_means_finds_segments_of_one_appearance(make_findings) -> None:
+    true, tokens = blobs()
+    present = np.array([[True, True, False], [True, False, False]])
+    findings = make_findings(2, slots=3, true_masks=true, tokens=tokens, present=present)
+    metric = KMeansSegmentation()
+    metric.update(findings)
+    found = metric.compute()["segmentation"]["kmeans"]
+    assert tuple(found) == NAMES
+    assert found["fg_ari"]["value"] == 1
+    assert found["mbo"]["value"] > 0.8  # corners are cut by the enlargement
+
+
+def test_k_means_of_a_scene_does_not_depend_on_its_batch() -> None:
+    tokens = np.random.default_rng(0).random((3, 4, 4, 2), np.float32)
+    together = kmeans_masks(tokens, 4, [0, 1, 2], seed=3)
+    np.testing.assert_array_equal(together[2:], kmeans_masks(tokens[2:], 4, [2], seed=3))
+
+
+def test_k_means_without_tokens_has_nothing_to_say(make_findings) -> None:
+    metric = KMeansSegmentation()
+    metric.update(make_findings())
+    assert metric.compute() == {}

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nsi_cli.evaluation.bootstrap import (
+    mean_with_interval,
+    median_with_interval,
+    null_with_interval,
+)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_law() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 2000)
+    measured = mean_with_interval(values)
+    low, high = measured["ci95"]
+    assert measured["value"] == pytest.approx(values.mean())
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 2000**0.5, rel=0.1)
+    assert low < measured["value"] < high
+
+
+def test_a_mean_over_objects_weighs_scenes_by_their_objects() -> None:
+    assert mean_with_interval(np.array([1.0, 0.0]), np.array([1, 3]))["value"] == 0.25
+
+
+def test_a_scene_without_the_item_is_left_out() -> None:
+    measured = mean_with_interval(np.array([1.0, np.nan, 1.0]))
+    assert measured == {"value": 1.0, "ci95": [1.0, 1.0]}
+    assert mean_with_interval(np.array([np.nan])) is None
+
+
+def test_one_seed_gives_one_interval() -> None:
+    values = np.random.default_rng(0).random(50)
+    assert mean_with_interval(values, seed=1) == mean_with_interval(values, seed=1)
+    assert mean_with_interval(values, seed=1) != mean_with_interval(values, seed=2)
+
+
+def test_the_median_has_an_interval_too() -> None:
+    measured = median_with_interval(np.arange(1.0, 102.0))
+    assert measured["value"] == 51
+    assert 30 < measured["ci95"][0] < 51 < measured["ci95"][1] < 72
+
+
+def test_a_measure_at_chance_lies_inside_the_null_95_times_of_100() -> None:
+    rng = np.random.default_rng(0)
+    inside = 0
+    for trial in range(200):
+        hits = rng.random((60, 9)) < 0.3  # the measure, then eight repetitions by chance
+        low, high = null_with_interval(hits[:, 1:], np.ones((60, 1)), seed=trial)["ci95"]
+        inside += low <= hits[:, 0].mean() <= high
+    assert 180 <= inside <= 199
+
+
+def test_the_value_of_a_null_is_the_mean_of_its_repetitions() -> None:
+    sums, counts = np.array([[1.0, 0.0], [3.0, 2.0]]), np.array([[1], [4]])
+    assert null_with_interval(sums, counts)["value"] == 6 / 10
+    assert null_with_interval(sums, np.array([[1, 0], [4, 3]]))["value"] == 6 / 8
+    assert null_with_interval(sums[:, :0], counts) is None

@@ -1,0 +1,187 @@
+"""Plugins are found where they are installed and in folders."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from nsi_cli.plugins.discovery.discover import (
+    TaskInfo,
+    TaskRegistry,
+    disabled_from_environment,
+    discover,
+    plugin_dirs_from_environment,
+)
+from nsi_cli.support.errors import PluginError
+
+PluginFolder = Callable[[Mapping[str, str]], Path]
+Brings = Callable[..., str]
+Installed = Callable[..., Path]
+Row = Callable[[TaskRegistry, str], TaskInfo]
+
+pytestmark = pytest.mark.usefixtures("no_probes")
+
+
+def test_a_folder_of_projects_brings_its_tasks(
+    plugin_folder: PluginFolder, brings: Brings, row: Row
+) -> None:
+    folder = plugin_folder({"shapes": brings("shapes"), "cells": brings("cells", "nuclei")})
+
+    registry = discover([folder])
+
+    assert registry.task("shapes").summary == "of shapes"
+    assert registry.task("nuclei").name == "nuclei"
+    assert row(registry, "shapes") == TaskInfo(
+        name="shapes",
+        summary="of shapes",
+        source="folder shapes",
+        version="1.2",
+        path=str(folder / "shapes" / "nsi_plugin_shapes"),
+        status="ok",
+        reason="",
+    )
+    names = [found.name for found in registry.rows]
+    assert names == sorted(names)
+
+
+def test_a_project_itself_is_a_plugin_folder(plugin_folder: PluginFolder, brings: Brings) -> None:
+    folder = plugin_folder({"shapes": brings("shapes")})
+    assert discover([folder / "shapes"]).task("shapes").name == "shapes"
+
+
+def test_a_package_may_lie_under_src(
+    plugin_folder: PluginFolder, brings: Brings, pyproject: Callable[..., str]
+) -> None:
+    folder = plugin_folder(
+        {
+            "shapes/pyproject.toml": pyproject("shapes", "nsi_plugin_shapes.hook"),
+            "shapes/src/nsi_plugin_shapes/__init__.py": "",
+            "shapes/src/nsi_plugin_shapes/hook.py": brings("shapes"),
+        }
+    )
+    assert discover([folder]).task("shapes").name == "shapes"
+
+
+def test_an_installed_distribution_brings_its_task(
+    installed: Installed, brings: Brings, row: Row
+) -> None:
+    site = installed("cells", brings("cells"))
+
+    found = row(discover(), "cells")
+
+    assert (found.source, found.version, found.status) == ("package cells", "3.4", "ok")
+    assert found.path == str(site / "nsi_plugin_cells")
+
+
+def test_a_disabled_plugin_is_not_imported(
+    plugin_folder: PluginFolder, brings: Brings, row: Row
+) -> None:
+    folder = plugin_folder({"torn": "raise RuntimeError", "shapes": brings("shapes", "extra")})
+
+    registry = discover([folder], disabled={"torn", "extra"})
+
+    assert row(registry, "torn").status == row(registry, "extra").status == "disabled"
+    assert "nsi_plugin_torn" not in sys.modules
+    assert registry.task("shapes")
+    with pytest.raises(PluginError, match="task 'extra' is disabled") as caught:
+        registry.task("extra")
+    assert "NSI_DISABLE" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("project", "reason"),
+    [
+        ("[project", "cannot be read"),
+        ("project = 3", "cannot be read"),
+        pytest.param("deep = " + "[" * 5_000, "cannot be read", id="deep"),
+        pytest.param("#" * 2_000_000, "cannot be read", id="large"),
+        ("[project]\nname = 'torn'", "has no [project.entry-points"),
+        ('[project.entry-points."nsi.tasks"]\ntorn = "away"', "contains no package 'away'"),
+        ('[project.entry-points."nsi.tasks"]\ntorn = ""', "contains no package ''"),
+        ('[project.entry-points]\n"nsi.tasks" = 3', "cannot be read"),
+    ],
+)
+def test_a_project_file_that_is_no_plugins_is_told(
+    project: str, reason: str, plugin_folder: PluginFolder, brings: Brings, row: Row
+) -> None:
+    folder = plugin_folder({"torn/pyproject.toml": project, "shapes": brings("shapes")})
+
+    registry = discover([folder])
+
+    assert registry.task("shapes")
+    assert row(registry, "torn").status == "broken"
+    assert reason in row(registry, "torn").reason
+
+
+def test_a_folder_without_projects_is_told(tmp_path: Path, row: Row) -> None:
+    assert "no plugin project" in row(discover([tmp_path]), tmp_path.name).reason
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no plugin folder"):
+        discover([tmp_path / "away"])
+
+
+def test_folders_and_names_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSI_PLUGIN_PATH", os.pathsep.join(["here", "", "/there"]))
+    monkeypatch.setenv("NSI_DISABLE", "one, two,")
+    assert plugin_dirs_from_environment() == [Path("here"), Path("/there")]
+    assert disabled_from_environment() == {"one", "two"}
+    monkeypatch.delenv("NSI_PLUGIN_PATH")
+    monkeypatch.delenv("NSI_DISABLE")
+    assert plugin_dirs_from_environment() == []
+    assert disabled_from_environment() == set()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_import_a_plugin_that_is_not_installed(
+    method: str,
+    plugin_folder: PluginFolder,
+    brings: Brings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    builder = "class Builder:\n    def load(self, source):\n        return source + 1\n"
+    folder = plugin_folder(
+        {"shapes": brings("shapes"), "shapes/nsi_plugin_shapes/builder.py": builder}
+    )
+    discover([Path(os.path.relpath(folder))])
+    monkeypatch.chdir(tmp_path)
+    from nsi_plugin_shapes.builder import Builder  # type: ignore[import-not-found]
+
+    with ProcessPoolExecutor(1, get_context(method)) as pool:
+        assert pool.submit(Builder().load, 41).result(timeout=60) == 42
+
+
+def test_listing_tasks_imports_no_torch(plugin_folder: PluginFolder, brings: Brings) -> None:
+    folder = plugin_folder({"shapes": brings("shapes")})
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from nsi_cli.plugins.discovery.discover import discover\n"
+        "assert 'shapes' in [row.name for row in discover([Path(sys.argv[1])]).rows]\n"
+        "heavy = {'torch', 'h5py', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env=environment)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_folder_whose_name_is_not_utf8_can_be_printed(
+    plugin_folder: PluginFolder, brings: Brings, tmp_path: Path
+) -> None:
+    odd = tmp_path / "\udcff"
+    plugin_folder({"shapes": brings("shapes"), "torn/pyproject.toml": ""}).rename(odd)
+
+    for info in discover([odd]).rows:
+        if info.name in ("shapes", "torn"):
+            assert r"\udcff" in info.path
+            info.reason.encode()

@@ -1,0 +1,72 @@
+"""Worker processes end with the command that started them, however it ends."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_POOL = """
+import os, time
+from nsi_cli.support.processes import worker_pool
+
+if __name__ == "__main__":
+    with worker_pool(2) as pool:
+        workers = {job.result() for job in [pool.submit(os.getpid) for _ in range(20)]}
+        print(*workers, flush=True)
+        time.sleep(60)
+"""
+
+# A batch that does not fit into a pipe: its worker has nobody left to hand it to.
+_LOADER = """
+import sys, time
+from pathlib import Path
+from nsi_cli.data.loading.loader import BatchDataset, LoaderOptions, make_dataloader
+from nsi_cli.data.store.reader import open_store
+
+class Endless(BatchDataset):
+    def __getitem__(self, index):
+        return bytes(1_000_000)
+
+if __name__ == "__main__":
+    store = open_store(Path(sys.argv[1]), "clevrtex")
+    loader = make_dataloader(store, "train", LoaderOptions(batch_size=1, workers=2))
+    loader.dataset.__class__ = Endless
+    batches = iter(loader)
+    next(batches)
+    print(*(worker.pid for worker in batches._workers), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("text", [_POOL, _LOADER], ids=["pool", "loader"])
+def test_no_worker_outlives_its_parent(
+    text: str, number: signal.Signals, store: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(text)
+    parent = subprocess.Popen(
+        [sys.executable, program, store],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    workers = [int(word) for word in parent.stdout.readline().split()]
+    assert workers
+    assert all(_runs(worker) for worker in workers)
+    parent.send_signal(number)
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(map(_runs, workers)):
+        assert time.monotonic() < deadline, "workers outlived their parent"
+        time.sleep(0.1)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there and no zombie that nobody has collected."""
+    told = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
+    return bool(told.stdout.strip()) and not told.stdout.startswith("Z")

@@ -1,0 +1,231 @@
+"""The contract test passes a good task, and tells the author of a faulty one what to mend."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nsi_cli.plugins import Task
+from nsi_cli.testing import check_task
+
+GOOD = """
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nsi_cli.plugins import Categorical, Continuous, Scene, Schema, option
+
+CALLS = []
+
+
+@dataclass(frozen=True)
+class Builder:
+    raw: Path
+    side: int = option(16, ge=8, help="Pixels a side.")
+
+    def schema(self):
+        return Schema((Categorical("shape", ("disc", "box")), Continuous("x")), 3)
+
+    def splits(self):
+        names = sorted(path.name for path in self.raw.iterdir())
+        return {"train": names[:-1], "test": names[-1:]}
+
+    def load(self, source):
+        value = np.load(self.raw / source)
+        image = np.full((self.side, self.side, 3), value, np.uint8)
+        objects = [{"shape": "box", "x": float(value) / 9}, {"shape": "disc", "x": None}]
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[:4], mask[4:8] = 1, 2
+        return Scene(source, image, self.schema().encode(objects), mask)
+
+    def synthesize(self, count, *, seed, workers, advance=None):
+        self.raw.mkdir(parents=True)
+        generator = np.random.default_rng(seed)
+        for number in range(count):
+            np.save(self.raw / f"{number}.npy", generator.integers(9))
+"""
+
+NAMES = itertools.count()
+
+
+@pytest.fixture
+def task_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Task]]:
+    """Makes a task of a module's source."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made = []
+
+    def make(source: str) -> Task:
+        name = f"kit_example_{next(NAMES)}"
+        (tmp_path / f"{name}.py").write_text(source)
+        made.append(name)
+        return Task("kit", "a tiny dataset", f"{name}:Builder")
+
+    yield make
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+def test_a_good_task_passes_on_scenes_that_it_synthesises(task_of: Callable[[str], Task]) -> None:
+    check_task(task_of(GOOD))
+    check_task(task_of(GOOD), side=8)
+
+
+def test_a_good_task_passes_on_a_raw_folder(task_of: Callable[[str], Task], tmp_path: Path) -> None:
+    source = GOOD[: GOOD.index("    def synthesize")]
+    (tmp_path / "raw").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "raw" / f"{number}.npy", number)
+
+    check_task(task_of(source), raw=tmp_path / "raw")
+
+    with pytest.raises(AssertionError, match=r"give a folder, check_task\(task, raw=…\)"):
+        check_task(task_of(source))
+
+
+FAULTS = {
+    "not frozen": ("(frozen=True)", "", "must be a class under @dataclass"),
+    "another first field": ("raw: Path\n", "folder: Path = 1\n", "first field of Builder"),
+    "undeclared option": ('option(16, ge=8, help="Pixels a side.")', "16", r"\['side'\] with nsi"),
+    "no load": ("def load(", "def read(", "has no method load"),
+    "import fails": (
+        "import numpy",
+        "import a_package_that_is_away, numpy",
+        "a_package_that_is_away",
+    ),
+    "unseeded": ("default_rng(seed)", "default_rng()", "wrote other bytes the second time"),
+    "synthesises nothing": ("in range(count)", "in range(0)", "synthesize wrote nothing"),
+    "archives of another kind": (
+        "    def synthesize",
+        "    def archives(self):\n        return ['a.tar']\n\n    def synthesize",
+        "must return one Archive or more",
+    ),
+    "no schema": ("return Schema(", "return (", "must return a Schema"),
+    "restless schema": (
+        "return Schema(",
+        "CALLS.append(0)\n        return Schema((Continuous(f'x{len(CALLS)}'),), 3) or (",
+        "another schema each time",
+    ),
+    "no scene": ('{"train": names[:-1], "test": names[-1:]}', "{}", "no scene at all"),
+    "heavy source": ("path.name for", "path.name * 999 for", "pickles to"),
+    "unpicklable source": ("names[:-1]", "[lambda: names]", "pickling a source"),
+    "no Scene": ("return Scene(source, image", "return (source, image", "must return a Scene"),
+    "impure load": (
+        "value = np.load(self.raw / source)",
+        "CALLS.append(0); value = len(CALLS)",
+        "load\\(\\) must be pure",
+    ),
+    "load that differs elsewhere": (
+        "value = np.load(self.raw / source)",
+        "import os; value = os.getpid() % 251",
+        "differently in another process",
+    ),
+    "id out of range": ("self.schema().encode(objects)", "np.float32([[7, 0], [0, 0]])", "id 7"),
+    "infinite number": ("self.schema().encode(objects)", "np.float32([[0, np.inf]] * 2)", "finite"),
+    "mask disagrees": ("mask[:4], mask[4:8] = 1, 2", "mask[:4] = 1", "no pixel in the mask"),
+    "prepare": (
+        "    def load(self",
+        "    def prepare(self, image):\n        return image / 255\n\n    def load(self",
+        "prepare\\(\\) must return",
+    ),
+    "one id for all": ("Scene(source,", "Scene('scene',", "share an id"),
+    "masks now and then": (
+        ".encode(objects), mask)",
+        ".encode(objects), None if source == '0.npy' else mask)",
+        "some have none",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_builder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+    right, wrong, told = FAULTS[fault]
+    assert right in GOOD
+    with pytest.raises(AssertionError, match=told):
+        check_task(task_of(GOOD.replace(right, wrong)))
+
+
+ENCODERS = {
+    "another shape": ("return embeddings[:, :1]", r"embeddings \(B, T, E\)"),
+    "not finite": ("return embeddings / 0", "not finite"),
+    "missing values": ("return embeddings / (primitives[..., :1] + 1)", "for missing values"),
+    "absent seen": ("return embeddings + primitives[:, -1:, :1]", "absent place changes"),
+    "failing": ("raise KeyError('shape')", "KeyError: 'shape'"),
+    "no tensor": ("return None", "must give a tensor"),
+}
+
+
+@pytest.mark.parametrize("fault", ENCODERS)
+def test_a_faulty_schema_encoder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+    body, told = ENCODERS[fault]
+    encoder = f"""
+from nsi_cli.models.schema_encoder import PropertySchemaEncoder
+
+class Encoder(PropertySchemaEncoder):
+    def forward(self, primitives, present):
+        embeddings = super().forward(primitives, present)
+        {body}
+"""
+    task = with_part(task_of(GOOD), encoder, task_of, schema_encoder="Encoder")
+    with pytest.raises(AssertionError, match=told):
+        check_task(task)
+
+
+LOADERS = {
+    "a scene left out": ("[item for item in batches][:1]", "each once, in order, is wanted"),
+    "the whole batch in every process": (
+        "make_dataloader(store, split, dataclasses.replace(options, part=(0, 1)))",
+        "the parts of each batch",
+    ),
+    "wrong records": ("[vars(item) for item in batches]", "must give Batch records"),
+    "no length": ("(item for item in batches)", "has no len"),
+    "float images": (
+        "[item.map(lambda x: x.float() if x.ndim == 4 else x) for item in batches]",
+        "`images` must be uint8",
+    ),
+    "present as numbers": (
+        "[item.map(lambda x: x.int() if x.dtype == torch.bool else x) for item in batches]",
+        "`present`",
+    ),
+    "other primitives": (
+        "[item.map(lambda x: x + 1 if x.ndim == 3 and x.is_floating_point() else x)"
+        " for item in batches]",
+        "`primitives`",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", LOADERS)
+def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+    expression, told = LOADERS[fault]
+    loader = f"""
+import dataclasses
+import torch
+from nsi_cli.data.loading.loader import make_dataloader
+
+def make(store, split, options):
+    batches = make_dataloader(store, split, options)
+    return {expression}
+"""
+    task = with_part(task_of(GOOD), loader, task_of, dataloader="make")
+    with pytest.raises(AssertionError, match=told):
+        check_task(task)
+
+
+def with_part(task: Task, source: str, task_of: Callable[[str], Task], **part: str) -> Task:
+    """The task with a part of its own, from a module that the builder's does not import."""
+    module = str(task_of(source).schema_builder).split(":")[0]
+    return replace(task, **{key: f"{module}:{name}" for key, name in part.items()})
+
+
+def test_a_summary_is_one_line(task_of: Callable[[str], Task]) -> None:
+    builder = task_of(GOOD).schema_builder
+    for summary in ("", "two\nlines"):
+        with pytest.raises(AssertionError, match="summary must be one line"):
+            check_task(Task("kit", summary, builder))
