@@ -7,10 +7,41 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from nsi_cli.models.backbones.base import Backbone, build_backbone
+from nsi_cli.models.backbones.base import TEXTURE, Backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.schema import Schema
+
+_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+_FEATURES = {"16": torch.float16, "32": torch.float32}
+
+
+def build_backbone(config: ModelConfig, precision: str = "32") -> Backbone:
+    """The frozen backbone that ``config.backbone`` names.
+
+    In a mixed ``precision`` (bf16-mixed, 16-mixed) its matrices are multiplied in half precision
+    too; its fingerprint tells. Texture statistics are always computed in float32.
+    Raises `NsiError` for a name that nothing bears, or weights that cannot be had.
+    """
+    backbone = _build(config, precision)
+    backbone.feature_dtype = _FEATURES[config.feature_precision]
+    return backbone
+
+
+def _build(config: ModelConfig, precision: str) -> Backbone:
+    if config.backbone == TEXTURE:
+        from nsi_cli.models.backbones.texture import TextureBackbone
+
+        return TextureBackbone(config.image_size, config.texture_grid)
+    from nsi_cli.models.backbones.timm import TimmBackbone
+
+    return TimmBackbone(
+        config.backbone,
+        config.backbone_weights,
+        config.image_size,
+        _MIXED.get(precision, torch.float32),
+        normalize=config.normalize == "backbone",
+    )
 
 
 def build(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,6 @@ from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import PluginError, one_line, text_of
 from nsi_cli.support.progress import Advance
 from nsi_cli.support.streams import output_to_stderr
-
-if TYPE_CHECKING:
-    from nsi_cli.plugins.parts import MakeDataloader, MakeSchemaEncoder
 
 Source = Any
 """A light picklable value from which one scene can be loaded, usually a path."""
@@ -107,8 +104,8 @@ class Task:
     name: str
     summary: str
     schema_builder: type[SchemaBuilder] | str
-    schema_encoder: MakeSchemaEncoder | str = "nsi_cli.models.schema_encoder:PropertySchemaEncoder"
-    dataloader: MakeDataloader | str = "nsi_cli.data.loading.loader:make_dataloader"
+    schema_encoder: Callable[..., Any] | str = "nsi_cli.models.schema_encoder:PropertySchemaEncoder"
+    dataloader: Callable[..., Any] | str = "nsi_cli.data.loading.loader:make_dataloader"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
@@ -128,11 +125,11 @@ class Task:
         """Return the schema builder's class, imported if it is a reference."""
         return self._load("schema_builder")  # type: ignore[no-any-return]
 
-    def load_schema_encoder(self) -> MakeSchemaEncoder:
+    def load_schema_encoder(self) -> Callable[..., Any]:
         """Return the function that makes the schema encoder, imported if it is a reference."""
         return self._load("schema_encoder")  # type: ignore[no-any-return]
 
-    def load_dataloader(self) -> MakeDataloader:
+    def load_dataloader(self) -> Callable[..., Any]:
         """Return the function that makes the dataloader, imported if it is a reference."""
         return self._load("dataloader")  # type: ignore[no-any-return]
 

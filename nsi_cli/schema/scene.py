@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,24 +111,3 @@ def keep_visible(scene_id: str, image: Pixels | Picture, primitives: npt.NDArray
     numbers[1:][visible] = np.arange(1, visible.sum() + 1)
     dropped += int((~visible).sum())
     return Scene(scene_id, image, primitives[visible], numbers[mask], dropped, hidden)
-
-
-def resized(scene: Scene, size: int) -> Scene:
-    """The scene at size × size pixels, an array: the image bicubic, the mask by nearest neighbour.
-
-    Objects whose mask vanishes are dropped and counted.
-    """
-    from PIL import Image
-
-    shape = (size, size)
-    image = scene.image
-    if _shape(image) != shape:
-        picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-        image = picture.resize(shape, Image.Resampling.BICUBIC)
-    image = np.asarray(image)
-    if scene.mask is None:
-        return replace(scene, image=image)
-    mask = scene.mask
-    if mask.shape != shape:
-        mask = np.asarray(Image.fromarray(mask).resize(shape, Image.Resampling.NEAREST))
-    return keep_visible(scene.id, image, scene.primitives, mask, scene.dropped, scene.hidden)

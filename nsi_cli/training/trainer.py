@@ -33,7 +33,7 @@ from nsi_cli.training.schedule import learning_rate
 from nsi_cli.training.step import LOSS, RECALL, NotFinite, Step, Told
 
 if TYPE_CHECKING:
-    from nsi_cli.plugins.parts import Batches
+    from nsi_cli.data.loading.dataloader import Batches, MakeDataloader
 
 
 PICTURES = 8
@@ -52,7 +52,7 @@ class Trainer:
         self._run = run
         self._config, self._store = prepared.config, prepared.store
         self._backbone, self._fabric = prepared.backbone, prepared.fabric
-        self._load = prepared.task.load_dataloader()
+        self._load: MakeDataloader = prepared.task.load_dataloader()
         self._model = prepared.model
         self._step = Step(prepared.config, prepared.model, prepared.backbone, prepared.fabric)
         self._ranks = self._step.ranks

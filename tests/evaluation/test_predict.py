@@ -8,7 +8,7 @@ import torch
 
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.evaluation.predict import find, find_images, primitives_encoder
-from nsi_cli.models.backbones.base import build_backbone
+from nsi_cli.models.build import build_backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder

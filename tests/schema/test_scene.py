@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from nsi_cli.schema.scene import Scene, keep_visible, resized
+from nsi_cli.data.build.resize import resized
+from nsi_cli.schema.scene import Scene, keep_visible
 from nsi_cli.support.errors import DataError
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)

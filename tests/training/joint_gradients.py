@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nsi_cli.data.loading.batch import Batch
-from nsi_cli.models.backbones.base import build_backbone
+from nsi_cli.models.build import build_backbone
 from nsi_cli.models.nsi import build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.schema import Categorical, Continuous, Schema

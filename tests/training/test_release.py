@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.evaluation.predict import find, primitives_encoder
 from nsi_cli.models.backbones import timm as timm_backbone
-from nsi_cli.models.backbones.base import Backbone, build_backbone
+from nsi_cli.models.backbones.base import Backbone
+from nsi_cli.models.build import build_backbone
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.models.slot_noise import slot_noise

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.build.plan import Chunk, Plan
+from nsi_cli.data.build.resize import resized
 from nsi_cli.data.build.vocabulary import Translation
 from nsi_cli.data.store.images import Rows, rows_of, write_at
 from nsi_cli.plugins.contract import SchemaBuilder, Source
-from nsi_cli.schema.scene import Scene, resized
+from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import DataError, NsiError, one_line
 from nsi_cli.support.processes import worker_pool
 

@@ -9,15 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.layers import check_shape
 from nsi_cli.support.errors import NsiError
 
 TEXTURE = "texture"
 """The name that asks for the training-free backbone."""
-
-_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-_FEATURES = {"16": torch.float16, "32": torch.float32}
 
 
 class Backbone(nn.Module, ABC):
@@ -90,31 +86,3 @@ def _resized(images: Tensor, side: int) -> Tensor:
         return images
     resized = F.interpolate(images.float(), (side, side), mode="bicubic", antialias=True)
     return resized.round_().clamp_(0, 255).to(torch.uint8)
-
-
-def build_backbone(config: ModelConfig, precision: str = "32") -> Backbone:
-    """The frozen backbone that ``config.backbone`` names.
-
-    In a mixed ``precision`` (bf16-mixed, 16-mixed) its matrices are multiplied in half precision
-    too; its fingerprint tells. Texture statistics are always computed in float32.
-    Raises `NsiError` for a name that nothing bears, or weights that cannot be had.
-    """
-    backbone = _build(config, precision)
-    backbone.feature_dtype = _FEATURES[config.feature_precision]
-    return backbone
-
-
-def _build(config: ModelConfig, precision: str) -> Backbone:
-    if config.backbone == TEXTURE:
-        from nsi_cli.models.backbones.texture import TextureBackbone
-
-        return TextureBackbone(config.image_size, config.texture_grid)
-    from nsi_cli.models.backbones.timm import TimmBackbone
-
-    return TimmBackbone(
-        config.backbone,
-        config.backbone_weights,
-        config.image_size,
-        _MIXED.get(precision, torch.float32),
-        normalize=config.normalize == "backbone",
-    )

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nsi_cli.models.backbones.base import Backbone, build_backbone
+from nsi_cli.models.backbones.base import Backbone
+from nsi_cli.models.build import build_backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.support.errors import NsiError
 

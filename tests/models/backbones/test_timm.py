@@ -13,7 +13,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from nsi_cli.models.backbones.base import Backbone, build_backbone
+from nsi_cli.models.backbones.base import Backbone
+from nsi_cli.models.build import build_backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.support.errors import NsiError
 
