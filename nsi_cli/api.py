@@ -1,1 +1,441 @@
-"""x"""
+"""The toolkit from Python: build a store, train, evaluate, interpret. Every command calls this.
+
+Functions take plain arguments and return what they made. They print nothing; ``progress`` receives
+stages and notes. What a user can correct is raised as a child of `NsiError`, with a hint. Heavy
+libraries are imported inside the functions, so that ``import nsi_cli.api`` takes no time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nsi_cli.data.build.options import BuildOptions
+from nsi_cli.data.download.options import DownloadOptions
+from nsi_cli.evaluation import METRIC_NAMES
+from nsi_cli.support.errors import ConfigError, DataError
+from nsi_cli.support.progress import SILENT, Progress
+from nsi_cli.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from nsi_cli.data.download.plan import DownloadPlan
+    from nsi_cli.data.store.faults import Verdict
+    from nsi_cli.data.store.reader import Store
+    from nsi_cli.interpretation.loaded_run import LoadedRun
+    from nsi_cli.plugins.discovery.registry import TaskRegistry
+    from nsi_cli.training.run import Run
+
+__all__ = [
+    "METRIC_NAMES",
+    "BuildOptions",
+    "DownloadOptions",
+    "Evaluation",
+    "ResultTable",
+    "StoreCheck",
+    "TrainConfig",
+    "as_yaml",
+    "build_store",
+    "check_store",
+    "dry_run",
+    "evaluate",
+    "find_tasks",
+    "interpret",
+    "load_run",
+    "new_task",
+    "preset_names",
+    "read_options",
+    "result_table",
+    "resume",
+    "store_summary",
+    "train",
+    "train_config",
+]
+
+PathLike = Path | str
+
+
+def find_tasks(
+    plugin_dirs: Sequence[PathLike] = (),
+    *,
+    probe_again: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> TaskRegistry:
+    """Find the tasks of all plugins: installed ones, and those in ``plugin_dirs``.
+
+    ``NSI_PLUGIN_PATH`` names more folders, ``NSI_DISABLE`` what to skip. ``probe_again`` checks
+    the import of every plugin in a child process; ``note`` receives a line if that takes long.
+    """
+    from nsi_cli.plugins.discovery.discover import (
+        disabled_from_environment,
+        discover,
+        plugin_dirs_from_environment,
+    )
+
+    folders = (*map(Path, plugin_dirs), *plugin_dirs_from_environment())
+    return discover(folders, disabled_from_environment(), probe_again=probe_again, note=note)
+
+
+def build_store(
+    task: str,
+    out: PathLike | None = None,
+    *,
+    raw: PathLike | None = None,
+    synthetic: int | None = None,
+    download: DownloadOptions | None = None,
+    confirm: Callable[[DownloadPlan], object] = lambda plan: None,
+    seed: int = 0,
+    force: bool = False,
+    image_size: int = BuildOptions.image_size,
+    workers: int | None = None,
+    max_skipped: float = BuildOptions.max_skipped,
+    limit: int | None = None,
+    vocabulary: PathLike | None = None,
+    new_values: str = "refuse",
+    options: Mapping[str, Any] | None = None,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Store:
+    """Build the store of a task at ``out`` (``data/TASK``) and return it, opened.
+
+    ``raw`` is the folder of the raw data (``OUT-raw``); ``synthetic`` scenes are rendered into it
+    first, or ``download`` fetches it, after ``confirm`` was called with the plan. ``options`` are
+    those of the task's schema builder. ``image_size`` is in pixels, ``workers`` are processes (one
+    for each core if None), ``max_skipped`` is the share of unreadable scenes that fails the build.
+    ``vocabulary`` is another store whose category ids are reused; ``new_values`` says what happens
+    to values that it lacks: refuse, extend or drop. Raises `ConfigError`, `DataError` and
+    `PluginError`; a store at ``out`` is replaced only with ``force``.
+    """
+    from nsi_cli.data.build.request import BuildRequest, run_request
+    from nsi_cli.interpretation.store_summary import write_summary
+    from nsi_cli.support.processes import available_cores
+
+    count = available_cores() if workers is None else workers
+    request = BuildRequest(
+        task=(tasks or find_tasks()).task(task),
+        out=Path(out or Path("data") / task),
+        store=BuildOptions(image_size, count, max_skipped, limit),
+        raw=_path(raw),
+        synthetic=synthetic,
+        seed=seed,
+        force=force,
+        vocabulary=_path(vocabulary),
+        new_values=new_values,
+        download=download,
+        confirm=confirm,
+        options=options or {},
+    )
+    return run_request(request, progress, lambda store: write_summary(store, progress))
+
+
+def store_summary(store: PathLike) -> tuple[dict[str, Any], Path]:
+    """The summary that was written when a store was built, and the path of its figure."""
+    from nsi_cli.data.store.summary import FIGURE, SUMMARY
+    from nsi_cli.support.files import read_json
+
+    path = Path(store)
+    hint = "build the store again with --force"
+    return read_json(path / SUMMARY, "summary", hint), path / FIGURE
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """The result of `check_store`."""
+
+    path: Path
+    results: Sequence[Verdict]
+    sheet: Path | None
+    """The contact sheet; None if the store cannot be opened."""
+
+    @property
+    def faults(self) -> int:
+        """The number of faults."""
+        return sum(result.faults for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "store": str(self.path),
+            "ok": not self.faults,
+            "checks": [result.to_json() for result in self.results],
+            "sheet": None if self.sheet is None else str(self.sheet),
+        }
+
+
+def check_store(
+    path: PathLike,
+    *,
+    task: str | None = None,
+    sheet: PathLike | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> StoreCheck:
+    """Read a store again, compare it with its own record, and draw a contact sheet of it.
+
+    ``sheet`` is the PNG file (``PATH-check.png``), ``seed`` draws its scenes. Raises `DataError`
+    if there is no store, and `ConfigError` if it is not a store of ``task``.
+    """
+    from nsi_cli.data.check.check import check_store as run_checks
+    from nsi_cli.data.store.reader import BUILD, is_store
+    from nsi_cli.interpretation.check_sheet import draw_check_sheet
+    from nsi_cli.support.files import read_json
+
+    path, hint = Path(path), "name the folder that nsi build-data made"
+    if not is_store(path):
+        raise DataError(f"no store at {path}", hint)
+    build = read_json(path / BUILD, "store", hint)
+    other = build.get("task") if isinstance(build, dict) else None
+    if task is not None and isinstance(other, str) and other != task:
+        raise ConfigError(
+            f"store {path} is of task '{other}', not '{task}'",
+            f"check it with nsi build-data {other} --check {path}",
+        )
+    results = run_checks(path, progress)
+    drawn = draw_check_sheet(path, _path(sheet) or path.with_name(f"{path.name}-check.png"), seed)
+    return StoreCheck(path, results, drawn)
+
+
+def preset_names() -> list[str]:
+    """The names of the presets, sorted."""
+    from nsi_cli.training import presets
+
+    return presets.preset_names()
+
+
+def as_yaml(config: TrainConfig) -> str:
+    """The options of a training as YAML, as ``config.yaml`` holds them."""
+    from nsi_cli.support.options import plain
+    from nsi_cli.training import run
+
+    return run.as_yaml(plain(config))
+
+
+def train_config(
+    preset: str | None = None, config_file: PathLike | None = None, **options: Any
+) -> TrainConfig:
+    """The options of a training: defaults < ``preset`` < ``config_file`` < ``options``.
+
+    The store is ``data/TASK`` unless ``data`` names one. Raises `ConfigError` that lists every
+    fault at once.
+    """
+    from dataclasses import replace
+
+    from nsi_cli.training.presets import resolve
+
+    if isinstance(options.get("data"), Path):
+        options["data"] = str(options["data"])
+    config = resolve(preset, _path(config_file), options)
+    return replace(config, data=config.data or str(Path("data") / config.task))
+
+
+def train(
+    config: TrainConfig,
+    out: PathLike | None = None,
+    *,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Run:
+    """Train a new run at ``out`` (``runs/TASK/TIME``) and return it.
+
+    Raises `ConfigError`, `DataError` and `PluginError` before anything is written, and
+    `Interrupted`, with the run's folder, after a signal.
+    """
+    from nsi_cli.training import session
+
+    folder = Path(out or Path("runs") / config.task / time.strftime("%Y-%m-%d_%H-%M-%S"))
+    return session.start(config, folder, tasks or find_tasks(), progress)
+
+
+def resume(
+    run: PathLike,
+    *,
+    epochs: int | None = None,
+    checkpoint: str = "last",
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> tuple[Run, bool]:
+    """Resume a run from a checkpoint, up to ``epochs`` if given; returns whether it trained.
+
+    A run that is finished is left as it is.
+    """
+    from nsi_cli.training import session
+
+    return session.resume(
+        Path(run),
+        tasks or find_tasks(),
+        epochs=epochs,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def dry_run(
+    config: TrainConfig, *, tasks: TaskRegistry | None = None, progress: Progress = SILENT
+) -> dict[str, float]:
+    """Put one batch through a model, forward and backward; write nothing; return its metrics."""
+    from nsi_cli.training import session
+
+    return session.dry_run(config, tasks or find_tasks(), progress)
+
+
+def load_run(
+    run: PathLike,
+    *,
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> LoadedRun:
+    """Open a run at a checkpoint, with its store or the one at ``data``.
+
+    Raises `DataError` if the run, its checkpoint or the store is missing or does not fit.
+    """
+    from nsi_cli.interpretation import loaded_run
+
+    return loaded_run.load_run(
+        Path(run),
+        tasks or find_tasks(),
+        data=_path(data),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of `evaluate`."""
+
+    result: dict[str, Any]
+    """What ``eval/SPLIT.json`` holds; docs/metrics.md defines every number."""
+    path: Path | None
+    """The file that was written; None if only a part of the suite was run."""
+
+
+def evaluate(
+    run: PathLike,
+    *,
+    split: str = "test",
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    metrics: Sequence[str] | None = None,
+    batch_size: int = 64,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Evaluate a run on a split, and write the result into the run.
+
+    ``metrics`` are parts of the suite, all if None; a part never replaces the whole on disk.
+    ``batch_size`` is how many scenes are read at once.
+    """
+    from nsi_cli.evaluation import suite
+    from nsi_cli.evaluation.predict import primitives_encoder
+
+    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    config = loaded.run.config
+    result = suite.evaluate(
+        loaded.predictions(split, batch_size, progress),
+        loaded.run.schema,
+        task=config.task,
+        split=split,
+        metrics=metrics,
+        encode_primitives=primitives_encoder(loaded.model),
+        device=str(loaded.device),
+        without=config.left_out,
+    )
+    if config.left_out:
+        progress.note(
+            f"{', '.join(config.left_out)}: excluded from training, so there is no property metric"
+        )
+    if metrics is not None:
+        return Evaluation(result, None)
+    path = loaded.evaluation_path(split)
+    suite.write_result(path, result)
+    progress.note(f"written: {path}")
+    return Evaluation(result, path)
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """An evaluation for a person: ``rows`` of text under ``columns``, and notes below."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+
+def result_table(result: Mapping[str, Any]) -> ResultTable:
+    """The result of `evaluate` as a table."""
+    from nsi_cli.evaluation import table
+
+    values = dict(result)
+    return ResultTable(table.COLUMNS, table.rows(values), table.notes(values))
+
+
+def interpret(
+    run: PathLike,
+    *,
+    split: str = "test",
+    images: Sequence[PathLike] = (),
+    out: PathLike | None = None,
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    scenes: int = 12,
+    top: int = 5,
+    batch_size: int = 64,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Path:
+    """Write the report of a run on a split to ``out`` (``RUN/report``); returns the page's path.
+
+    ``images`` are files of the user's own to show; ``scenes`` are shown, with ``top`` retrieved
+    images and schemas each.
+    """
+    from nsi_cli.interpretation.collect import collect, spread
+    from nsi_cli.interpretation.report import Heading, write_report
+    from nsi_cli.interpretation.uploads import read_image
+    from nsi_cli.support.files import read_json
+
+    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    store, config = loaded.store, loaded.run.config
+    uploads = [
+        (file.name, read_image(file, config.image_size, loaded.preparation(file.name, progress)))
+        for file in map(Path, images)
+    ]
+    shown = spread(store.count(split), scenes)
+    collected = collect(loaded.predictions(split, batch_size, progress, "interpret"), shown)
+    title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")
+    title += "" if data is None else f" on {data}"
+    evaluation = loaded.evaluation_path(split)
+    return write_report(
+        Path(out) if out else loaded.run.path / f"report{loaded.suffix}",
+        collected,
+        heading=Heading(config.task, title, split),
+        schema=loaded.run.schema,
+        ids=store.ids(split),
+        images=lambda index: store.images(split, index),
+        result=read_json(evaluation, "evaluation", "run nsi eval again")
+        if evaluation.is_file()
+        else None,
+        uploads=[(name, loaded.predict_image(image)) for name, image in uploads],
+        top=top,
+    )
+
+
+def new_task(name: str, folder: PathLike = ".") -> list[Path]:
+    """Write a plugin for a new task into ``folder``/NAME; returns its files, the first on top."""
+    from nsi_cli.plugins.scaffold import render_plugin
+
+    return render_plugin(name, Path(folder))
+
+
+def read_options(path: PathLike) -> dict[str, Any]:
+    """The options of a YAML file. Raises `ConfigError`."""
+    from nsi_cli.training.presets import read_config_file
+
+    return read_config_file(Path(path))
+
+
+def _path(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -162,12 +162,10 @@ def tiny_flags(tiny: dict[str, Any]) -> list[str]:
 @pytest.fixture(scope="session")
 def trained(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with those options; tests read it and leave it as it is."""
-    from nsi_cli.cli.state import State
-    from nsi_cli.cli.train import start_training
-    from nsi_cli.training.presets import resolve
+    from nsi_cli import api
 
     out = tmp_path_factory.mktemp("runs") / "trained"
-    start_training(State(quiet=True), resolve(None, None, tiny), out)
+    api.train(api.train_config(**tiny), out)
     return out
 
 

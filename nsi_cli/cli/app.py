@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 
 from nsi_cli import __version__
 from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
+from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import command_of, stub_of
-from nsi_cli.cli.state import State
 from nsi_cli.support.errors import NsiError
 from nsi_cli.support.processes import is_first_process
 
@@ -78,7 +78,7 @@ def _is_usage_error(error: Exception) -> bool:
 
 
 def _tell(message: str, hint: str, ctx: Any) -> None:
-    if isinstance(ctx.obj, State) and ctx.obj.debug:
+    if isinstance(ctx.obj, AppContext) and ctx.obj.debug:
         traceback.print_exc()
     who = "" if is_first_process() else "in another process: "
     typer.secho(f"nsi: {who}{' '.join(message.split())}", err=True, fg="red", bold=True)
@@ -131,7 +131,7 @@ def nsi(
 ) -> None:
     """Take the global options."""
     _let_libraries_talk(verbose)
-    ctx.obj = State(tuple(plugin_dir or ()), debug, quiet)
+    ctx.obj = AppContext(tuple(plugin_dir or ()), debug, quiet)
 
 
 def _let_libraries_talk(verbose: bool) -> None:

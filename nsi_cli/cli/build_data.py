@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from nsi_cli.cli.build_steps import BuildRequest, cores_if_none, rerun_hinted, run_build
+from nsi_cli import api
 from nsi_cli.cli.build_summary import print_build
-from nsi_cli.cli.check_store import check_and_print
-from nsi_cli.cli.download import DOWNLOAD_FLAGS, download_options
+from nsi_cli.cli.check import check_and_print
+from nsi_cli.cli.context import context_of
+from nsi_cli.cli.download import DOWNLOAD_FLAGS, ask_before, download_options, resume_hinted
 from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
 from nsi_cli.cli.output import print_json
-from nsi_cli.cli.state import state_of
-from nsi_cli.data.build.options import BuildOptions
-from nsi_cli.data.download.options import DownloadOptions
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.contract import Task
@@ -28,11 +26,11 @@ class TaskGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the tasks that work."""
-        return [row.name for row in state_of(ctx).registry.rows if row.status == "ok"]
+        return [row.name for row in context_of(ctx).tasks.rows if row.status == "ok"]
 
     def get_command(self, ctx: Any, name: str) -> Any:
         """The command that builds a task's store. Raises `PluginError` for an unknown task."""
-        task = state_of(ctx).registry.task(name)
+        task = context_of(ctx).tasks.task(name)
         return command_of(name, _command(task), f"Build a store of {task.summary}.")
 
 
@@ -74,7 +72,7 @@ def _command(task: Task) -> Callable[..., None]:
         ] = None,
         image_size: Annotated[
             int, typer.Option(min=16, max=4096, help="Side of the stored images.")
-        ] = BuildOptions.image_size,
+        ] = api.BuildOptions.image_size,
         workers: Annotated[
             int | None,
             typer.Option(
@@ -84,7 +82,7 @@ def _command(task: Task) -> Callable[..., None]:
         max_skipped: Annotated[
             float,
             typer.Option(min=0, max=1, help="Share of unreadable scenes that fails the build."),
-        ] = BuildOptions.max_skipped,
+        ] = api.BuildOptions.max_skipped,
         limit: Annotated[
             int | None,
             typer.Option(
@@ -95,8 +93,8 @@ def _command(task: Task) -> Callable[..., None]:
             Path | None,
             typer.Option(
                 metavar="STORE",
-                help="Another store (or a run), in whose words this one is built: values keep the "
-                "ids that they have there, so that a model trained on it can be evaluated on this.",
+                help="Another store (or a run) whose category ids are reused, so that a model that "
+                "was trained on it can be evaluated on this store.",
             ),
         ] = None,
         new_values: Annotated[
@@ -136,28 +134,33 @@ def _command(task: Task) -> Callable[..., None]:
         if check is not None:
             check_and_print(ctx, task.name, check, sheet=out, seed=seed, as_json=as_json)
             return
-        own = given(options)
+        context, own = context_of(ctx), given(options)
         chosen = {name: own.pop(name) for name in DOWNLOAD_FLAGS if name in own}
-        request = BuildRequest(
-            task=task,
-            out=out or Path("data") / task.name,
-            store=BuildOptions(image_size, cores_if_none(workers), max_skipped, limit),
-            raw=raw,
-            synthetic=synthetic,
-            seed=seed,
-            force=force,
-            vocabulary=vocabulary,
-            new_values=new_values,
-            download=download_options(download, chosen),
-            options=own,
-        )
-        with rerun_hinted():
-            build = run_build(state_of(ctx), request)
-        print_json(build) if as_json else print_build(request.out, build)
+        with resume_hinted():
+            store = api.build_store(
+                task.name,
+                out,
+                raw=raw,
+                synthetic=synthetic,
+                download=download_options(download, chosen),
+                confirm=ask_before(context),
+                seed=seed,
+                force=force,
+                image_size=image_size,
+                workers=workers,
+                max_skipped=max_skipped,
+                limit=limit,
+                vocabulary=vocabulary,
+                new_values=new_values,
+                options=own,
+                tasks=context.tasks,
+                progress=context.progress,
+            )
+        print_json(store.build) if as_json else print_build(store.path, store.build)
 
     builder = task.load_schema_builder()
     hidden = [
         flag for method, flags in _NEEDED.items() if not hasattr(builder, method) for flag in flags
     ]
-    command = with_flags(command, DownloadOptions)
+    command = with_flags(command, api.DownloadOptions)
     return with_flags(command, builder, panel=f"Options of {task.name}", hidden=hidden)

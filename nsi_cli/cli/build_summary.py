@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
+from nsi_cli import api
 from nsi_cli.cli.output import print_table
-
-if TYPE_CHECKING:
-    from nsi_cli.data.store.reader import Store
-    from nsi_cli.support.progress import Progress
 
 FEW = 8
 """Values of a property that are all shown; of more, the most and the least frequent."""
@@ -24,34 +21,9 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 Rows = Iterator[tuple[str, ...]]
 
 
-def write_summary(store: Store, progress: Progress) -> None:
-    """Write the summary of a store into its folder, as JSON and as a figure.
-
-    Notes a warning where the store can be trained on, but lacks a split for what follows.
-    """
-    from nsi_cli.data.store.summary import FIGURE, SUMMARY, summarize
-    from nsi_cli.interpretation.summary_figure import draw_summary
-    from nsi_cli.support.files import replacing, write_json
-
-    summary = summarize(store)
-    write_json(store.path / SUMMARY, summary)
-    with replacing(store.path / FIGURE) as beside:
-        draw_summary(summary, store.task, beside)
-    needed = {"val": "nsi train chooses its best checkpoint by it", "test": "nsi eval takes it"}
-    for split, why in needed.items():
-        if "train" in store.splits and split not in store.splits:
-            progress.note(
-                f"warning: the store has no split '{split}' ({why}); an option of the builder may "
-                f"split the scenes another way: nsi build-data {store.task} --help"
-            )
-
-
 def print_build(out: Path, build: dict[str, Any]) -> None:
     """Say what was built, as tables: splits, properties, and scenes that were left out."""
-    from nsi_cli.data.store.summary import FIGURE, SUMMARY
-    from nsi_cli.support.files import read_json
-
-    summary = read_json(out / SUMMARY, "summary", "build the store again with --force")
+    summary, figure = api.store_summary(out)
     typer.secho(str(out), bold=True)
     typer.echo(f"{build['task']}, images of {build['image_size']} × {build['image_size']}")
     columns = ("split", "scenes", "objects", "a scene", "mean", "dropped")
@@ -66,7 +38,7 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
         typer.echo(line)
     for group in summary["skipped"]:
         typer.echo(f"skipped: {group['scenes']:,} × {group['reason']} ({group['example']})")
-    typer.echo(f"figure: {out / FIGURE}")
+    typer.echo(f"figure: {figure}")
 
 
 def _dropped(summary: dict[str, Any]) -> Iterator[str]:

@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from nsi_cli import api
+from nsi_cli.cli.build_summary import print_build
+from nsi_cli.cli.context import AppContext, context_of
+from nsi_cli.cli.evaluate import print_result
 from nsi_cli.cli.flags import default_shown
-from nsi_cli.cli.state import State, state_of
+from nsi_cli.cli.train import train_and_print
 from nsi_cli.support.errors import DataError
 
 TASK = "clevrtex"
@@ -18,9 +22,7 @@ SCENES_FILE = Path(__file__).with_name("demo-data.yaml")
 
 def _scenes() -> int:
     """How many scenes the demo renders unless told otherwise."""
-    from nsi_cli.training.presets import read_config_file
-
-    return int(read_config_file(SCENES_FILE)["synthetic"])
+    return int(api.read_options(SCENES_FILE)["synthetic"])
 
 
 def demo(
@@ -43,52 +45,42 @@ def demo(
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise DataError(f"{out} is there already", "remove it, or choose another place with --out")
-    run_demo(state_of(ctx), out, scenes, seed)
+    run_demo(context_of(ctx), out, scenes, seed)
 
 
-def run_demo(state: State, out: Path, scenes: int | None, seed: int) -> None:
+def run_demo(context: AppContext, out: Path, scenes: int | None, seed: int) -> None:
     """Run the five stages."""
-    from nsi_cli.cli.build_steps import BuildRequest, cores_if_none, run_build
-    from nsi_cli.cli.build_summary import print_build
-    from nsi_cli.cli.evaluate import print_result, run_evaluation
-    from nsi_cli.cli.interpret import run_interpretation
-    from nsi_cli.cli.train import start_training
-    from nsi_cli.data.build.options import BuildOptions
-    from nsi_cli.training.presets import read_config_file, resolve
-
     data, run = out / "data", out / "run"
-    chosen = read_config_file(SCENES_FILE)
-    enough, size = chosen.pop("synthetic"), chosen.pop("image_size")
-    count = scenes or enough
-    if count < enough / 2:
-        state.progress.note(
-            f"note: {count:,} scenes, not {enough:,}: too few steps for the figures in the README"
+    chosen = api.read_options(SCENES_FILE)
+    default, size = chosen.pop("synthetic"), chosen.pop("image_size")
+    count = scenes or default
+    if count < default / 2:
+        context.progress.note(
+            f"note: {count:,} scenes, not {default:,}: too few steps for the figures in the README"
         )
     flags = [word for name, value in chosen.items() for word in (f"--{name}", value)]
-    _show(state, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
+    _show(context, "build-data", TASK, "--synthetic", count, *flags, "--image-size", size,
           "--seed", seed, "--out", data)  # fmt: skip
-    request = BuildRequest(
-        state.registry.task(TASK), data, BuildOptions(size, cores_if_none(None)),
-        synthetic=count, seed=seed, options=chosen,
+    store = api.build_store(
+        TASK, data, synthetic=count, seed=seed, image_size=size, options=chosen,
+        tasks=context.tasks, progress=context.progress,
     )  # fmt: skip
-    build = run_build(state, request)
-    print_build(data, build)
-    _show(state, "train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed,
+    print_build(data, store.build)
+    _show(context, "train", "--preset", PRESET, "--task", TASK, "--data", data, "--seed", seed,
           "--out", run)  # fmt: skip
-    config = resolve(PRESET, None, {"task": TASK, "data": str(data), "seed": seed})
-    start_training(state, config, run)
-    _show(state, "eval", run)
-    print_result(run_evaluation(state, run, split="test"))
-    _show(state, "interpret", run)
-    page = run_interpretation(state, run, split="test")
+    train_and_print(context, api.train_config(PRESET, task=TASK, data=str(data), seed=seed), run)
+    _show(context, "eval", run)
+    print_result(api.evaluate(run, tasks=context.tasks, progress=context.progress).result)
+    _show(context, "interpret", run)
+    page = api.interpret(run, tasks=context.tasks, progress=context.progress)
     typer.echo(f"report: {page}")
     typer.echo("next:")
     typer.echo(f"    open {page} in a browser")
-    again = state.command("train", "--task", TASK, "--data", data, "--preset", PRESET)
+    again = context.command("train", "--task", TASK, "--data", data, "--preset", PRESET)
     typer.echo(f"    {again} --epochs 100")
     typer.echo("    nsi new-task mytask        # bring your own dataset")
 
 
-def _show(state: State, *words: object) -> None:
-    """Tell the command that the next stage stands for."""
-    state.progress.note(f"$ {state.command(*words)}")
+def _show(context: AppContext, *words: object) -> None:
+    """Show the command that the next stage runs."""
+    context.progress.note(f"$ {context.command(*words)}")

@@ -5,61 +5,59 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.filesize import decimal
 
-from nsi_cli.cli.state import State
-from nsi_cli.data.download.options import DownloadOptions
-from nsi_cli.support.errors import ConfigError, Interrupted
+from nsi_cli import api
+from nsi_cli.cli.context import AppContext
+from nsi_cli.support.errors import ConfigError, Interrupted, NsiError
 from nsi_cli.support.options import check_options, declared_options
 
 if TYPE_CHECKING:
     from nsi_cli.data.download.plan import DownloadPlan, PlannedArchive
 
-DOWNLOAD_FLAGS = tuple(item.name for item in declared_options(DownloadOptions))
+DOWNLOAD_FLAGS = tuple(item.name for item in declared_options(api.DownloadOptions))
 
 
-def download_options(download: bool, given: Mapping[str, Any]) -> DownloadOptions | None:
+def download_options(download: bool, given: Mapping[str, Any]) -> api.DownloadOptions | None:
     """The options of a download, if one is asked for. Raises `ConfigError`."""
     if download:
-        return check_options(DownloadOptions, given, where="--download")
+        return check_options(api.DownloadOptions, given, where="--download")
     if given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ConfigError(f"{names} has no effect without --download", "add --download")
     return None
 
 
-def run_download(state: State, task: str, builder: Any, options: DownloadOptions) -> dict[str, str]:
-    """Download a task's raw data to ``builder.raw``; returns the archives' SHA-256 by name.
+def ask_before(context: AppContext) -> Callable[[DownloadPlan], None]:
+    """A function that shows the plan of a download and asks for confirmation if it is needed."""
 
-    Shows the plan and asks first. Raises `ConfigError` where it cannot ask; what ends a download
-    names the command that resumes it.
-    """
-    from nsi_cli.data.download.download import download
-    from nsi_cli.data.download.plan import make_plan
-    from nsi_cli.data.download.transfer import StalledError
-    from nsi_cli.plugins.contract import Downloadable
-
-    raw: Path = builder.raw
-    if not isinstance(builder, Downloadable):
-        raise ConfigError(f"task '{task}' has nothing to download", "give it raw data with --raw")
-    resume = "resume with: " + shlex.join(["nsi", *sys.argv[1:]])
-    try:
-        plan = make_plan(builder.archives(), raw, options, state.progress)
-        if not state.quiet:
+    def confirm(plan: DownloadPlan) -> None:
+        if not context.quiet:
             _show(plan)
-        if plan.bytes_to_fetch and not options.yes:
+        if plan.bytes_to_fetch and not plan.options.yes:
             _ask(plan)
-        return download(plan, state.progress)
-    except StalledError as error:
-        error.hint = f"what arrived is kept; {resume}"
+
+    return confirm
+
+
+@contextmanager
+def resume_hinted() -> Iterator[None]:
+    """Add the command that resumes or starts again to the error that ends a build."""
+    again = shlex.join(["nsi", *sys.argv[1:]])
+    try:
+        yield
+    except NsiError as error:
+        if error.resumable:
+            error.hint = "; ".join(filter(None, (error.hint, f"resume with: {again}")))
         raise
     except KeyboardInterrupt:
-        raise Interrupted("the download was interrupted; what arrived is kept", resume) from None
+        raise Interrupted("interrupted", f"start again with: {again}") from None
 
 
 def _show(plan: DownloadPlan) -> None:
@@ -68,8 +66,6 @@ def _show(plan: DownloadPlan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nsi_cli.data.download.transfer import without_password
-
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("archive", overflow="fold")
@@ -77,7 +73,7 @@ def _show(plan: DownloadPlan) -> None:
     table.add_column("here")
     for item in plan.archives:
         table.add_row(item.archive.name, _size(item), _here(item))
-    console.print(without_password(plan.archives[0].url.rpartition("/")[0]))
+    console.print(plan.source)
     console.print(table, soft_wrap=False)
     free = shutil.disk_usage(_existing(plan.raw)).free
     console.print(f"to fetch: {decimal(plan.bytes_to_fetch)}; free at {plan.raw}: {decimal(free)}")

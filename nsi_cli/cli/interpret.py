@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nsi_cli import api
+from nsi_cli.cli.context import context_of
 from nsi_cli.cli.flags import default_shown
-from nsi_cli.cli.state import State, state_of
 
 
 def interpret(
@@ -35,53 +36,18 @@ def interpret(
     ] = 64,
 ) -> None:
     """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page."""
-    page = run_interpretation(
-        state_of(ctx), run, split=split, images=image or [], out=out, data=data,
-        checkpoint=checkpoint, scenes=scenes, top=top, batch_size=batch_size,
-    )  # fmt: skip
-    typer.echo(str(page))
-
-
-def run_interpretation(
-    state: State, path: Path, *, split: str, images: list[Path] | None = None,
-    out: Path | None = None, data: Path | None = None, checkpoint: str = "best",
-    scenes: int = 12, top: int = 5, batch_size: int = 64,
-) -> Path:  # fmt: skip
-    """Write the report of a run on a split, and return the page's path."""
-    from nsi_cli.cli.evaluate import apart, result_path
-    from nsi_cli.cli.loaded import load_run
-    from nsi_cli.interpretation.collect import collect, spread
-    from nsi_cli.interpretation.report import Heading, write_report
-    from nsi_cli.interpretation.uploads import read_image
-
-    loaded = load_run(state, path, data, checkpoint)
-    store, config = loaded.store, loaded.run.config
-    pixels = [
-        (file.name, read_image(file, config.image_size, loaded.preparation(state, file.name)))
-        for file in images or []
-    ]
-    shown = spread(store.count(split), scenes)
-    run_told = str(path) + ("" if checkpoint == "best" else f" at {checkpoint}")
-    run_told += "" if data is None else f" on {data}"
-    collected = collect(loaded.findings(state, split, batch_size, "interpret"), shown)
-    return write_report(
-        out or path / f"report{apart(loaded.run, checkpoint, data)}",
-        collected,
-        heading=Heading(config.task, run_told, split),
-        schema=loaded.run.schema,
-        ids=store.ids(split),
-        images=lambda places: store.images(split, places),
-        result=_result(result_path(loaded.run, split, checkpoint, data)),
-        uploads=[(name, loaded.find_image(image)) for name, image in pixels],
+    context = context_of(ctx)
+    page = api.interpret(
+        run,
+        split=split,
+        images=image or [],
+        out=out,
+        data=data,
+        checkpoint=checkpoint,
+        scenes=scenes,
         top=top,
+        batch_size=batch_size,
+        tasks=context.tasks,
+        progress=context.progress,
     )
-
-
-def _result(path: Path) -> dict[str, Any] | None:
-    """The evaluation of the split, where there has been one."""
-    from nsi_cli.support.files import read_json
-
-    if not path.is_file():
-        return None
-    result: dict[str, Any] = read_json(path, "evaluation", "run nsi eval again")
-    return result
+    typer.echo(str(page))

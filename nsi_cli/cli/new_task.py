@@ -17,9 +17,9 @@ def new_task(
     """Make a plugin for a dataset of your own: a working example, ready to be edited."""
     import shlex
 
-    from nsi_cli.plugins.scaffold import render_plugin
+    from nsi_cli import api
 
-    files = render_plugin(name, directory)
+    files = api.new_task(name, directory)
     root = files[0].parent
     for file in files[1:]:
         while not file.is_relative_to(root):

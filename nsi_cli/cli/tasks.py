@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nsi_cli.cli.context import context_of
 from nsi_cli.cli.output import print_json
-from nsi_cli.cli.state import state_of
 
 _COLORS = {"ok": "green", "disabled": "yellow"}
 
@@ -26,8 +26,8 @@ def tasks(
     ] = False,
 ) -> None:
     """List the tasks of all plugins, broken ones too."""
-    state = state_of(ctx)
-    rows = (state.load_plugins(probe_again=True) if probe else state.registry).rows
+    context = context_of(ctx)
+    rows = (context.find_tasks(probe_again=True) if probe else context.tasks).rows
     if as_json:
         print_json([asdict(row) for row in rows])
         return

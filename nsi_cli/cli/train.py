@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from nsi_cli import api
+from nsi_cli.cli.context import AppContext, context_of
 from nsi_cli.cli.flags import default_shown, given, with_flags_of
-from nsi_cli.cli.state import State, state_of
-from nsi_cli.support.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nsi_cli.training.config import TrainConfig
-    from nsi_cli.training.prepare import Prepared
-    from nsi_cli.training.run import Run
-    from nsi_cli.training.trainer import Trainer
+from nsi_cli.support.errors import ConfigError, Interrupted
+from nsi_cli.support.processes import is_first_process
 
 
-def _presets_told() -> str:
-    """Called where the annotations are read: once the command is asked for."""
-    from nsi_cli.training.presets import preset_names
-
-    return f"Options from a preset: {', '.join(preset_names())}."
+def _presets_help() -> str:
+    """Called when the annotations are read, that is once the command is run."""
+    return f"Options from a preset: {', '.join(api.preset_names())}."
 
 
 @with_flags_of("nsi_cli.training.config:TrainConfig")
@@ -35,16 +30,16 @@ def train(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="Options from a YAML file.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help=_presets_told())] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help=_presets_help())] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run, for more epochs if you say so."),
+        typer.Option(metavar="RUN", help="Resume a run; with --epochs, train it for longer."),
     ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Where --resume goes on from: last, best, or a step-… that is kept."
+            help="Checkpoint that --resume starts from: last, best, or a kept step-…."
             + default_shown("last"),
         ),
     ] = None,
@@ -60,167 +55,68 @@ def train(
 
     Options are taken from defaults, then a preset, then a config file, then flags.
     """
-    state = state_of(ctx)
+    context = context_of(ctx)
     if resume is not None:
         flags = given(options)
         epochs = flags.pop("epochs", None)
         if preset or config or out or flags or print_config or dry_run:
             raise ConfigError(
-                "--resume goes on with a run as it was",
-                "give it no other option than --epochs and --checkpoint, or start anew",
+                "--resume continues a run with its own options",
+                "give it no other option than --epochs and --checkpoint, or start a new run",
             )
-        resume_training(state, resume, epochs=epochs, checkpoint=checkpoint or "last")
+        resume_and_print(context, resume, epochs=epochs, checkpoint=checkpoint or "last")
         return
     if checkpoint is not None:
-        raise ConfigError("--checkpoint is one of a run's", "name the run with --resume")
-    resolved = _resolved(preset, config, given(options))
+        raise ConfigError("--checkpoint has no effect without --resume", "name a run: --resume RUN")
+    resolved = api.train_config(preset, config, **given(options))
     if print_config:
-        from nsi_cli.support.options import plain
-        from nsi_cli.training.run import as_yaml
-
-        typer.echo(as_yaml(plain(resolved)), nl=False)
+        typer.echo(api.as_yaml(resolved), nl=False)
     elif dry_run:
-        _dry_run(state, resolved)
+        metrics = api.dry_run(resolved, tasks=context.tasks, progress=context.progress)
+        for name, value in metrics.items():
+            typer.echo(f"{name:<14} {value:.4f}")
     else:
-        start_training(state, resolved, out or _fresh(resolved.task))
+        train_and_print(context, resolved, out)
 
 
-def _resolved(preset: str | None, config: Path | None, flags: dict[str, Any]) -> TrainConfig:
-    from dataclasses import replace
-
-    from nsi_cli.training.presets import resolve
-
-    resolved = resolve(preset, config, flags)
-    return replace(resolved, data=resolved.data or str(Path("data") / resolved.task))
+def train_and_print(context: AppContext, config: api.TrainConfig, out: Path | None) -> None:
+    """Train a new run."""
+    with _resume_hinted(context):
+        run = api.train(config, out, tasks=context.tasks, progress=context.progress)
+    _print_trained(context, run.path)
 
 
-def _fresh(task: str) -> Path:
-    return Path("runs") / task / time.strftime("%Y-%m-%d_%H-%M-%S")
-
-
-def start_training(state: State, config: TrainConfig, out: Path) -> Run:
-    """Train a new run at ``out``."""
-    from nsi_cli.support.processes import is_first_process
-    from nsi_cli.training.lock import alone
-    from nsi_cli.training.run import Run, create_run
-    from nsi_cli.training.trainer import Trainer
-
-    prepared = _prepared(state, config)
-    ranks = prepared.ranks
-    out = Path(ranks.agreed(str(out)))  # its time is not the same on all machines
-    run = Run(out, config, prepared.store.schema)
-    ranks.by_first(lambda: create_run(out, config, run.schema))
-    state.progress.note(f"run: {run.path}")
-    with alone(run.path, first=is_first_process()):
-        _fit(state, Trainer(prepared, run, progress=state.progress), run)
-    return run
-
-
-def resume_training(
-    state: State, path: Path, *, epochs: int | None = None, checkpoint: str = "last"
+def resume_and_print(
+    context: AppContext, path: Path, *, epochs: int | None, checkpoint: str
 ) -> None:
-    """Go on with a run, for more ``epochs`` where they are given.
-
-    A run that was stopped before its first checkpoint starts from the beginning.
-    """
-    from nsi_cli.support.processes import is_first_process
-    from nsi_cli.training.lock import alone
-    from nsi_cli.training.run import open_run
-
-    run = _with_epochs(open_run(path), epochs)
-    place = run.checkpoint(checkpoint)
-    with alone(run.path, first=is_first_process()):
-        if _finished(run, place):
-            more = state.command("train", "--resume", path, "--epochs", 2 * run.config.epochs)
-            count = f"{run.config.epochs} epoch{'s' * (run.config.epochs > 1)}"
-            state.progress.note(f"already finished: {count}; train more: {more}")
-            _tell_trained(state, run)
-        else:
-            _resume(state, run, place, extended=epochs is not None)
-
-
-def _with_epochs(run: Run, epochs: int | None) -> Run:
-    """The run with as many epochs; it can only have more than it had."""
-    from dataclasses import replace
-
-    if epochs is not None and epochs < run.config.epochs:
-        raise ConfigError(
-            f"run {run.path} is to train for {run.config.epochs} epochs, more than {epochs}",
-            "leave --epochs out, or ask for more",
+    """Resume a run."""
+    with _resume_hinted(context):
+        run, trained = api.resume(
+            path,
+            epochs=epochs,
+            checkpoint=checkpoint,
+            tasks=context.tasks,
+            progress=context.progress,
         )
-    return replace(run, config=replace(run.config, epochs=epochs or run.config.epochs))
+    if not trained:
+        more = context.command("train", "--resume", path, "--epochs", 2 * run.config.epochs)
+        count = f"{run.config.epochs} epoch{'s' * (run.config.epochs > 1)}"
+        context.progress.note(f"already finished: {count}; train more: {more}")
+    _print_trained(context, run.path)
 
 
-def _finished(run: Run, place: Path) -> bool:
-    """Whether nothing is left to train after the checkpoint at ``place``."""
-    from nsi_cli.training.checkpoint import load_state
-    from nsi_cli.training.rotation import has_checkpoint
-
-    return has_checkpoint(place) and load_state(place)[1].epoch >= run.config.epochs
-
-
-def _resume(state: State, run: Run, place: Path, *, extended: bool) -> None:
-    """Train a run from the checkpoint at ``place``, or anew where it never had a last one."""
-    from nsi_cli.training.checkpoint import go_back
-    from nsi_cli.training.rotation import has_checkpoint
-    from nsi_cli.training.run import write_config
-    from nsi_cli.training.trainer import Trainer
-
-    prepared = _prepared(state, run.config)
-    run.check_schema(prepared.store.schema, prepared.store.path)
-    trainer = Trainer(prepared, run, progress=state.progress)
-    anew = place == run.last and not has_checkpoint(place)
-
-    def ready() -> None:
-        if not anew:
-            go_back(run.last, place)
-        if extended:
-            write_config(run)
-
-    prepared.ranks.by_first(ready)
-    if anew:
-        state.progress.note(f"{run.path} has no checkpoint yet: it starts from the beginning")
-    else:
-        trainer.resume()
-    _fit(state, trainer, run)
-
-
-def _fit(state: State, trainer: Trainer, run: Run) -> None:
-    """Train to the end, and say what to type next, there or where a signal asks to stop."""
-    from nsi_cli.training.interruption import Interrupted
-
+@contextmanager
+def _resume_hinted(context: AppContext) -> Iterator[None]:
+    """Add the command that resumes the run to an interruption."""
     try:
-        trainer.fit()
+        yield
     except Interrupted as error:
-        error.hint = "resume with: " + state.command("train", "--resume", run.path)
+        if error.run is not None:
+            error.hint = "resume with: " + context.command("train", "--resume", error.run)
         raise
-    _tell_trained(state, run)
 
 
-def _tell_trained(state: State, run: Run) -> None:
-    from nsi_cli.support.processes import is_first_process
-
+def _print_trained(context: AppContext, run: Path) -> None:
     if is_first_process():
-        typer.echo(f"trained: {run.path}")
-        state.progress.note("next: " + state.command("eval", run.path))
-
-
-def _dry_run(state: State, config: TrainConfig) -> None:
-    from nsi_cli.training.run import Run
-    from nsi_cli.training.trainer import Trainer
-
-    prepared = _prepared(state, config)
-    run = Run(Path(), config, prepared.store.schema)
-    for name, value in Trainer(prepared, run, progress=state.progress).dry_run().items():
-        typer.echo(f"{name:<14} {value:.4f}")
-
-
-def _prepared(state: State, config: TrainConfig) -> Prepared:
-    task = state.registry.task(config.task)
-    from nsi_cli.data.store.reader import open_store
-    from nsi_cli.training.prepare import check, prepare
-
-    store = open_store(Path(config.data), config.task)
-    for warning in check(config, store):
-        state.progress.note(f"warning: {warning}")
-    return prepare(config, task, store)
+        typer.echo(f"trained: {run}")
+        context.progress.note("next: " + context.command("eval", run))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 LONGEST = 300
 
 
@@ -38,6 +40,8 @@ class NsiError(Exception):
     """
 
     exit_code = 1
+    resumable = False
+    """Whether the same command resumes what failed."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -58,9 +62,13 @@ class PluginError(NsiError):
 
 
 class Interrupted(NsiError):
-    """The user or the machine asked to stop; everything is saved."""
+    """The user or the machine asked to stop; everything is saved.
+
+    ``run`` is the folder of the training that can be resumed.
+    """
 
     exit_code = 130
+    run: Path | None = None
 
 
 class SchemaError(NsiError):

@@ -61,3 +61,8 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end_with(parent: Any) -> None:
     parent.join()
     os._exit(1)
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use."""
+    return os.cpu_count() or 1

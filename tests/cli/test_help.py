@@ -16,8 +16,8 @@ from nsi_clevrtex.builder import ClevrtexBuilder
 
 from nsi_cli.cli import build_data
 from nsi_cli.cli.app import COMMANDS
+from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import command_of
-from nsi_cli.cli.state import State
 from nsi_cli.data.download.options import DownloadOptions
 from nsi_cli.support.options import declared_options
 from nsi_cli.training.config import TrainConfig
@@ -108,7 +108,7 @@ def _commands() -> dict[str, Any]:
     """The commands with their own flags, and the one that builds CLEVRTex."""
     group = typer.main.get_command(build_data.app)
     context = group.make_context(
-        "build-data", ["clevrtex"], obj=State(quiet=True), resilient_parsing=True
+        "build-data", ["clevrtex"], obj=AppContext(quiet=True), resilient_parsing=True
     )
     own = {name: command_of(name, COMMANDS[name]) for name in COMMANDS if name != "build-data"}
     return {

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsi_cli.cli.loaded import load_run
-from nsi_cli.cli.state import State
+from nsi_cli import api
 
 Nsi = Callable[..., Any]
 
@@ -70,9 +69,9 @@ def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
     build: Any, run_on: Any, nsi: Nsi, tmp_path: Path
 ) -> None:
     run = run_on(build("cropped", "--protocol", "benchmark"))
-    loaded = load_run(State(quiet=True), run)
+    loaded = api.load_run(run)
     image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-    cut = loaded.preparation(State(quiet=True), "mine")(image)
+    cut = loaded.preparation("mine")(image)
     np.testing.assert_array_equal(cut, image[24:216, 64:256])
     for name, size in (("frame.png", (320, 240)), ("square.png", (90, 90))):
         Image.new("RGB", size, "teal").save(tmp_path / name)

@@ -94,11 +94,10 @@ EPOCHS = 12
 @pytest.fixture(scope="module")
 def left_alone(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A longer run that nothing interrupts."""
-    from nsi_cli.cli.state import State
-    from nsi_cli.cli.train import start_training
+    from nsi_cli import api
 
     out = tmp_path_factory.mktemp("alone") / "run"
-    start_training(State(quiet=True), resolve(None, None, {**tiny, "epochs": EPOCHS}), out)
+    api.train(api.train_config(**{**tiny, "epochs": EPOCHS}), out)
     return out
 
 
@@ -214,12 +213,11 @@ def test_a_run_goes_back_to_an_earlier_checkpoint_and_comes_out_the_same(
 @pytest.fixture(scope="module")
 def unlike(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the paper's alternatives."""
-    from nsi_cli.cli.state import State
-    from nsi_cli.cli.train import start_training
+    from nsi_cli import api
 
     out = tmp_path_factory.mktemp("unlike") / "run"
     chosen = {"alignment": "hungarian", "num_blocks": 0, "without": "shape, position", "epochs": 1}
-    start_training(State(quiet=True), resolve(None, None, {**tiny, **chosen}), out)
+    api.train(api.train_config(**{**tiny, **chosen}), out)
     return out
 
 

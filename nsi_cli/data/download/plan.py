@@ -15,7 +15,7 @@ from nsi_cli.data.download.fetch import part_of
 from nsi_cli.data.download.http import RemoteFile, make_client, probe
 from nsi_cli.data.download.manifest import DownloadManifest
 from nsi_cli.data.download.options import DownloadOptions
-from nsi_cli.data.download.transfer import Transfer, run_transfers
+from nsi_cli.data.download.transfer import Transfer, run_transfers, without_password
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import check_room
@@ -49,6 +49,11 @@ class DownloadPlan:
     raw: Path
     archives: tuple[PlannedArchive, ...]
     options: DownloadOptions
+
+    @property
+    def source(self) -> str:
+        """The URL of the folder of the first archive, without a password."""
+        return without_password(self.archives[0].url.rpartition("/")[0])
 
     @property
     def bytes_to_fetch(self) -> int:

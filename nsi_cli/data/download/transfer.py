@@ -41,8 +41,10 @@ class StoppedError(Exception):
 class StalledError(DataError):
     """A transfer was given up; what arrived is kept and can be resumed."""
 
+    resumable = True
+
     def __init__(self, message: str) -> None:
-        super().__init__(message, "what arrived is kept: run the same command again to resume")
+        super().__init__(message, "what arrived is kept")
 
 
 class Transfer:

@@ -1,11 +1,10 @@
-"""The options that stores were built with: how two stores differ, and a builder of them."""
+"""The options that stores were built with: how two stores differ, and a builder of one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.cli.state import State
 from nsi_cli.data.store.reader import BUILD, Store
 from nsi_cli.plugins.contract import Task
 from nsi_cli.support.errors import DataError, NsiError
@@ -13,35 +12,37 @@ from nsi_cli.support.files import read_json
 from nsi_cli.support.options import check_options, declared_options
 
 
-def tell_differences(state: State, task: Task, trained_on: Path, store: Store) -> None:
-    """Note how a store was built otherwise than the one that a run was trained on.
+def differences(task: Task, trained_on: Path, store: Store) -> list[str]:
+    """How a store was built differently from the one at ``trained_on``, one line each.
 
-    A warning where other images follow from it. Says so where that store is not there any more.
+    A line is a warning if the option changes images. If the store at ``trained_on`` is gone, the
+    only line says so.
     """
     theirs = _options_at(trained_on)
     if theirs is None:
-        state.progress.note(
-            f"note: there is no store at {trained_on} any more, on which the run was trained; "
-            f"whether {store.path} was built with the same options is not known"
-        )
-        return
+        return [
+            f"note: the store at {trained_on}, on which the run was trained, no longer exists; "
+            f"whether {store.path} was built with the same options is unknown"
+        ]
     ours = store.build["options"]
+    lines = []
     for item in declared_options(task.load_schema_builder()):
         here, there = ours.get(item.name), theirs.get(item.name)
         if here == there:
             continue
-        told = f"{store.path} was built with {item.flag} {here}, the run's store with {there}"
+        line = f"{store.path} was built with {item.flag} {here}, the run's store with {there}"
         if item.option.changes_images:
-            state.progress.note(f"warning: {told}: its images are made another way")
+            lines.append(f"warning: {line}: its images are made differently")
         else:
-            state.progress.note(f"note: {told}")
+            lines.append(f"note: {line}")
+    return lines
 
 
 def builder_of(task: Task, trained_on: Path, store: Store) -> Any:
     """The schema builder with the options that the run's store was built with.
 
-    Those of ``store`` where that one is not there any more; None where the task's builder does
-    not take them any more.
+    Those of ``store`` if the run's store is gone; None if the task's builder no longer accepts
+    them.
     """
     recorded = _options_at(trained_on) or store.build["options"]
     kind = task.load_schema_builder()

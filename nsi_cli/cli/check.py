@@ -1,0 +1,99 @@
+"""``nsi build-data TASK --check DIR``: read a store again, and print what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nsi_cli import api
+from nsi_cli.cli.context import context_of
+from nsi_cli.cli.output import print_json
+from nsi_cli.support.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from nsi_cli.data.store.faults import Verdict
+
+_STYLES = {"ok": "green", "warnings": "yellow", "faults": "red", "left out": "dim"}
+
+
+WITH_CHECK = frozenset({"check", "out", "seed", "as_json"})
+"""The flags of ``nsi build-data TASK`` that have an effect with ``--check``."""
+
+
+def check_and_print(
+    ctx: Any, task: str, path: Path, *, sheet: Path | None, seed: int, as_json: bool
+) -> None:
+    """Check a store and print the results; draw a contact sheet if the store can be opened.
+
+    Raises `ConfigError` for flags that have no effect, and `DataError` if there are faults.
+    """
+    _refuse_other_flags(ctx)
+    progress = context_of(ctx).progress
+    check = api.check_store(path, task=task, sheet=sheet, seed=seed, progress=progress)
+    if as_json:
+        print_json(check.to_json())
+    else:
+        print_results(path, check.results)
+    if check.sheet is not None:
+        progress.note(f"contact sheet: {check.sheet}")
+    if check.faults:
+        count = f"{check.faults:,} fault{'s' if check.faults > 1 else ''}"
+        raise DataError(f"store {path} has {count}", "build it again with --force")
+
+
+def _refuse_other_flags(ctx: Any) -> None:
+    """A flag that would say nothing is a mistake."""
+    others = [
+        "--" + name.replace("_", "-")
+        for name in ctx.params
+        if name not in WITH_CHECK and ctx.get_parameter_source(name).name == "COMMANDLINE"
+    ]
+    if others:
+        raise ConfigError(
+            f"--check builds nothing: {' and '.join(others)} would be ignored",
+            "leave it out; --out, --seed and --json go with --check",
+        )
+
+
+def print_results(path: Path, verdicts: Sequence[Verdict]) -> None:
+    """Print a line a check, and below each what it found."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(str(path), "bold"), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for verdict in verdicts:
+        table.add_row(
+            verdict.name, Text(_said(verdict), _STYLES[verdict.status]), _details(verdict)
+        )
+    console.print(table)
+
+
+def _said(verdict: Verdict) -> str:
+    if verdict.faults:
+        return f"{verdict.faults:,} fault{'s' if verdict.faults > 1 else ''}"
+    return verdict.status
+
+
+def _details(verdict: Verdict) -> Any:
+    """What was looked at, or what is wrong and what deserves a look, a line each."""
+    from rich.text import Text
+
+    if not verdict.begun:
+        return Text("what it needs is missing or damaged", "dim")
+    lines = [Text(verdict.looked_at, "dim")] if verdict.looked_at else []
+    for style, examples, count in (
+        ("red", verdict.examples, verdict.faults),
+        ("yellow", verdict.warned, verdict.warnings),
+    ):
+        lines += [Text(example, style) for example in examples]
+        if count > len(examples):
+            lines.append(Text(f"… and {count - len(examples):,} more", style))
+    return Text("\n").join(lines)
