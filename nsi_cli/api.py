@@ -22,7 +22,7 @@ from nsi_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from nsi_cli.data.download.plan import DownloadPlan
-    from nsi_cli.data.store.faults import Verdict
+    from nsi_cli.data.store.faults import CheckResult
     from nsi_cli.data.store.reader import Store
     from nsi_cli.interpretation.loaded_run import LoadedRun
     from nsi_cli.plugins.discovery.registry import TaskRegistry
@@ -145,7 +145,7 @@ class StoreCheck:
     """The result of `check_store`."""
 
     path: Path
-    results: Sequence[Verdict]
+    results: Sequence[CheckResult]
     sheet: Path | None
     """The contact sheet; None if the store cannot be opened."""
 

@@ -12,7 +12,7 @@ from nsi_cli.cli.output import print_json
 from nsi_cli.support.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from nsi_cli.data.store.faults import Verdict
+    from nsi_cli.data.store.faults import CheckResult
 
 _STYLES = {"ok": "green", "warnings": "yellow", "faults": "red", "left out": "dim"}
 
@@ -56,7 +56,7 @@ def _refuse_other_flags(ctx: Any) -> None:
         )
 
 
-def print_results(path: Path, verdicts: Sequence[Verdict]) -> None:
+def print_results(path: Path, results: Sequence[CheckResult]) -> None:
     """Print a line a check, and below each what it found."""
     from rich import box
     from rich.console import Console
@@ -67,31 +67,29 @@ def print_results(path: Path, verdicts: Sequence[Verdict]) -> None:
     console.print(Text(str(path), "bold"), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("check", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("result", no_wrap=True)
     table.add_column("", overflow="fold")
-    for verdict in verdicts:
-        table.add_row(
-            verdict.name, Text(_said(verdict), _STYLES[verdict.status]), _details(verdict)
-        )
+    for result in results:
+        table.add_row(result.name, Text(_said(result), _STYLES[result.status]), _details(result))
     console.print(table)
 
 
-def _said(verdict: Verdict) -> str:
-    if verdict.faults:
-        return f"{verdict.faults:,} fault{'s' if verdict.faults > 1 else ''}"
-    return verdict.status
+def _said(result: CheckResult) -> str:
+    if result.faults:
+        return f"{result.faults:,} fault{'s' if result.faults > 1 else ''}"
+    return result.status
 
 
-def _details(verdict: Verdict) -> Any:
+def _details(result: CheckResult) -> Any:
     """What was looked at, or what is wrong and what deserves a look, a line each."""
     from rich.text import Text
 
-    if not verdict.begun:
+    if not result.begun:
         return Text("what it needs is missing or damaged", "dim")
-    lines = [Text(verdict.looked_at, "dim")] if verdict.looked_at else []
+    lines = [Text(result.looked_at, "dim")] if result.looked_at else []
     for style, examples, count in (
-        ("red", verdict.examples, verdict.faults),
-        ("yellow", verdict.warned, verdict.warnings),
+        ("red", result.examples, result.faults),
+        ("yellow", result.warned, result.warnings),
     ):
         lines += [Text(example, style) for example in examples]
         if count > len(examples):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.models.alignment import score_matrix
 from nsi_cli.support.errors import NsiError
 
@@ -27,20 +27,20 @@ class SplitEmbeddings:
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.alignment = "max"  # how the split's primitives pick slots
 
-    def add(self, findings: Findings) -> None:
+    def add(self, predictions: Predictions) -> None:
         """Keep the embeddings of a batch. Raises `NsiError` where one is not finite."""
-        primitives = np.where(findings.present[..., None], findings.primitive_embeddings, 0)
-        if not (np.isfinite(findings.slot_embeddings).all() and np.isfinite(primitives).all()):
+        primitives = np.where(predictions.present[..., None], predictions.primitive_embeddings, 0)
+        if not (np.isfinite(predictions.slot_embeddings).all() and np.isfinite(primitives).all()):
             raise NsiError(
                 "the model gives embeddings that are not finite numbers",
                 "its training diverged: train again with a lower learning rate",
             )
-        arrays = findings.index, findings.slot_embeddings, primitives, findings.present
+        arrays = predictions.index, predictions.slot_embeddings, primitives, predictions.present
         index, slots, primitives_, present = (
             torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in arrays
         )
         self._parts.append((index, slots, primitives_, present))
-        self.alignment = findings.alignment
+        self.alignment = predictions.alignment
 
     def __len__(self) -> int:
         return sum(len(part[0]) for part in self._parts)

@@ -1,4 +1,4 @@
-"""How findings are made: a model, at rest, looks at a batch of scenes or at bare images."""
+"""How predictions are made: a model, at rest, looks at a batch of scenes or at bare images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nsi_cli.data.loading.batch import Batch
-from nsi_cli.evaluation.predictions import Bools, Bytes, Findings, Floats
+from nsi_cli.evaluation.predictions import Bools, Bytes, Floats, Predictions
 from nsi_cli.models.alignment import align
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.features import features_of
@@ -22,12 +22,14 @@ EncodePrimitives = Callable[[Floats, Bools], Floats]
 """Primitives (B, T, W) and present (B, T) to their embeddings (B, T, E)."""
 
 
-def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor | None) -> Findings:
+def predict(
+    model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor | None
+) -> Predictions:
     """What the model makes of a batch, on the model's device, without dropout or gradients.
 
     Uses the batch's features where it has them, else ``backbone`` on its images. ``noise``
     (B, K, D) is what the slots start from. Without a backbone the grid must be square, and the
-    findings carry no tokens, since nobody knows which channels hold position. Raises `NsiError`
+    predictions carry no tokens, since nobody knows which channels hold position. Raises `NsiError`
     where there are neither features nor a backbone with images.
     """
     moved = _moved(model, batch)
@@ -38,7 +40,7 @@ def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor |
             output.image.embeddings, output.primitives, moved.present, alignment=model.alignment
         )
     grid = _grid(backbone, features.shape[1])
-    return Findings(
+    return Predictions(
         index=batch.index.cpu().numpy(),
         primitives=batch.primitives.cpu().numpy(),
         present=batch.present.cpu().numpy(),
@@ -55,10 +57,10 @@ def find(model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor |
     )
 
 
-def find_images(
+def predict_images(
     model: NSI, backbone: Backbone, images: Bytes, *, width: int, noise: Tensor | None
-) -> Findings:
-    """What the model makes of images (B, S, S, 3) that nobody annotated: findings with T = 0.
+) -> Predictions:
+    """What the model makes of images (B, S, S, 3) that nobody annotated: predictions with T = 0.
 
     ``width`` is the schema's; index counts the images.
     """
@@ -68,7 +70,7 @@ def find_images(
         features = backbone.features(pixels)
         encoding = model.image_encoder(features, _to(noise, device))
     count, embeddings = len(images), _floats(encoding.embeddings)
-    return Findings(
+    return Predictions(
         index=np.arange(count),
         primitives=np.zeros((count, 0, width), np.float32),
         present=np.zeros((count, 0), bool),

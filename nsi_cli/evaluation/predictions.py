@@ -1,4 +1,4 @@
-"""Findings: what a model makes of a batch of scenes, as plain arrays."""
+"""Predictions: what a model makes of a batch of scenes, as plain arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Findings:
+class Predictions:
     """A model's view of B scenes, beside what is true of them.
 
     ``aligned_slot`` and ``aligned_score`` mean something only where ``present`` is true; a
@@ -43,8 +43,8 @@ class Findings:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, rows: Sequence[int]) -> Findings:
-        """The findings of some of the scenes, by their rows in this batch."""
+    def take(self, rows: Sequence[int]) -> Predictions:
+        """The predictions of some of the scenes, by their rows in this batch."""
         picked: dict[str, Any] = {
             field.name: value[list(rows)]
             for field in fields(self)

@@ -13,7 +13,7 @@ from nsi_cli.evaluation.metrics.properties import Properties
 from nsi_cli.evaluation.metrics.retrieval import Retrieval
 from nsi_cli.evaluation.metrics.segmentation import Segmentation
 from nsi_cli.evaluation.predict import EncodePrimitives
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.support.files import write_json
@@ -21,9 +21,9 @@ from nsi_cli.support.options import did_you_mean
 
 
 class Metric(Protocol):
-    """Sees findings batch by batch, then gives its part of the result."""
+    """Sees predictions batch by batch, then gives its part of the result."""
 
-    def update(self, findings: Findings) -> None:
+    def update(self, predictions: Predictions) -> None:
         """Take in a batch."""
 
     def compute(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a metric may need besides the findings."""
+    """What a metric may need besides the predictions."""
 
     schema: Schema
     encode_primitives: EncodePrimitives | None = None
@@ -53,7 +53,7 @@ METRICS: dict[str, Callable[[Setting], Metric]] = {
 
 
 def evaluate(
-    findings: Iterable[Findings],
+    predictions: Iterable[Predictions],
     schema: Schema,
     *,
     task: str,
@@ -64,18 +64,18 @@ def evaluate(
     device: str = "cpu",
     without: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run the metrics, all of `METRICS` if none are named, over the findings of a split.
+    """Run the metrics, all of `METRICS` if none are named, over the predictions of a split.
 
     ``encode_primitives`` is what the properties metric swaps values with
     (`nsi_cli.evaluation.predict.primitives_encoder`); without it ``properties`` stays empty.
     ``seed`` draws the bootstrap and the samples; ``device`` is where retrieval is scored;
     ``without`` names properties that the model does not see. Raises `ConfigError` for an unknown
-    metric and `DataError` for findings without a scene.
+    metric and `DataError` for predictions without a scene.
     """
     setting = Setting(schema, encode_primitives, seed, device, without)
     chosen = [_known(name)(setting) for name in (METRICS if metrics is None else metrics)]
     scenes = 0
-    for batch in findings:
+    for batch in predictions:
         scenes += len(batch)
         for metric in chosen:
             metric.update(batch)

@@ -1,1 +1,1 @@
-"""A look inside a model: findings are collected, drawn, and written as one page."""
+"""A look inside a model: predictions are collected, drawn, and written as one page."""

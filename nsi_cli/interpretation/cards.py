@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from nsi_cli.evaluation.metrics.grounding import peak_places, peaks_inside, visible_objects
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import enlarged, overlap_ratios, segments
 from nsi_cli.interpretation.collect import Collected
 from nsi_cli.interpretation.colours import slot_colour
@@ -100,31 +100,35 @@ class CardMaker:
     ids: list[str]  # by place in the split
     top: int
 
-    def of_scene(self, findings: Findings, image: Image) -> SceneCard:
-        """The card of a scene of the split; ``findings`` hold one scene."""
-        row = self.collected.row(findings)
-        schemas = schemas_for_image(self.collected, findings.slot_embeddings[0], self.top, own=row)
+    def of_scene(self, predictions: Predictions, image: Image) -> SceneCard:
+        """The card of a scene of the split; ``predictions`` hold one scene."""
+        row = self.collected.row(predictions)
+        schemas = schemas_for_image(
+            self.collected, predictions.slot_embeddings[0], self.top, own=row
+        )
         images = images_for_schema(self.collected, row, self.top)
-        return self._card(f"scene-{row}", self._name(row), findings, image, schemas, images)
+        return self._card(f"scene-{row}", self._name(row), predictions, image, schemas, images)
 
-    def of_upload(self, number: int, name: str, findings: Findings, image: Image) -> SceneCard:
-        """The card of an image without annotation; ``findings`` hold one image."""
-        schemas = schemas_for_image(self.collected, findings.slot_embeddings[0], self.top)
-        return self._card(f"image-{number}", name, findings, image, schemas, None)
+    def of_upload(
+        self, number: int, name: str, predictions: Predictions, image: Image
+    ) -> SceneCard:
+        """The card of an image without annotation; ``predictions`` hold one image."""
+        schemas = schemas_for_image(self.collected, predictions.slot_embeddings[0], self.top)
+        return self._card(f"image-{number}", name, predictions, image, schemas, None)
 
     def _card(
-        self, anchor: str, title: str, findings: Findings, image: Image, schemas: Ranking,
+        self, anchor: str, title: str, predictions: Predictions, image: Image, schemas: Ranking,
         images: Ranking | None,
     ) -> SceneCard:  # fmt: skip
-        near = nearest_primitives(self.collected, findings.slot_embeddings[0])
-        own = _words(findings.primitives[0][findings.present[0]], self.schema)
+        near = nearest_primitives(self.collected, predictions.slot_embeddings[0])
+        own = _words(predictions.primitives[0][predictions.present[0]], self.schema)
         return SceneCard(
             anchor=anchor,
             title=title,
             photo=photo_uri(image),
-            masks=_mask_pictures(findings),
-            truth=_truth(findings),
-            objects=_objects(findings, self.schema, image.shape[0]),
+            masks=_mask_pictures(predictions),
+            truth=_truth(predictions),
+            objects=_objects(predictions, self.schema, image.shape[0]),
             slots=[tell(self.schema, primitive) for primitive in near],
             schemas=self._candidates(schemas, own),
             images=[] if images is None else self._candidates(images, own),
@@ -175,8 +179,8 @@ def _words(primitives: npt.NDArray[np.float32], schema: Schema) -> Counter[tuple
     return Counter(tell(schema, primitive).words for primitive in primitives)
 
 
-def _mask_pictures(findings: Findings) -> list[MaskPictures]:
-    kinds = {"slot_masks": findings.slot_masks, "attention_masks": findings.attention_masks}
+def _mask_pictures(predictions: Predictions) -> list[MaskPictures]:
+    kinds = {"slot_masks": predictions.slot_masks, "attention_masks": predictions.attention_masks}
     return [_pictures_of(name, masks[0]) for name, masks in kinds.items() if masks is not None]
 
 
@@ -193,31 +197,31 @@ def _pictures_of(name: str, masks: npt.NDArray[np.float32]) -> MaskPictures:
     )
 
 
-def _truth(findings: Findings) -> str | None:
-    if findings.true_masks is None:
+def _truth(predictions: Predictions) -> str | None:
+    if predictions.true_masks is None:
         return None
-    slots = findings.aligned_slot[0].tolist()
-    there = (findings.present & (findings.aligned_slot >= 0))[0].tolist()
+    slots = predictions.aligned_slot[0].tolist()
+    there = (predictions.present & (predictions.aligned_slot >= 0))[0].tolist()
     return truth_uri(
-        findings.true_masks[0],
+        predictions.true_masks[0],
         [slot if seen else None for slot, seen in zip(slots, there, strict=True)],
     )
 
 
-def _objects(findings: Findings, schema: Schema, size: int) -> list[ObjectRow]:
-    places = np.flatnonzero(findings.present[0])
-    slots, scores = findings.aligned_slot[0], findings.aligned_score[0]
+def _objects(predictions: Predictions, schema: Schema, size: int) -> list[ObjectRow]:
+    places = np.flatnonzero(predictions.present[0])
+    slots, scores = predictions.aligned_slot[0], predictions.aligned_score[0]
     has_slot = slots >= 0
-    known = findings.true_masks is not None
-    visible, inside = visible_objects(findings)[0], peaks_inside(findings)[0]
-    overlap = findings.overlap(findings.masks_name)
+    known = predictions.true_masks is not None
+    visible, inside = visible_objects(predictions)[0], peaks_inside(predictions)[0]
+    overlap = predictions.overlap(predictions.masks_name)
     ious = None if overlap is None else overlap_ratios(overlap[0])
     picked = Counter(slots[places].tolist())
     best = max(float(scores[places].max(initial=0)), 1e-9)
-    large = enlarged(findings.masks[0], size)
+    large = enlarged(predictions.masks[0], size)
     return [
         ObjectRow(
-            told=tell(schema, findings.primitives[0, place]),
+            told=tell(schema, predictions.primitives[0, place]),
             slot=int(slots[place]) if has_slot[place] else None,
             score=float(scores[place]),
             bar=max(0.0, 100 * float(scores[place]) / best),

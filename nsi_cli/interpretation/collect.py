@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.support.errors import DataError
 
 
@@ -21,9 +21,9 @@ class Collected:
     index: npt.NDArray[np.int64]  # (n,), the place of each scene in its split
     primitives: npt.NDArray[np.float32]  # (n, T, W)
     present: npt.NDArray[np.bool_]  # (n, T)
-    scenes: tuple[Findings, ...]  # of one scene each, those that are shown
+    scenes: tuple[Predictions, ...]  # of one scene each, those that are shown
 
-    def row(self, scene: Findings) -> int:
+    def row(self, scene: Predictions) -> int:
         """The row of a shown scene."""
         return int(np.flatnonzero(self.index == scene.index[0])[0])
 
@@ -33,7 +33,7 @@ def spread(total: int, most: int) -> list[int]:
     return sorted({int(place) for place in np.linspace(0, total - 1, min(most, total))})
 
 
-def collect(findings: Iterable[Findings], scenes: Sequence[int]) -> Collected:
+def collect(predictions: Iterable[Predictions], scenes: Sequence[int]) -> Collected:
     """Go once through a split, and keep the scenes whose place in it is in ``scenes``.
 
     Memory does not grow with the split but for its embeddings. Raises `DataError` where there is
@@ -42,7 +42,7 @@ def collect(findings: Iterable[Findings], scenes: Sequence[int]) -> Collected:
     wanted, kept = set(scenes), []
     embeddings = SplitEmbeddings()
     parts: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = []
-    for batch in findings:
+    for batch in predictions:
         embeddings.add(batch)
         parts.append((batch.primitives, batch.present))
         kept += [batch.take([row]) for row, place in enumerate(batch.index) if int(place) in wanted]

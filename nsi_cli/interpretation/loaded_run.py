@@ -13,8 +13,8 @@ import torch
 from nsi_cli.data.build.differences import builder_of, differences
 from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.data.store.reader import Store, open_store
-from nsi_cli.evaluation.predict import find, find_images
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predict import predict, predict_images
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.features import prepare_cache
@@ -61,7 +61,7 @@ class LoadedRun:
 
     def predictions(
         self, split: str, batch_size: int, progress: Progress = SILENT, stage: str = "evaluate"
-    ) -> Iterator[Findings]:
+    ) -> Iterator[Predictions]:
         """Yield the model's predictions for each batch of a split, in the store's order.
 
         ``stage`` is the name of the progress bar.
@@ -81,15 +81,15 @@ class LoadedRun:
                 noise = slot_noise(
                     config, seed=config.seed, step=None, positions=batch.index.tolist()
                 )
-                yield find(self.model, self.backbone, batch, noise=noise)
+                yield predict(self.model, self.backbone, batch, noise=noise)
                 advance(len(batch))
 
-    def predict_image(self, image: Pixels) -> Findings:
+    def predict_image(self, image: Pixels) -> Predictions:
         """The model's predictions for one image (S, S, 3) without annotation."""
         config = self.run.config
         noise = slot_noise(config, seed=config.seed, step=None, positions=[0])
         width = self.run.schema.width
-        return find_images(self.model, self.backbone, image[None], width=width, noise=noise)
+        return predict_images(self.model, self.backbone, image[None], width=width, noise=noise)
 
     def preparation(self, name: str, progress: Progress = SILENT) -> Callable[[Pixels], Pixels]:
         """How to crop an image called ``name`` like those of the store that the run was trained on.

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nsi_cli import __version__
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.table import COLUMNS, notes, rows
 from nsi_cli.interpretation.cards import CardMaker, SceneCard
 from nsi_cli.interpretation.collect import Collected
@@ -47,21 +47,21 @@ def write_report(
     ids: list[str],
     images: Images,
     result: dict[str, Any] | None = None,
-    uploads: Sequence[tuple[str, Findings]] = (),
+    uploads: Sequence[tuple[str, Predictions]] = (),
     top: int = 5,
 ) -> Path:
     """Write ``out/index.html`` and return its path.
 
     ``ids`` names every scene of the split by its place. ``result`` is an evaluation's; without
     it the page has no metrics. ``uploads`` are images without annotation: a name and the
-    findings of `nsi_cli.evaluation.predict.find_images`, one image each. ``top`` is how many
+    predictions of `nsi_cli.evaluation.predict.predict_images`, one image each. ``top`` is how many
     retrieved images and schemas each card shows. Raises `DataError` where it cannot be written.
     """
     maker = CardMaker(collected, schema, ids, top)
     cards = [maker.of_scene(scene, images([int(scene.index[0])])[0]) for scene in collected.scenes]
     bare = [
-        maker.of_upload(number, name, findings, _image_of(findings))
-        for number, (name, findings) in enumerate(uploads, start=1)
+        maker.of_upload(number, name, predictions, _image_of(predictions))
+        for number, (name, predictions) in enumerate(uploads, start=1)
     ]
     shown = bare + cards
     template = _environment().get_template("report.html.j2")
@@ -121,6 +121,6 @@ def _slot_count(collected: Collected) -> int:
     return int(collected.embeddings.slots.shape[1])
 
 
-def _image_of(findings: Findings) -> npt.NDArray[np.uint8]:
-    assert findings.images is not None, "findings of uploads carry their images"
-    return np.asarray(findings.images[0])
+def _image_of(predictions: Predictions) -> npt.NDArray[np.uint8]:
+    assert predictions.images is not None, "predictions of uploads carry their images"
+    return np.asarray(predictions.images[0])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nsi_cli.models.alignment import contrastive_share, score_matrix
 from nsi_cli.models.layers import precise
-from nsi_cli.training.distributed import Ranks
+from nsi_cli.training.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,18 @@ def joined(parts: list[Embedded]) -> Embedded:
     return Embedded(*(torch.cat(column) for column in columns))
 
 
-def contrast(own: Embedded, ranks: Ranks, size: int, *, tau: float, alignment: str) -> Contrasted:
+def contrast(
+    own: Embedded, group: ProcessGroup, size: int, *, tau: float, alignment: str
+) -> Contrasted:
     """Contrast this process's scenes with all ``size`` of the batch.
 
     Each process takes the rows of its images and the columns of its scenes of the score matrix;
     the gradient flows back through the gathering, so that what it leaves at each embedding is
     that of the whole loss (Dedhia & Jha, arXiv 2403.07887, over the joint batch).
     """
-    everyone = _gathered(own, ranks, size)
+    everyone = _gathered(own, group, size)
     known = everyone.annotated
-    first = ranks.share(size).start
+    first = group.share(size).start
     places = (known.cumsum(0) - 1)[first : first + len(own)][own.annotated]
     mine, others = own.only(own.annotated), everyone.only(known)
     if not len(others):
@@ -75,19 +77,19 @@ def contrast(own: Embedded, ranks: Ranks, size: int, *, tau: float, alignment: s
     score = partial(score_matrix, alignment=alignment)
     rows = score(mine.slots, others.primitives, others.present)  # (a, B)
     columns = rows.T  # where this process holds all
-    if ranks.count > 1:
+    if group.count > 1:
         columns = score(others.slots, mine.primitives, mine.present).T
     loss = contrastive_share(rows, columns, places, tau)
     return Contrasted(loss, (rows.argmax(1) == places).sum(), len(others))
 
 
-def _gathered(own: Embedded, ranks: Ranks, size: int) -> Embedded:
+def _gathered(own: Embedded, group: ProcessGroup, size: int) -> Embedded:
     """The scenes of every process, fetched at once."""
-    if ranks.count == 1:
+    if group.count == 1:
         return own
     tensors = (own.slots, own.primitives, own.present, own.annotated)
     flat = [tensor.reshape(len(own), -1).to(own.slots.dtype) for tensor in tensors]
-    rows = ranks.gather(torch.cat(flat, 1), size)
+    rows = group.gather(torch.cat(flat, 1), size)
     parts = torch.split(rows, [part.shape[1] for part in flat], dim=1)
     slots, primitives, present, annotated = (
         part.reshape(size, *tensor.shape[1:]) for part, tensor in zip(parts, tensors, strict=True)

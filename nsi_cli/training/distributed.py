@@ -33,7 +33,7 @@ class _Gathered(torch.autograd.Function):
         return pull[ctx.rank], None, None
 
 
-class Ranks:
+class ProcessGroup:
     """``count`` processes that train together, of which this one is number ``rank``.
 
     Every method but `share` must be called by all of them, in the same order. Alone, a process

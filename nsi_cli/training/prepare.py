@@ -14,7 +14,7 @@ from nsi_cli.models.nsi import NSI
 from nsi_cli.plugins.contract import Task
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.distributed import Ranks
+from nsi_cli.training.distributed import ProcessGroup
 from nsi_cli.training.launch import launch
 
 TRAIN, VAL = "train", "val"
@@ -32,9 +32,9 @@ class Prepared:
     fabric: Fabric
 
     @cached_property
-    def ranks(self) -> Ranks:
+    def group(self) -> ProcessGroup:
         """The processes that train together."""
-        return Ranks(self.fabric)
+        return ProcessGroup(self.fabric)
 
 
 def check(config: TrainConfig, store: Store) -> list[str]:

@@ -30,10 +30,10 @@ def start(
     run, after a signal.
     """
     prepared = _prepared(config, registry, progress)
-    ranks = prepared.ranks
-    out = Path(ranks.agreed(str(out)))  # a time in its name differs between machines
+    group = prepared.group
+    out = Path(group.agreed(str(out)))  # a time in its name differs between machines
     run = Run(out, config, prepared.store.schema)
-    ranks.by_first(lambda: create_run(out, config, run.schema))
+    group.by_first(lambda: create_run(out, config, run.schema))
     progress.note(f"run: {run.path}")
     with alone(run.path, first=is_first_process()):
         _fit(Trainer(prepared, run, progress=progress), run)
@@ -94,7 +94,7 @@ def _resume(
         if extended:
             write_config(run)
 
-    prepared.ranks.by_first(before)
+    prepared.group.by_first(before)
     if restart:
         progress.note(f"{run.path} has no checkpoint yet: it starts from the beginning")
     else:

@@ -19,7 +19,7 @@ from nsi_cli.models.slot_noise import slot_noise
 from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.contrastive import Embedded, contrast, joined
-from nsi_cli.training.distributed import Ranks
+from nsi_cli.training.distributed import ProcessGroup
 
 LOSS, RECALL = "loss", "R@1"
 
@@ -87,7 +87,7 @@ class Step:
     """
 
     def __init__(self, config: TrainConfig, model: NSI, backbone: Backbone, fabric: Fabric) -> None:
-        self.config, self.ranks = config, Ranks(fabric)
+        self.config, self.group = config, ProcessGroup(fabric)
         self._model, self._backbone, self._fabric = model, backbone, fabric
         adam = torch.optim.Adam(model.parameters(), lr=config.lr)
         encoders: nn.Module = Encoders(model)
@@ -103,7 +103,7 @@ class Step:
         in every process alike, before any gradient is there.
         """
         self._encoders.train()
-        positions = self.ranks.share(size)
+        positions = self.group.share(size)
         noise = slot_noise(self.config, seed=self.config.seed, step=step, positions=positions)
         pieces = list(self._pieces(batch, annotated, noise, step))
         with torch.set_grad_enabled(len(pieces) == 1):
@@ -163,7 +163,7 @@ class Step:
         for number, start in enumerate(range(0, len(batch), size)):
             cut = slice(start, start + size)
             part = batch.rows(cut)
-            seed = np.random.SeedSequence([self.config.seed, step, self.ranks.rank, number])
+            seed = np.random.SeedSequence([self.config.seed, step, self.group.rank, number])
             yield Piece(
                 features_of(part, self._backbone).to(like),
                 part.primitives.to(like.dtype),
@@ -193,7 +193,7 @@ class Step:
         own = joined(embedded).leaves()
         wants_gradient = wants_gradient and config.contrastive_weight > 0
         with torch.set_grad_enabled(wants_gradient):
-            share = contrast(own, self.ranks, size, tau=config.tau, alignment=config.alignment)
+            share = contrast(own, self.group, size, tau=config.tau, alignment=config.alignment)
         told = self._told(share.loss, share.hits, outputs, share.scenes, size)
         if not (wants_gradient and share.scenes):
             return told, []
@@ -207,7 +207,7 @@ class Step:
         size: int,
     ) -> Told:  # fmt: skip
         error = torch.stack([output["error"].detach() for output in outputs]).sum()
-        sums = self.ranks.totals([contrastive, error, hits])
+        sums = self.group.totals([contrastive, error, hits])
         reconstruction = sums[1] / size
         return {
             LOSS: self.config.contrastive_weight * sums[0] + self.config.beta * reconstruction,
@@ -238,4 +238,4 @@ class Step:
                         * (output[name] * pull.to(output[name].device)).sum()
                     )
                 # Wrapped in data parallelism, gradients are averaged; here they must be summed.
-                self._fabric.backward(linear * self.ranks.count)
+                self._fabric.backward(linear * self.group.count)

@@ -55,8 +55,8 @@ class Trainer:
         self._load: MakeDataloader = prepared.task.load_dataloader()
         self._model = prepared.model
         self._step = Step(prepared.config, prepared.model, prepared.backbone, prepared.fabric)
-        self._ranks = self._step.ranks
-        self._progress = progress if self._ranks.first else SILENT
+        self._group = self._step.group
+        self._progress = progress if self._group.first else SILENT
         known = annotated_scenes(
             self._config.seed, self._store.count(TRAIN), self._config.annotated
         )
@@ -105,12 +105,12 @@ class Trainer:
             while self._at.epoch < self._config.epochs:
                 self._train_epoch(log, interruption, advance)
                 self._end_epoch(log)
-                (asked,) = self._ranks.any(interruption.asked)
+                (asked,) = self._group.any(interruption.asked)
                 if asked and self._at.epoch < self._config.epochs:
                     self._stop()
 
     def _log(self) -> Log:
-        if not self._ranks.first:
+        if not self._group.first:
             return Log()
         return RunLog(self._run.metrics, self._run.path / "tensorboard", step=self._at.step)
 
@@ -128,7 +128,7 @@ class Trainer:
             if not left:
                 return  # the epoch's end validates and saves
             due = time.monotonic() - saved > 60 * self._config.checkpoint_minutes
-            asked, due = self._ranks.any(interruption.asked, due)
+            asked, due = self._group.any(interruption.asked, due)
             if asked or due:
                 self._save("last", log)
                 saved = time.monotonic()
@@ -166,7 +166,7 @@ class Trainer:
             scenes=[ids[place] for place in batch.index.tolist()],
             measures=error.told,
             what=error.what,
-            rank=self._ranks.rank,
+            rank=self._group.rank,
             most=MOST,
         )
         where = f"; its batch is in {saved}" if saved else ""
@@ -197,7 +197,7 @@ class Trainer:
     def _validate(self, log: Log) -> Told:
         """The mean measures over the validation split, whose batches are all of one size."""
         every = self._config.pictures_every
-        draw = bool(every) and self._at.epoch % every == 0 and self._ranks.first
+        draw = bool(every) and self._at.epoch % every == 0 and self._group.first
         told = []
         for place, raw in enumerate(self._batches(VAL, 0, 0, images=draw)):
             batch = self._ready(raw, VAL)
@@ -232,7 +232,7 @@ class Trainer:
             seed=config.seed,
             epoch=epoch,
             start=start,
-            part=(self._ranks.rank, self._ranks.count),
+            part=(self._group.rank, self._group.count),
             images=images or self._cache is None,
             features=self._cache,
             pin_memory=self._fabric.device.type == "cuda",
@@ -241,10 +241,10 @@ class Trainer:
 
     def _ready(self, batch: Batch, split: str) -> Batch:
         """The batch on the device, with the primitives that the model is to read."""
-        if len(batch) != len(self._ranks.share(self._size(split))):
+        if len(batch) != len(self._group.share(self._size(split))):
             raise PluginError(
                 f"the dataloader of task '{self._config.task}' gave {len(batch)} scenes of a batch "
-                f"of {self._size(split)} to one of {self._ranks.count} processes",
+                f"of {self._size(split)} to one of {self._group.count} processes",
                 "it must heed `batch_size`, `drop_last` and `part` of its options",
             )
         most = self._config.max_program_len
@@ -264,4 +264,4 @@ class Trainer:
             log.flush()
             save_checkpoint(folder, weights, state, self._at, keep=keep)
 
-        self._ranks.by_first(save)
+        self._group.by_first(save)

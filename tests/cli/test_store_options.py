@@ -80,7 +80,7 @@ def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
     assert told.code == 0, told
     warnings = [line for line in told.stderr.splitlines() if line.startswith("warning")]
     assert warnings == [
-        "warning: square.png: 90 × 90 pixels, unlike the images of the task; it is taken whole"
+        "warning: square.png: 90 × 90 pixels, unlike the images of the task; it is used whole"
     ]
     assert "interpret: " in told.stderr
     assert "evaluate: " not in told.stderr

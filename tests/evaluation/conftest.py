@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.schema import Categorical, Continuous, Schema
 
-MakeFindings = Callable[..., Findings]
+MakeFindings = Callable[..., Predictions]
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def schema() -> Schema:
 
 @pytest.fixture
 def make_findings(schema: Schema) -> MakeFindings:
-    """Findings of random scenes; any field can be given instead."""
+    """Predictions of random scenes; any field can be given instead."""
 
-    def make(scenes: int = 6, slots: int = 4, side: int = 8, seed: int = 0, **given) -> Findings:
+    def make(scenes: int = 6, slots: int = 4, side: int = 8, seed: int = 0, **given) -> Predictions:
         rng = np.random.default_rng(seed)
         objects, width, grid, embed = schema.max_objects, schema.width, 4, 5
         present = np.arange(objects) < rng.integers(1, objects + 1, (scenes, 1))
@@ -41,6 +41,6 @@ def make_findings(schema: Schema) -> MakeFindings:
             "aligned_score": rng.random((scenes, objects), np.float32),
             "true_masks": (rng.integers(0, 255, (scenes, side, side)) % limit).astype(np.uint8),
         }
-        return Findings(**{**fields, **given})
+        return Predictions(**{**fields, **given})
 
     return make

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nsi_cli.data.loading.batch import Batch
-from nsi_cli.evaluation.predict import find, find_images, primitives_encoder
+from nsi_cli.evaluation.predict import predict, predict_images, primitives_encoder
 from nsi_cli.models.build import build_backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
@@ -54,13 +54,13 @@ def model(config, backbone, schema) -> NSI:
 
 @pytest.fixture
 def batch(make_findings) -> Batch:
-    findings = make_findings(3, side=32)
+    predictions = make_findings(3, side=32)
     return Batch(
         index=torch.arange(3),
-        primitives=torch.from_numpy(findings.primitives),
-        present=torch.from_numpy(findings.present),
+        primitives=torch.from_numpy(predictions.primitives),
+        present=torch.from_numpy(predictions.present),
         images=torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8),
-        masks=torch.from_numpy(findings.true_masks),
+        masks=torch.from_numpy(predictions.true_masks),
     )
 
 
@@ -71,22 +71,24 @@ def noise(config: ModelConfig) -> torch.Tensor:
 def test_findings_lie_on_the_grid_and_name_the_masks_there_are(
     config, backbone, model, batch
 ) -> None:
-    findings = find(model, backbone, batch, noise=noise(config))
-    assert findings.attention_masks.shape == (3, 4, 4, 4)
-    assert (findings.slot_masks is None) == (config.reconstruct == "attention")
-    assert findings.images.shape == (3, 32, 32, 3)
+    predictions = predict(model, backbone, batch, noise=noise(config))
+    assert predictions.attention_masks.shape == (3, 4, 4, 4)
+    assert (predictions.slot_masks is None) == (config.reconstruct == "attention")
+    assert predictions.images.shape == (3, 32, 32, 3)
     appearance = len(range(backbone.channels)[backbone.appearance])
-    assert findings.tokens.shape == (3, 4, 4, appearance)
-    products = np.einsum("bke,bte->bkt", findings.slot_embeddings, findings.primitive_embeddings)
-    np.testing.assert_array_equal(findings.aligned_slot, products.argmax(1))
+    assert predictions.tokens.shape == (3, 4, 4, appearance)
+    products = np.einsum(
+        "bke,bte->bkt", predictions.slot_embeddings, predictions.primitive_embeddings
+    )
+    np.testing.assert_array_equal(predictions.aligned_slot, products.argmax(1))
 
 
 def test_dropout_is_off_while_finding_and_training_goes_on_after(
     config, backbone, model, batch
 ) -> None:
     model.train()
-    first = find(model, backbone, batch, noise=noise(config))
-    again = find(model, backbone, batch, noise=noise(config))
+    first = predict(model, backbone, batch, noise=noise(config))
+    again = predict(model, backbone, batch, noise=noise(config))
     np.testing.assert_array_equal(first.slot_embeddings, again.slot_embeddings)
     assert model.training
 
@@ -94,22 +96,22 @@ def test_dropout_is_off_while_finding_and_training_goes_on_after(
 def test_cached_features_stand_in_for_images(config, backbone, model, batch) -> None:
     features = backbone(batch.images).half()  # as a cache keeps them
     cached = Batch(batch.index, batch.primitives, batch.present, features=features)
-    one = find(model, backbone, batch, noise=noise(config))
-    other = find(model, backbone, cached, noise=noise(config))
+    one = predict(model, backbone, batch, noise=noise(config))
+    other = predict(model, backbone, cached, noise=noise(config))
     np.testing.assert_array_equal(one.slot_embeddings, other.slot_embeddings)
     assert other.images is None
 
 
 def test_bare_images_have_slots_but_no_primitives(config, backbone, model, batch, schema) -> None:
     images = batch.images.permute(0, 2, 3, 1).numpy()
-    bare = find_images(model, backbone, images, width=schema.width, noise=noise(config))
-    whole = find(model, backbone, batch, noise=noise(config))
+    bare = predict_images(model, backbone, images, width=schema.width, noise=noise(config))
+    whole = predict(model, backbone, batch, noise=noise(config))
     np.testing.assert_allclose(bare.slot_embeddings, whole.slot_embeddings, atol=1e-6)
     assert bare.primitives.shape == (3, 0, schema.width)
 
 
 def test_the_primitives_encoder_is_the_models_own(config, backbone, model, batch) -> None:
-    whole = find(model, backbone, batch, noise=noise(config))
+    whole = predict(model, backbone, batch, noise=noise(config))
     encoded = primitives_encoder(model)(batch.primitives.numpy(), batch.present.numpy())
     present = batch.present.numpy()
     np.testing.assert_allclose(encoded[present], whole.primitive_embeddings[present], atol=1e-6)
@@ -123,9 +125,9 @@ def test_no_slot_is_found_twice_where_each_primitive_has_its_own(
     model = build_nsi(chosen, schema, PropertySchemaEncoder,
                       num_tokens=backbone.num_tokens, channels=backbone.channels)  # fmt: skip
     batch = dataclasses.replace(batch, present=torch.ones(3, 3, dtype=torch.bool))
-    findings = find(model, backbone, batch, noise=None)
-    assert findings.alignment == "hungarian"
-    assert [sorted(row) for row in findings.aligned_slot.tolist()] == [[-1, 0, 1]] * 3
-    assert find_images(model, backbone, findings.images, width=3, noise=None).alignment == (
+    predictions = predict(model, backbone, batch, noise=None)
+    assert predictions.alignment == "hungarian"
+    assert [sorted(row) for row in predictions.aligned_slot.tolist()] == [[-1, 0, 1]] * 3
+    assert predict_images(model, backbone, predictions.images, width=3, noise=None).alignment == (
         "hungarian"
     )

@@ -24,10 +24,10 @@ def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:
 
 
 def test_batches_do_not_change_a_result(make_findings, schema) -> None:
-    findings = make_findings()
-    split = [findings.take([0]), findings.take([1, 2, 3]), findings.take([4, 5])]
+    predictions = make_findings()
+    split = [predictions.take([0]), predictions.take([1, 2, 3]), predictions.take([4, 5])]
     names = {"task": "toy", "split": "test"}
-    assert evaluate(split, schema, **names) == evaluate([findings], schema, **names)
+    assert evaluate(split, schema, **names) == evaluate([predictions], schema, **names)
 
 
 def test_a_dataset_without_masks_has_null_in_their_place(make_findings, schema) -> None:

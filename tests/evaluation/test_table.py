@@ -26,8 +26,8 @@ def test_a_property_named_like_a_metric_keeps_its_name() -> None:
     assert rows({"properties": {"iou": measured}})[0][1] == "iou"
 
 
-def result_of(findings, schema, encode) -> dict:
-    return evaluate([findings], schema, task="toy", split="test", encode_primitives=encode)
+def result_of(predictions, schema, encode) -> dict:
+    return evaluate([predictions], schema, task="toy", split="test", encode_primitives=encode)
 
 
 def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -54,9 +54,9 @@ def test_a_single_scene_has_no_other_image_for_a_null_and_says_so(make_findings,
 
 
 def test_a_property_without_a_known_value_is_named(make_findings, schema) -> None:
-    findings = make_findings()
-    findings.primitives[..., 0] = -1
-    result = result_of(findings, schema, encode)
+    predictions = make_findings()
+    predictions.primitives[..., 0] = -1
+    result = result_of(predictions, schema, encode)
     assert result["properties"]["shape"] is None
     assert "no measure for shape: no object has a value" in notes(result)
 

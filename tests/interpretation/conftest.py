@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 SIDE, GRID, SLOTS, EMBED = 24, 6, 4, 12
@@ -16,12 +16,12 @@ class Split:
     """A split that a model understands: each object has a slot of its own, right on it."""
 
     schema: Schema
-    findings: Findings
+    predictions: Predictions
     images: np.ndarray
 
     @property
     def ids(self) -> list[str]:
-        return [f"toy_{place:04d}" for place in range(len(self.findings))]
+        return [f"toy_{place:04d}" for place in range(len(self.predictions))]
 
     def pictures(self, places) -> np.ndarray:
         return self.images[list(places)]
@@ -50,7 +50,7 @@ def split() -> Split:
     embedded = rng.standard_normal((scenes, 2, EMBED)).astype(np.float32)
     embedded /= np.linalg.norm(embedded, axis=-1, keepdims=True)
     slots[:, 1:3] = embedded
-    findings = Findings(
+    predictions = Predictions(
         index=np.arange(scenes),
         primitives=primitives,
         present=present,
@@ -63,4 +63,4 @@ def split() -> Split:
         true_masks=true,
     )
     images = rng.integers(0, 256, (scenes, SIDE, SIDE, 3)).astype(np.uint8)
-    return Split(schema, findings, images)
+    return Split(schema, predictions, images)

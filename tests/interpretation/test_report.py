@@ -18,7 +18,7 @@ HEADING = Heading("toy", "runs/toy/one", "test")
 def write(split, out, scenes=(0, 3), **more) -> str:
     page = write_report(
         out,
-        collect([split.findings], scenes),
+        collect([split.predictions], scenes),
         heading=HEADING,
         schema=split.schema,
         ids=split.ids,
@@ -55,9 +55,9 @@ def parsed(page: str) -> Tags:
 
 def bare(split):
     fields = ("primitives", "present", "primitive_embeddings", "aligned_slot", "aligned_score")
-    findings = split.findings.take([4])
-    empty = {name: getattr(findings, name)[:, :0] for name in fields}
-    return replace(findings, true_masks=None, images=split.pictures([4]), **empty)
+    predictions = split.predictions.take([4])
+    empty = {name: getattr(predictions, name)[:, :0] for name in fields}
+    return replace(predictions, true_masks=None, images=split.pictures([4]), **empty)
 
 
 def test_the_page_is_whole_in_itself(split, tmp_path) -> None:
@@ -76,7 +76,7 @@ def test_each_scene_has_a_card_and_each_object_a_row_with_its_slot(split, tmp_pa
 
 
 def test_an_object_that_no_slot_was_left_for_says_so(split, tmp_path) -> None:
-    split.findings.aligned_slot[0, 1] = -1
+    split.predictions.aligned_slot[0, 1] = -1
     page = write(split, tmp_path)
     rows = [attrs["data-slot"] for tag, attrs in parsed(page).seen
             if tag == "tr" and "data-slot" in attrs]  # fmt: skip
@@ -94,14 +94,14 @@ def test_slot_masks_and_attention_masks_are_named_apart(split, tmp_path) -> None
     page = write(split, tmp_path)
     assert "[data-masks=slot_masks] #scene-0{" in page
     assert "[data-masks=attention_masks] #scene-0{" in page
-    no_decoder = replace(split, findings=replace(split.findings, slot_masks=None))
+    no_decoder = replace(split, predictions=replace(split.predictions, slot_masks=None))
     page = write(no_decoder, tmp_path)
     assert "[data-masks=slot_masks] #scene-0{" not in page
     assert "there are no slot masks" in page
 
 
 def test_an_evaluation_puts_its_numbers_on_the_page(split, tmp_path) -> None:
-    result = evaluate([split.findings], split.schema, task="toy", split="test")
+    result = evaluate([split.predictions], split.schema, task="toy", split="test")
     assert "All metrics" not in write(split, tmp_path)
     page = write(split, tmp_path, result=result)
     parsed(page)
@@ -115,7 +115,7 @@ def test_each_number_has_its_null_beside_it(split, tmp_path) -> None:
         return np.repeat(primitives[..., :1], 12, -1)
 
     result = evaluate(
-        [split.findings], split.schema, task="toy", split="test", encode_primitives=encode
+        [split.predictions], split.schema, task="toy", split="test", encode_primitives=encode
     )
     page = write(split, tmp_path, result=result)
     parsed(page)
@@ -130,7 +130,7 @@ def test_each_number_has_its_null_beside_it(split, tmp_path) -> None:
 
 
 def test_a_result_of_an_earlier_version_is_shown_without_nulls(split, tmp_path) -> None:
-    result = evaluate([split.findings], split.schema, task="toy", split="test")
+    result = evaluate([split.predictions], split.schema, task="toy", split="test")
     for part in result["retrieval"]["image_to_schema"], result["grounding"]:
         for measured in part.values():
             measured.pop("null", None) if isinstance(measured, dict) else None
@@ -155,7 +155,7 @@ def test_an_image_of_ones_own_shows_slots_and_schemas_but_no_objects(split, tmp_
 
 
 def test_a_dataset_without_masks_shows_no_true_objects(split, tmp_path) -> None:
-    no_masks = replace(split, findings=replace(split.findings, true_masks=None))
+    no_masks = replace(split, predictions=replace(split.predictions, true_masks=None))
     page = write(no_masks, tmp_path)
     parsed(page)
     assert "True objects, in" not in page
@@ -163,20 +163,20 @@ def test_a_dataset_without_masks_shows_no_true_objects(split, tmp_path) -> None:
 
 @pytest.fixture
 def maker(split) -> CardMaker:
-    return CardMaker(collect([split.findings], [0]), split.schema, split.ids, top=3)
+    return CardMaker(collect([split.predictions], [0]), split.schema, split.ids, top=3)
 
 
 def test_a_card_tells_which_objects_are_pointed_at(split, maker) -> None:
-    by_attention = replace(split.findings.take([0]), slot_masks=None)
+    by_attention = replace(split.predictions.take([0]), slot_masks=None)
     card = maker.of_scene(by_attention, split.images[0])
     assert card.grounded == (2, 2)
     assert all(row.iou > 0.9 for row in card.objects)
-    upside_down = split.findings.take([0])
+    upside_down = split.predictions.take([0])
     assert maker.of_scene(upside_down, split.images[0]).grounded == (0, 2)
 
 
 def test_a_crop_frames_the_peak_of_the_aligned_slot(split, maker) -> None:
-    by_attention = replace(split.findings.take([0]), slot_masks=None)
+    by_attention = replace(split.predictions.take([0]), slot_masks=None)
     upper_left, lower_right = maker.of_scene(by_attention, split.images[0]).objects
     assert upper_left.crop[1:] == (0, 0)
     assert lower_right.crop[1:] == (100, 100)
@@ -184,7 +184,7 @@ def test_a_crop_frames_the_peak_of_the_aligned_slot(split, maker) -> None:
 
 
 def test_objects_described_alike_stand_out_once_each(split, maker) -> None:
-    card = maker.of_scene(split.findings.take([0]), split.images[0])
+    card = maker.of_scene(split.predictions.take([0]), split.images[0])
     own = next(found for found in card.schemas if found.hit)
     assert [alike for _, alike in own.told] == [True, True]
     assert own.scene == "0000"  # without what all ids begin with
@@ -194,16 +194,16 @@ def test_objects_described_alike_stand_out_once_each(split, maker) -> None:
 
 
 def test_slots_picked_twice_are_marked(split, maker) -> None:
-    scene = split.findings.take([0])
+    scene = split.predictions.take([0])
     scene.aligned_slot[:] = 1
     assert all(row.shared for row in maker.of_scene(scene, split.images[0]).objects)
 
 
 def test_an_object_of_which_a_word_is_missing_is_like_no_other(split, tmp_path) -> None:
     assert 'class="alike"' in write(split, tmp_path / "known")
-    primitives = split.findings.primitives.copy()
+    primitives = split.predictions.primitives.copy()
     primitives[..., 0] = -1
-    unknown = replace(split, findings=replace(split.findings, primitives=primitives))
+    unknown = replace(split, predictions=replace(split.predictions, primitives=primitives))
     page = write(unknown, tmp_path / "unknown")
     assert "unknown shape" in page
     assert 'class="alike"' not in page

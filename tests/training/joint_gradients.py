@@ -83,7 +83,7 @@ def main(out: Path) -> None:
             config, schema, PropertySchemaEncoder, num_tokens=TOKENS, channels=CHANNELS
         ).double()
         step = Step(config, model, build_backbone(config), fabric)
-        own = step.ranks.share(SIZE)
+        own = step.group.share(SIZE)
         cut = slice(own.start, own.stop)
         losses = step.train(joint_batch().rows(cut), annotated(name)[cut], 3, SIZE)
         told |= {f"{name}/{key}": torch.tensor(value) for key, value in losses.items()}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nsi_cli.data.loading.batch import Batch
-from nsi_cli.evaluation.predict import find, primitives_encoder
+from nsi_cli.evaluation.predict import predict, primitives_encoder
 from nsi_cli.models.backbones import timm as timm_backbone
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build_backbone
@@ -238,7 +238,7 @@ def test_evaluation_embeds_as_the_release_does(pair: Callable[..., Pair]) -> Non
     given = (batch.images, batch.primitives, batch.present, noise.double())
     theirs = both.published.losses(*given)
     both.model.float()
-    found = find(both.model, both.backbone, batch, noise=noise)
+    found = predict(both.model, both.backbone, batch, noise=noise)
     assert error(torch.from_numpy(found.slot_embeddings), theirs.slots) < 1e-5
     assert error(torch.from_numpy(found.primitive_embeddings), theirs.primitives) < 1e-5
     encode = primitives_encoder(both.model)

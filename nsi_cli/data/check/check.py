@@ -9,7 +9,7 @@ from typing import Any
 from nsi_cli.data.check.files import check_files, check_record, check_schema, check_vocabulary
 from nsi_cli.data.check.images import check_ids, check_pictures
 from nsi_cli.data.check.labels import check_labels
-from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.faults import CheckResult
 from nsi_cli.data.store.reader import BUILD, Store
 from nsi_cli.support.errors import DataError, NsiError
 from nsi_cli.support.files import read_json
@@ -31,7 +31,7 @@ CHECKS = {
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError, EOFError)
 
 
-def check_store(path: Path, progress: Progress = SILENT) -> list[Verdict]:
+def check_store(path: Path, progress: Progress = SILENT) -> list[CheckResult]:
     """Read the whole store at ``path`` again, and tell everything that is wrong with it.
 
     Memory does not grow with the number of scenes but for their ids and labels. A check whose
@@ -42,35 +42,35 @@ def check_store(path: Path, progress: Progress = SILENT) -> list[Verdict]:
     build = read_json(path / BUILD, "store", hint)
     if not isinstance(build, dict):
         raise DataError(f"{path / BUILD} is not the record of a store", hint)
-    verdicts = {name: Verdict(name, about) for name, about in CHECKS.items()}
-    _run(check_record, verdicts["record"], build)
-    if not verdicts["record"].faults:
-        _check_contents(path, build, verdicts, progress)
-    return list(verdicts.values())
+    results = {name: CheckResult(name, about) for name, about in CHECKS.items()}
+    _run(check_record, results["record"], build)
+    if not results["record"].faults:
+        _check_contents(path, build, results, progress)
+    return list(results.values())
 
 
 def _check_contents(
-    path: Path, build: dict[str, Any], verdicts: dict[str, Verdict], progress: Progress
+    path: Path, build: dict[str, Any], results: dict[str, CheckResult], progress: Progress
 ) -> None:
-    _run(check_files, verdicts["files"], path, build, progress)
-    schema = _run(check_schema, verdicts["schema"], path, build)
+    _run(check_files, results["files"], path, build, progress)
+    schema = _run(check_schema, results["schema"], path, build)
     if schema is None:
         return
-    _run(check_vocabulary, verdicts["vocabulary"], path, schema)
+    _run(check_vocabulary, results["vocabulary"], path, schema)
     store = Store(path, schema, build)
-    ids = _run(check_ids, verdicts["ids"], store) or {}
-    lengths = _run(check_labels, verdicts["labels"], verdicts["counts"], store, ids) or {}
-    pictures = (verdicts["masks"], verdicts["counts"], store, ids, lengths, progress)
-    _run(check_pictures, verdicts["images"], *pictures)
+    ids = _run(check_ids, results["ids"], store) or {}
+    lengths = _run(check_labels, results["labels"], results["counts"], store, ids) or {}
+    pictures = (results["masks"], results["counts"], store, ids, lengths, progress)
+    _run(check_pictures, results["images"], *pictures)
 
 
-def _run(check: Callable[..., Any], verdict: Verdict, *ground: Any) -> Any:
+def _run(check: Callable[..., Any], result: CheckResult, *ground: Any) -> Any:
     """A check's answer; what it trips over is one fault more, and None the answer."""
-    verdict.begun = True
+    result.begun = True
     try:
-        return check(verdict, *ground)
+        return check(result, *ground)
     except NsiError as error:
-        verdict.fault(error.message)
+        result.fault(error.message)
     except _DAMAGE as error:
-        verdict.fault(f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}")
+        result.fault(f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}")
     return None

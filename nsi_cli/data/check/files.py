@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.faults import CheckResult
 from nsi_cli.data.store.record import BUILD, SCHEMA, read_schema, record_faults, size_fault
 from nsi_cli.data.store.writer import vocabularies
 from nsi_cli.schema import Schema
@@ -21,15 +21,15 @@ DERIVED = frozenset({BUILD, "summary.json", "summary.png", "features"})
 _MEGABYTE = 1_000_000
 
 
-def check_record(verdict: Verdict, build: dict[str, Any]) -> None:
+def check_record(result: CheckResult, build: dict[str, Any]) -> None:
     """``build.json`` has every key, of the type that a build writes."""
     for fault in record_faults(build):
-        verdict.fault(fault)
-    if not verdict.faults:
-        verdict.looked_at = f"{len(build['splits'])} splits, {len(build['files'])} files"
+        result.fault(fault)
+    if not result.faults:
+        result.looked_at = f"{len(build['splits'])} splits, {len(build['files'])} files"
 
 
-def check_files(verdict: Verdict, path: Path, build: dict[str, Any], progress: Progress) -> None:
+def check_files(result: CheckResult, path: Path, build: dict[str, Any], progress: Progress) -> None:
     """Every recorded file is there with its size and hash; what else is there is warned of."""
     total = sum(told["bytes"] for told in build["files"].values())
     with progress.stage("hash", total // _MEGABYTE, "MB") as advance:
@@ -42,13 +42,13 @@ def check_files(verdict: Verdict, path: Path, build: dict[str, Any], progress: P
 
         for name, told in build["files"].items():
             if fault := size_fault(path, name, told["bytes"]):
-                verdict.fault(fault)
+                result.fault(fault)
             elif _sha256(path / name, add) != told["sha256"]:
-                verdict.fault(f"{name} has another SHA-256 than was written")
+                result.fault(f"{name} has another SHA-256 than was written")
     names = sorted(file.name for file in path.iterdir())
     extra = [name for name in names if name not in build["files"] and name not in DERIVED]
-    verdict.warn_each(range(len(extra)), lambda at: f"{extra[at]} is no part of the store")
-    verdict.looked_at = f"{len(build['files'])} files, {total / 1e6:,.1f} MB"
+    result.warn_each(range(len(extra)), lambda at: f"{extra[at]} is no part of the store")
+    result.looked_at = f"{len(build['files'])} files, {total / 1e6:,.1f} MB"
 
 
 def _sha256(file: Path, advance: Callable[[int], None]) -> str:
@@ -60,24 +60,24 @@ def _sha256(file: Path, advance: Callable[[int], None]) -> str:
     return digest.hexdigest()
 
 
-def check_schema(verdict: Verdict, path: Path, build: dict[str, Any]) -> Schema:
+def check_schema(result: CheckResult, path: Path, build: dict[str, Any]) -> Schema:
     """The schema of the store, held against the recorded fingerprint."""
     schema = read_schema(path / SCHEMA, "schema", "build the store again")
     if schema.fingerprint != build["schema"]:
-        verdict.fault(f"{SCHEMA} has fingerprint {schema.fingerprint}, not {build['schema']}")
-    verdict.looked_at = f"{len(schema.properties)} properties, {schema.width} columns"
+        result.fault(f"{SCHEMA} has fingerprint {schema.fingerprint}, not {build['schema']}")
+    result.looked_at = f"{len(schema.properties)} properties, {schema.width} columns"
     return schema
 
 
-def check_vocabulary(verdict: Verdict, path: Path, schema: Schema) -> None:
+def check_vocabulary(result: CheckResult, path: Path, schema: Schema) -> None:
     """The published label files hold exactly what follows from the schema."""
     for name, wanted in vocabularies(schema).items():
         found = read_json(path / name, "vocabulary", "build the store again")
         if not isinstance(found, dict):
-            verdict.fault(f"{name} is not a JSON object")
+            result.fault(f"{name} is not a JSON object")
             continue
         for key in [*wanted, *(key for key in found if key not in wanted)]:
             if found.get(key) != wanted.get(key):
-                verdict.fault(f"{name}: '{key}' is not what {SCHEMA} says")
+                result.fault(f"{name}: '{key}' is not what {SCHEMA} says")
     values = sum(len(item.values) for item in schema.categorical)
-    verdict.looked_at = f"{values} values of {len(schema.categorical)} properties"
+    result.looked_at = f"{values} values of {len(schema.categorical)} properties"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.check.labels import Flags, Ids, Lengths, Places, scene_name
-from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.faults import CheckResult
 from nsi_cli.data.store.hdf5 import (
     dataset_names,
     fault_of,
@@ -39,7 +39,7 @@ class _Block:
         return scene_name(self.split, self.start + row, self.ids)
 
 
-def check_ids(verdict: Verdict, store: Store) -> Ids:
+def check_ids(result: CheckResult, store: Store) -> Ids:
     """Each scene has an id of its own in the whole store; the ids by split."""
     ids: Ids = {}
     for split in store.splits:
@@ -49,18 +49,23 @@ def check_ids(verdict: Verdict, store: Store) -> Ids:
         for place, name in enumerate(names):
             places.setdefault(name, []).append(f"{split} {place}")
     for where in places.pop("", []):
-        verdict.fault(f"{where} has no id")
+        result.fault(f"{where} has no id")
     for name, found in places.items():
         if len(found) > 1:
-            verdict.fault(f"{name} is there {len(found)} times: {', '.join(found[:3])}")
-    verdict.looked_at = f"{sum(map(len, ids.values())):,} ids"
+            result.fault(f"{name} is there {len(found)} times: {', '.join(found[:3])}")
+    result.looked_at = f"{sum(map(len, ids.values())):,} ids"
     return ids
 
 
 def check_pictures(
-    images: Verdict, masks: Verdict, counts: Verdict, store: Store, ids: Ids, lengths: Lengths,
+    images: CheckResult,
+    masks: CheckResult,
+    counts: CheckResult,
+    store: Store,
+    ids: Ids,
+    lengths: Lengths,
     progress: Progress,
-) -> None:  # fmt: skip
+) -> None:
     """Every image can be read; every mask holds the numbers of its scene's objects and no other.
 
     Both ways exactly: a build drops an object of which the resize leaves no pixel.
@@ -88,7 +93,7 @@ def check_pictures(
                     _check_masks(masks, block, lengths[split])
 
 
-def _check_shapes(counts: Verdict, file: h5py.File, store: Store) -> set[str]:
+def _check_shapes(counts: CheckResult, file: h5py.File, store: Store) -> set[str]:
     """The datasets whose type and number of scenes are what was recorded."""
     sizes = {split: store.count(split) for split in store.splits}
     shapes = image_shapes(sizes, store.image_size, masked=store.has_masks) | id_shapes(sizes)
@@ -101,7 +106,7 @@ def _check_shapes(counts: Verdict, file: h5py.File, store: Store) -> set[str]:
     return {name for name, fault in faults.items() if fault is None}
 
 
-def _blocks(verdict: Verdict, dataset: Any, split: str, ids: list[str]) -> Iterator[_Block]:
+def _blocks(result: CheckResult, dataset: Any, split: str, ids: list[str]) -> Iterator[_Block]:
     """A dataset block by block; where one cannot be read, scene by scene what can be."""
     for start in range(0, len(dataset), AT_ONCE):
         try:
@@ -112,7 +117,7 @@ def _blocks(verdict: Verdict, dataset: Any, split: str, ids: list[str]) -> Itera
                     block = _Block(dataset[place : place + 1], place, split, ids)
                 except (OSError, RuntimeError) as error:
                     told = " ".join(str(error).split())
-                    verdict.fault(f"{scene_name(split, place, ids)}: cannot be read: {told}")
+                    result.fault(f"{scene_name(split, place, ids)}: cannot be read: {told}")
                 else:
                     yield block
 
@@ -123,7 +128,7 @@ def _plain(images: npt.NDArray[np.uint8]) -> Flags:
     return np.asarray((pixels == pixels[:, :1]).all((1, 2)))
 
 
-def _check_masks(verdict: Verdict, block: _Block, lengths: Places) -> None:
+def _check_masks(result: CheckResult, block: _Block, lengths: Places) -> None:
     """Each number from 1 to a scene's length is in its mask, and no larger one."""
     masks = block.pictures.reshape(len(block.pictures), -1)
     there = np.zeros((len(masks), 256), bool)  # which values each mask has
@@ -131,14 +136,14 @@ def _check_masks(verdict: Verdict, block: _Block, lengths: Places) -> None:
     values, most = np.arange(256), lengths[block.start : block.start + len(masks), None]
     extra = np.argwhere(there & (values > most))
     absent = np.argwhere(~there & (values >= 1) & (values <= most))
-    verdict.fault_each(
+    result.fault_each(
         range(len(extra)),
         lambda at: (
             f"{block.name(extra[at, 0])}: the mask has a value {extra[at, 1]}, the scene "
             f"{most[extra[at, 0], 0]} objects"
         ),
     )
-    verdict.fault_each(
+    result.fault_each(
         range(len(absent)),
         lambda at: f"{block.name(absent[at, 0])}: object {absent[at, 1]} has no pixel in the mask",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.faults import CheckResult
 from nsi_cli.data.store.labels import (
     Flags,
     Floats,
@@ -22,7 +22,7 @@ Lengths = dict[str, Places]
 Ids = dict[str, list[str]]
 
 
-def check_labels(verdict: Verdict, counts: Verdict, store: Store, ids: Ids) -> Lengths:
+def check_labels(result: CheckResult, counts: CheckResult, store: Store, ids: Ids) -> Lengths:
     """Every split's labels fit the schema and the recorded counts; the lengths of those that do."""
     counts.begun = True
     missing = {item.name: 0 for item in store.schema.properties}
@@ -33,7 +33,7 @@ def check_labels(verdict: Verdict, counts: Verdict, store: Store, ids: Ids) -> L
         if arrays is None:
             continue
         whole = SplitLabels(split, *arrays, ids.get(split, []))
-        if not check_lengths(verdict, whole, store.schema.max_objects):
+        if not check_lengths(result, whole, store.schema.max_objects):
             continue
         sound[split], total = whole.lengths, int(whole.lengths.sum())
         scenes, objects = scenes + len(whole.lengths), objects + total
@@ -41,15 +41,15 @@ def check_labels(verdict: Verdict, counts: Verdict, store: Store, ids: Ids) -> L
         if fault := fault_of_total(split, whole.lengths, recorded):
             counts.fault(fault)
         for part in whole.parts():
-            check_values(verdict, part, store.schema, missing)
-    verdict.looked_at = f"{objects:,} objects" + "".join(
+            check_values(result, part, store.schema, missing)
+    result.looked_at = f"{objects:,} objects" + "".join(
         f", {count:,} without {name}" for name, count in missing.items() if count
     )
     counts.looked_at = f"{scenes:,} scenes, {objects:,} objects"
     return sound
 
 
-def _arrays(counts: Verdict, store: Store, split: str) -> tuple[Floats, Places] | None:
+def _arrays(counts: CheckResult, store: Store, split: str) -> tuple[Floats, Places] | None:
     try:
         return read_labels(store.path, split, store.count(split), store.schema)
     except OSError as error:

@@ -11,7 +11,7 @@ SHOWN = 5
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """The faults and warnings of one check, counted, with the first few of each."""
 
     name: str
@@ -45,7 +45,7 @@ class Verdict:
         return "warnings" if self.warnings else "ok"
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as plain JSON values."""
+        """The result as plain JSON values."""
         told = {name: value for name, value in vars(self).items() if name != "begun"}
         return {**told, "status": self.status}
 

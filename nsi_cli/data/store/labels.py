@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.store.faults import Verdict
+from nsi_cli.data.store.faults import CheckResult
 from nsi_cli.data.store.record import array_files
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.schema.properties import MISSING_ID
@@ -93,17 +93,17 @@ def _read_array(file: BinaryIO, shape: tuple[int, ...], kind: np.dtype[Any]) -> 
     return np.fromfile(file, kind, size).reshape(shape)
 
 
-def check_lengths(verdict: Verdict, part: SplitLabels, most: int) -> bool:
-    """Whether every length is a number of objects that fits; faults go to ``verdict``."""
+def check_lengths(result: CheckResult, part: SplitLabels, most: int) -> bool:
+    """Whether every length is a number of objects that fits; faults go to ``result``."""
     bad = np.flatnonzero((part.lengths < 0) | (part.lengths > most))
-    verdict.fault_each(
+    result.fault_each(
         bad, lambda row: f"{part.name(row)}: {part.lengths[row]} objects, 0 to {most} fit"
     )
     return not len(bad)
 
 
 def check_values(
-    verdict: Verdict, part: SplitLabels, schema: Schema, missing: dict[str, int]
+    result: CheckResult, part: SplitLabels, schema: Schema, missing: dict[str, int]
 ) -> None:
     """Ids are in the vocabulary, numbers finite, and the padding is zero.
 
@@ -111,7 +111,7 @@ def check_values(
     """
     present = np.arange(part.labels.shape[1]) < part.lengths[:, None]
     padding = (part.labels != 0).any(2) & ~present
-    verdict.fault_each(
+    result.fault_each(
         np.flatnonzero(padding.any(1)),
         lambda row: f"{part.name(row)}: numbers beyond its {part.lengths[row]} objects",
     )
@@ -126,25 +126,25 @@ def check_values(
         else:
             wrong, absent, outside = _continuous(item, values)
             why = "not finite"
-            verdict.warn_each(np.flatnonzero(outside), partial(tell, why="outside the bounds"))
-        verdict.fault_each(np.flatnonzero(wrong), partial(tell, why=why))
+            result.warn_each(np.flatnonzero(outside), partial(tell, why="outside the bounds"))
+        result.fault_each(np.flatnonzero(wrong), partial(tell, why=why))
         missing[item.name] += int(absent.sum())
 
 
 def first_fault(folder: Path, build: dict[str, Any], schema: Schema) -> str | None:
     """What is wrong with the labels of a store; None if nothing. Raises `OSError` for a file."""
-    verdict = Verdict("labels", "")
+    result = CheckResult("labels", "")
     missing = {item.name: 0 for item in schema.properties}
     for split, counts in build["splits"].items():
         labels, lengths = read_labels(folder, split, counts["scenes"], schema)
         whole = SplitLabels(split, labels, lengths, [])
-        if check_lengths(verdict, whole, schema.max_objects):
+        if check_lengths(result, whole, schema.max_objects):
             for part in whole.parts():
-                check_values(verdict, part, schema, missing)
+                check_values(result, part, schema, missing)
         if fault := fault_of_total(split, lengths, counts["objects"]):
-            verdict.fault(fault)
-        if verdict.faults:
-            return verdict.examples[0]
+            result.fault(fault)
+        if result.faults:
+            return result.examples[0]
     return None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.bootstrap import Numbers, mean_with_interval, null_with_interval
-from nsi_cli.evaluation.predictions import Bools, Findings, Ints
+from nsi_cli.evaluation.predictions import Bools, Ints, Predictions
 from nsi_cli.evaluation.segments import overlap_ratios
 
 
@@ -30,20 +30,20 @@ class Grounding:
         self._hits: list[Numbers] = []  # of their aligned slots, then of each slot, (B, 1 + K)
         self._ious: list[Numbers] = []  # likewise
 
-    def update(self, findings: Findings) -> None:
+    def update(self, predictions: Predictions) -> None:
         """Add the objects of a batch; scenes without true masks add nothing."""
-        self._masks = findings.masks_name
-        overlap = findings.overlap(findings.masks_name)
+        self._masks = predictions.masks_name
+        overlap = predictions.overlap(predictions.masks_name)
         if overlap is None:
             return
-        visible = visible_objects(findings)
-        counted = visible & (findings.aligned_slot >= 0)
+        visible = visible_objects(predictions)
+        counted = visible & (predictions.aligned_slot >= 0)
         ratios = overlap_ratios(overlap)[:, 1 : visible.shape[1] + 1]  # (B, T, K)
         for of_slots, scenes in (
-            (peaks_on_objects(findings), self._hits),
+            (peaks_on_objects(predictions), self._hits),
             (ratios.transpose(0, 2, 1), self._ious),
         ):
-            both = np.concatenate([_of_aligned(of_slots, findings)[:, None], of_slots], axis=1)
+            both = np.concatenate([_of_aligned(of_slots, predictions)[:, None], of_slots], axis=1)
             scenes.append((both * counted[:, None]).sum(-1))
         self._counts.append(visible.sum(1, keepdims=True))
 
@@ -61,18 +61,18 @@ class Grounding:
         return None if measured is None else {**measured, "null": null}
 
 
-def _of_aligned(of_slots: Numbers, findings: Findings) -> Numbers:
+def _of_aligned(of_slots: Numbers, predictions: Predictions) -> Numbers:
     """Out of (B, K, T), the value of each primitive's aligned slot, (B, T)."""
-    return np.take_along_axis(of_slots, findings.aligned_slot[:, None], axis=1)[:, 0]
+    return np.take_along_axis(of_slots, predictions.aligned_slot[:, None], axis=1)[:, 0]
 
 
-def visible_objects(findings: Findings) -> Bools:
+def visible_objects(predictions: Predictions) -> Bools:
     """Which present primitives have at least one pixel in the true masks, (B, T)."""
-    if findings.true_masks is None:
-        return np.zeros_like(findings.present)
-    numbers = np.arange(1, findings.present.shape[1] + 1)
-    seen = [np.isin(numbers, mask) for mask in findings.true_masks]
-    return findings.present & np.array(seen).reshape(findings.present.shape)
+    if predictions.true_masks is None:
+        return np.zeros_like(predictions.present)
+    numbers = np.arange(1, predictions.present.shape[1] + 1)
+    seen = [np.isin(numbers, mask) for mask in predictions.true_masks]
+    return predictions.present & np.array(seen).reshape(predictions.present.shape)
 
 
 def peak_places(masks: npt.NDArray[np.float32], size: int) -> Ints:
@@ -87,19 +87,19 @@ def peak_places(masks: npt.NDArray[np.float32], size: int) -> Ints:
                     axis=-1)  # fmt: skip
 
 
-def peaks_on_objects(findings: Findings) -> Bools:
+def peaks_on_objects(predictions: Predictions) -> Bools:
     """Whether the peak of each slot's mask lies on each primitive's object, (B, K, T)."""
-    slots, objects = findings.attention_masks.shape[1], findings.present.shape[1]
-    if findings.true_masks is None:
-        return np.zeros((len(findings), slots, objects), bool)
-    peaks = peak_places(findings.masks, findings.true_masks.shape[-1])  # (B, K, 2)
-    scene = np.arange(len(findings))[:, None]
-    there = findings.true_masks[scene, peaks[..., 0], peaks[..., 1]]  # (B, K)
+    slots, objects = predictions.attention_masks.shape[1], predictions.present.shape[1]
+    if predictions.true_masks is None:
+        return np.zeros((len(predictions), slots, objects), bool)
+    peaks = peak_places(predictions.masks, predictions.true_masks.shape[-1])  # (B, K, 2)
+    scene = np.arange(len(predictions))[:, None]
+    there = predictions.true_masks[scene, peaks[..., 0], peaks[..., 1]]  # (B, K)
     numbers = np.arange(1, objects + 1)
-    return np.asarray(findings.present[:, None] & (there[..., None] == numbers))
+    return np.asarray(predictions.present[:, None] & (there[..., None] == numbers))
 
 
-def peaks_inside(findings: Findings) -> Bools:
+def peaks_inside(predictions: Predictions) -> Bools:
     """Whether the peak of each primitive's aligned slot lies on its object, (B, T)."""
-    inside = _of_aligned(peaks_on_objects(findings), findings)
-    return np.asarray(inside & (findings.aligned_slot >= 0))
+    inside = _of_aligned(peaks_on_objects(predictions), predictions)
+    return np.asarray(inside & (predictions.aligned_slot >= 0))

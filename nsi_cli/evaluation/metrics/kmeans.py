@@ -14,7 +14,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from nsi_cli.evaluation.metrics.segmentation import SegmentScores
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import contingency, segments
 
 _STARTS = 2
@@ -30,15 +30,17 @@ class KMeansSegmentation:
         self._seed = seed
         self._scores = SegmentScores(seed)
 
-    def update(self, findings: Findings) -> None:
+    def update(self, predictions: Predictions) -> None:
         """Add a batch; scenes without tokens or true masks add nothing."""
-        if findings.tokens is None or findings.true_masks is None:
+        if predictions.tokens is None or predictions.true_masks is None:
             return
-        slots = findings.attention_masks.shape[1]
-        masks = kmeans_masks(findings.tokens, slots, findings.index, self._seed)
-        predicted = segments(masks, findings.true_masks.shape[-1])
-        objects = findings.present.shape[1]
-        self._scores.add(contingency(findings.true_masks, predicted, objects=objects, slots=slots))
+        slots = predictions.attention_masks.shape[1]
+        masks = kmeans_masks(predictions.tokens, slots, predictions.index, self._seed)
+        predicted = segments(masks, predictions.true_masks.shape[-1])
+        objects = predictions.present.shape[1]
+        self._scores.add(
+            contingency(predictions.true_masks, predicted, objects=objects, slots=slots)
+        )
 
     def compute(self) -> dict[str, Any]:
         """The metrics, as one more kind of masks; nothing without tokens."""

@@ -12,7 +12,7 @@ import torch
 from nsi_cli.evaluation.bootstrap import mean_with_interval, null_with_interval
 from nsi_cli.evaluation.metrics.property_sample import PrimitiveSample, SampledPrimitives
 from nsi_cli.evaluation.predict import EncodePrimitives
-from nsi_cli.evaluation.predictions import Bools, Findings, Floats, Ints
+from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
 from nsi_cli.models.alignment import align
 from nsi_cli.schema import Categorical, Continuous, Property, Schema
 
@@ -61,10 +61,10 @@ class Properties:
         self._seen = [item for item in schema.properties if item.name not in without]
         self._sample = PrimitiveSample(most, seed)
 
-    def update(self, findings: Findings) -> None:
+    def update(self, predictions: Predictions) -> None:
         """Let the primitives of a batch into the sample."""
         if self._encode is not None:
-            self._sample.add(findings)
+            self._sample.add(predictions)
 
     def compute(self) -> dict[str, Any]:
         """For each property its measure; nothing without an encoder or a primitive."""

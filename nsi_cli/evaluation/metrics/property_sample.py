@@ -9,7 +9,7 @@ import numpy as np
 
 from nsi_cli.evaluation.metrics.donors import donors
 from nsi_cli.evaluation.metrics.grounding import visible_objects
-from nsi_cli.evaluation.predictions import Bools, Bytes, Findings, Floats, Ints
+from nsi_cli.evaluation.predictions import Bools, Bytes, Floats, Ints, Predictions
 
 DONORS = 8
 """How many other images' slots each primitive is scored with for the null."""
@@ -78,22 +78,22 @@ class PrimitiveSample:
         self._scenes: dict[int, _Scene] = {}
         self._alignment = ""
 
-    def add(self, findings: Findings) -> None:
+    def add(self, predictions: Predictions) -> None:
         """Let a batch into the sample."""
-        self._alignment = findings.alignment
-        masked = findings.true_masks is not None
-        eligible = visible_objects(findings) if masked else findings.present
+        self._alignment = predictions.alignment
+        masked = predictions.true_masks is not None
+        eligible = visible_objects(predictions) if masked else predictions.present
         new = [
             (number, int(index), row)
-            for index, flags in zip(findings.index, eligible, strict=True)
+            for index, flags in zip(predictions.index, eligible, strict=True)
             for row, number in enumerate(self._numbers(int(index), len(flags)))
             if flags[row]
         ]
         self._drawn = sorted([*self._drawn, *new])[: self._most]
         kept = {index for _, index, _ in self._drawn}
         self._scenes = {index: self._scenes[index] for index in kept & self._scenes.keys()} | {
-            int(index): _scene(findings, row)
-            for row, index in enumerate(findings.index)
+            int(index): _scene(predictions, row)
+            for row, index in enumerate(predictions.index)
             if int(index) in kept
         }
 
@@ -122,16 +122,18 @@ class PrimitiveSample:
         return numbers
 
 
-def _scene(findings: Findings, row: int) -> _Scene:
+def _scene(predictions: Predictions, row: int) -> _Scene:
     kept = _Scene(
-        primitives=findings.primitives[row].copy(),
-        present=findings.present[row].copy(),
-        slots=findings.slot_embeddings[row].copy(),
+        primitives=predictions.primitives[row].copy(),
+        present=predictions.present[row].copy(),
+        slots=predictions.slot_embeddings[row].copy(),
     )
-    segments = findings.segments_of(findings.masks_name)
-    if findings.true_masks is None or segments is None:
+    segments = predictions.segments_of(predictions.masks_name)
+    if predictions.true_masks is None or segments is None:
         return kept
-    return replace(kept, true_mask=findings.true_masks[row].copy(), segments=segments[row].copy())
+    return replace(
+        kept, true_mask=predictions.true_masks[row].copy(), segments=segments[row].copy()
+    )
 
 
 def _slots_by_mask(scenes: list[_Scene], scene: Ints, position: Ints, images: Ints) -> Ints | None:

@@ -11,7 +11,7 @@ from scipy.stats import beta, binom
 
 from nsi_cli.evaluation.bootstrap import Measured, mean_with_interval, median_with_interval
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 
 DEPTHS = (1, 5, 10)
 _TILE = 256
@@ -32,9 +32,9 @@ class Retrieval:
         self._seed = seed
         self._embeddings = SplitEmbeddings(device)
 
-    def update(self, findings: Findings) -> None:
+    def update(self, predictions: Predictions) -> None:
         """Keep the embeddings of a batch."""
-        self._embeddings.add(findings)
+        self._embeddings.add(predictions)
 
     def compute(self) -> dict[str, Any]:
         """The metrics over every scene seen."""

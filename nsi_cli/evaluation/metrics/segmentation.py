@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nsi_cli.evaluation.bootstrap import mean_with_interval
 from nsi_cli.evaluation.metrics.mean_iou import MEAN_IOUS, mean_ious
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import overlap_ratios
 
 Overlap = npt.NDArray[np.int64]
@@ -25,10 +25,10 @@ class Segmentation:
     def __init__(self, *, seed: int = 0) -> None:
         self._scores = {name: SegmentScores(seed) for name in ("slot_masks", "attention_masks")}
 
-    def update(self, findings: Findings) -> None:
+    def update(self, predictions: Predictions) -> None:
         """Add a batch; masks that are not there, on either side, add nothing."""
         for name, scores in self._scores.items():
-            scores.add(findings.overlap(name))
+            scores.add(predictions.overlap(name))
 
     def compute(self) -> dict[str, Any]:
         """The metrics of both kinds of masks; null for a kind that was never there."""

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 
 from nsi_cli.data.check.check import CHECKS, check_store
-from nsi_cli.data.store.faults import SHOWN, Verdict
+from nsi_cli.data.store.faults import SHOWN, CheckResult
 from nsi_cli.data.store.reader import Store
 from nsi_cli.support.errors import DataError
 
 Damage = Callable[[Path], None]
 
 
-def verdicts(path: Path) -> dict[str, Verdict]:
-    return {verdict.name: verdict for verdict in check_store(path)}
+def results(path: Path) -> dict[str, CheckResult]:
+    return {result.name: result for result in check_store(path)}
 
 
 def statuses(path: Path) -> dict[str, str]:
-    return {name: verdict.status for name, verdict in verdicts(path).items()}
+    return {name: result.status for name, result in results(path).items()}
 
 
 def labels(change: Callable[[np.ndarray], Any]) -> Damage:
@@ -119,9 +119,9 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
 
 
 def test_a_store_as_it_was_built_has_no_fault(make_store: Callable[..., Store]) -> None:
-    found = verdicts(make_store().path)
+    found = results(make_store().path)
     assert list(found) == list(CHECKS)
-    assert {verdict.status for name, verdict in found.items() if name != "images"} == {"ok"}
+    assert {result.status for name, result in found.items() if name != "images"} == {"ok"}
     assert found["labels"].looked_at == "26 objects"
     assert found["images"].warnings == 14  # each of these images is all of one colour
     assert len(found["images"].warned) == SHOWN
@@ -137,7 +137,7 @@ def test_a_store_without_masks_is_not_asked_for_them(make_store: Callable[..., S
 def test_damage_is_told_with_its_place(store: Store, damage: str) -> None:
     work, check, told = DAMAGES[damage]
     work(store.path)
-    found = verdicts(store.path)
+    found = results(store.path)
     assert found[check].status == "faults"
     assert any(told in example for example in found[check].examples), found[check]
 
@@ -158,7 +158,7 @@ def test_missing_values_and_values_out_of_bounds_are_no_faults(store: Store) -> 
         array[4, 2] = [0, 5]
 
     labels(change)(store.path)
-    found = verdicts(store.path)["labels"]
+    found = results(store.path)["labels"]
     assert found.status == "warnings"
     assert found.looked_at == "26 objects, 1 without shape, 1 without x"
     assert found.warned == ["train 4 (scene4): object 3 has x 5, outside the bounds"]
@@ -167,7 +167,7 @@ def test_missing_values_and_values_out_of_bounds_are_no_faults(store: Store) -> 
 def test_what_is_no_part_of_a_store_is_only_warned_of(store: Store) -> None:
     (store.path / "notes.txt").write_text("mine")
     (store.path / "features").mkdir()
-    found = verdicts(store.path)["files"]
+    found = results(store.path)["files"]
     assert (found.status, found.warned) == ("warnings", ["notes.txt is no part of the store"])
 
 

@@ -14,8 +14,8 @@ import torch
 from nsi_cli.data.loading.loader import LoaderOptions, make_dataloader
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.evaluation.metrics.donors import donors
-from nsi_cli.evaluation.predict import find, primitives_encoder
-from nsi_cli.evaluation.predictions import Findings
+from nsi_cli.evaluation.predict import predict, primitives_encoder
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.suite import evaluate
 from nsi_cli.models.alignment import align
 from nsi_cli.models.build import build
@@ -25,7 +25,7 @@ from nsi_cli.models.slot_noise import slot_noise
 from nsi_cli.training.config import TrainConfig
 
 SEEDS = range(4)
-Change = Callable[[Findings], Findings]
+Change = Callable[[Predictions], Predictions]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def scenes(store: Path) -> Store:
     return open_store(store, "clevrtex")
 
 
-def untrained(scenes: Store, options: dict[str, Any], seed: int) -> tuple[NSI, Findings]:
+def untrained(scenes: Store, options: dict[str, Any], seed: int) -> tuple[NSI, Predictions]:
     """A model as it is drawn, and what it makes of the training scenes."""
     config = TrainConfig(**{**options, "alignment": "max"})
     backbone, model = build(config, scenes.schema, PropertySchemaEncoder, precision="32", seed=seed)
@@ -41,31 +41,33 @@ def untrained(scenes: Store, options: dict[str, Any], seed: int) -> tuple[NSI, F
         scenes, "train", LoaderOptions(batch_size=100, workers=0, masks=True)
     )
     noise = slot_noise(config, seed=seed, step=None, positions=batch.index.tolist())
-    return model.eval(), find(model.eval(), backbone, batch, noise=noise)
+    return model.eval(), predict(model.eval(), backbone, batch, noise=noise)
 
 
-def same(findings: Findings) -> Findings:
-    return findings
+def same(predictions: Predictions) -> Predictions:
+    return predictions
 
 
-def anothers(findings: Findings) -> Findings:
+def anothers(predictions: Predictions) -> Predictions:
     """Each scene beside the slots of another one, embeddings and masks, aligned again."""
-    other = donors(len(findings), 1, seed=9)[0]
-    slots = findings.slot_embeddings[other]
-    primitives, present = map(torch.from_numpy, (findings.primitive_embeddings, findings.present))
+    other = donors(len(predictions), 1, seed=9)[0]
+    slots = predictions.slot_embeddings[other]
+    primitives, present = map(
+        torch.from_numpy, (predictions.primitive_embeddings, predictions.present)
+    )
     aligned = align(torch.from_numpy(slots), primitives, present)
     return replace(
-        findings,
+        predictions,
         slot_embeddings=slots,
-        attention_masks=findings.attention_masks[other],
-        slot_masks=None if findings.slot_masks is None else findings.slot_masks[other],
+        attention_masks=predictions.attention_masks[other],
+        slot_masks=None if predictions.slot_masks is None else predictions.slot_masks[other],
         aligned_slot=aligned.slot.numpy(),
         aligned_score=aligned.score.numpy(),
     )
 
 
-def without_masks(findings: Findings) -> Findings:
-    return replace(findings, true_masks=None)
+def without_masks(predictions: Predictions) -> Predictions:
+    return replace(predictions, true_masks=None)
 
 
 def measures(part: dict[str, Any]) -> list[dict[str, Any]]:
@@ -92,9 +94,9 @@ def test_what_knows_nothing_lies_inside_the_interval_of_every_null(
     """Intervals of 95 %: over all measures of some models, one in twenty may lie outside."""
     found, missed = 0, []
     for seed in SEEDS:
-        model, findings = untrained(scenes, tiny, seed)
+        model, predictions = untrained(scenes, tiny, seed)
         result = evaluate(
-            [masks(change(findings))], scenes.schema, task="toy", split="train",
+            [masks(change(predictions))], scenes.schema, task="toy", split="train",
             encode_primitives=primitives_encoder(model), seed=seed,
         )  # fmt: skip
         found += len(measures(result))
@@ -105,17 +107,17 @@ def test_what_knows_nothing_lies_inside_the_interval_of_every_null(
 
 def test_a_model_that_knows_something_lies_outside(scenes: Store, tiny: dict[str, Any]) -> None:
     """The slots of its own image, put onto its objects: what the test above must not accept."""
-    model, findings = untrained(scenes, tiny, 0)
-    rows = np.arange(len(findings))[:, None]
-    slots = np.zeros_like(findings.slot_embeddings)
-    slots[:, : findings.present.shape[1]] = findings.primitive_embeddings
+    model, predictions = untrained(scenes, tiny, 0)
+    rows = np.arange(len(predictions))[:, None]
+    slots = np.zeros_like(predictions.slot_embeddings)
+    slots[:, : predictions.present.shape[1]] = predictions.primitive_embeddings
     centred = slots - slots.mean((0, 1))
-    size = findings.true_masks.shape[-1]
-    cells = findings.true_masks[:, size // 12 :: size // 6, size // 12 :: size // 6]  # 6 × 6
+    size = predictions.true_masks.shape[-1]
+    cells = predictions.true_masks[:, size // 12 :: size // 6, size // 12 :: size // 6]  # 6 × 6
     masks = (cells[:, None] == np.arange(1, 12)[:, None, None]).astype(np.float32)
-    aligned = np.broadcast_to(np.arange(findings.present.shape[1]), findings.present.shape)
+    aligned = np.broadcast_to(np.arange(predictions.present.shape[1]), predictions.present.shape)
     knowing = replace(
-        findings, slot_embeddings=centred, attention_masks=masks, slot_masks=masks,
+        predictions, slot_embeddings=centred, attention_masks=masks, slot_masks=masks,
         aligned_slot=aligned + 0 * rows,
     )  # fmt: skip
     result = evaluate(

@@ -42,20 +42,20 @@ def test_slots_on_each_others_objects_are_not(make_findings) -> None:
 
 
 def test_slot_masks_come_before_attention_masks(make_findings) -> None:
-    findings = one_scene(make_findings, [0, 1])
-    swapped = findings.attention_masks[:, [1, 2, 0]]
+    predictions = one_scene(make_findings, [0, 1])
+    swapped = predictions.attention_masks[:, [1, 2, 0]]
     metric = Grounding()
-    metric.update(make_findings(**{**vars(findings), "slot_masks": swapped}, scenes=1, slots=3))
+    metric.update(make_findings(**{**vars(predictions), "slot_masks": swapped}, scenes=1, slots=3))
     found = metric.compute()["grounding"]
     assert found["masks"] == "slot_masks"
     assert found["pointing"]["value"] == 0
 
 
 def test_an_object_without_a_visible_pixel_does_not_count(make_findings) -> None:
-    findings = one_scene(make_findings, [0, 0])
-    findings.true_masks[findings.true_masks == 2] = 0
+    predictions = one_scene(make_findings, [0, 0])
+    predictions.true_masks[predictions.true_masks == 2] = 0
     metric = Grounding()
-    metric.update(findings)
+    metric.update(predictions)
     assert metric.compute()["grounding"]["pointing"]["value"] == 1
 
 
@@ -86,8 +86,8 @@ def test_the_null_is_that_of_a_random_slot_and_its_interval_holds_every_slot(
 ) -> None:
     scenes = [one_scene(make_findings, [0, 1]) for _ in range(30)]
     metric = Grounding()
-    for findings in scenes:
-        metric.update(findings)
+    for predictions in scenes:
+        metric.update(predictions)
     null = metric.compute()["grounding"]["pointing"]["null"]
     # Of three slots one lies on each object: a random one hits one time of three, slot 0 and slot
     # 1 every second object, slot 2 none.

@@ -25,14 +25,14 @@ def as_slot(embedded: np.ndarray) -> np.ndarray:
 
 def seeing(make_findings, scenes: int = 40, **given):
     """Each object has a slot of its own, right on it; the last slot is the background's."""
-    findings = make_findings(scenes, **given)
-    slots = as_slot(embed(findings.primitives, findings.present)).astype(np.float32)
+    predictions = make_findings(scenes, **given)
+    slots = as_slot(embed(predictions.primitives, predictions.present)).astype(np.float32)
     rows = np.arange(8)[:, None] // 2 + 1  # object i on rows 2i − 2 and 2i − 1
-    true = np.where(rows <= findings.present.sum(1)[:, None, None], rows, 0)
+    true = np.where(rows <= predictions.present.sum(1)[:, None, None], rows, 0)
     masks = np.zeros((scenes, 4, 4, 4), np.float32)
     masks[:, range(4), range(4)] = 1
     return replace(
-        findings,
+        predictions,
         slot_embeddings=np.pad(slots, ((0, 0), (0, 1), (0, 0))),
         true_masks=np.broadcast_to(true, (scenes, 8, 8)).astype(np.uint8),
         attention_masks=masks,
@@ -40,9 +40,9 @@ def seeing(make_findings, scenes: int = 40, **given):
     )
 
 
-def measured(findings, schema, encode=embed, **options) -> dict:
+def measured(predictions, schema, encode=embed, **options) -> dict:
     metric = Properties(schema, encode, **options)
-    metric.update(findings)
+    metric.update(predictions)
     return metric.compute()["properties"]
 
 
@@ -64,27 +64,27 @@ def test_the_null_is_what_other_images_slots_reach(make_findings, schema) -> Non
 
 
 def test_the_slot_is_the_one_with_the_largest_iou_with_the_true_mask(make_findings, schema) -> None:
-    findings = seeing(make_findings)
+    predictions = seeing(make_findings)
     order = np.array([2, 3, 0, 1])
     moved = replace(
-        findings,
-        slot_embeddings=findings.slot_embeddings[:, order],
-        attention_masks=findings.attention_masks[:, order],
+        predictions,
+        slot_embeddings=predictions.slot_embeddings[:, order],
+        attention_masks=predictions.attention_masks[:, order],
     )
-    assert measured(moved, schema) == measured(findings, schema)
-    elsewhere = replace(findings, attention_masks=findings.attention_masks[:, order])
+    assert measured(moved, schema) == measured(predictions, schema)
+    elsewhere = replace(predictions, attention_masks=predictions.attention_masks[:, order])
     assert measured(elsewhere, schema)["shape"]["value"] < 0.8
-    assert measured(findings, schema)["shape"]["slot_chosen_by"] == "true_mask"
+    assert measured(predictions, schema)["shape"]["slot_chosen_by"] == "true_mask"
 
 
 def test_a_slot_that_holds_much_more_than_the_object_is_not_chosen(make_findings, schema) -> None:
     """Of four cells of object 1, slot 0 holds one and nothing else, slot 1 three and the rest."""
-    findings = seeing(make_findings)
-    masks = np.zeros_like(findings.attention_masks)
+    predictions = seeing(make_findings)
+    masks = np.zeros_like(predictions.attention_masks)
     masks[:, 0, 0, 0] = 1
     masks[:, 1] = 1 - masks[:, 0]
     first = np.broadcast_to(np.arange(3) < 1, (40, 3))
-    found = measured(replace(findings, attention_masks=masks, present=first), schema)
+    found = measured(replace(predictions, attention_masks=masks, present=first), schema)
     assert found["shape"]["value"] == 1
 
 
@@ -94,12 +94,12 @@ def test_the_null_chooses_among_another_images_slots_by_their_own_masks(
     """Where the place gives the shape away, so does another image's slot at that place."""
     primitives = make_findings(40).primitives.copy()
     primitives[..., 0] = np.arange(3)
-    findings = seeing(make_findings, primitives=primitives)
+    predictions = seeing(make_findings, primitives=primitives)
     order = np.random.default_rng(0).permuted(np.tile(np.arange(4), (40, 1)), axis=1)
     shuffled = replace(
-        findings,
-        slot_embeddings=np.take_along_axis(findings.slot_embeddings, order[..., None], 1),
-        attention_masks=np.take_along_axis(findings.attention_masks, order[..., None, None], 1),
+        predictions,
+        slot_embeddings=np.take_along_axis(predictions.slot_embeddings, order[..., None], 1),
+        attention_masks=np.take_along_axis(predictions.attention_masks, order[..., None, None], 1),
     )
     everywhere = replace(shuffled, present=np.ones((40, 3), bool))
     everywhere.true_masks[:, :6] = np.arange(6)[:, None] // 2 + 1
@@ -107,18 +107,18 @@ def test_the_null_chooses_among_another_images_slots_by_their_own_masks(
 
 
 def test_slot_masks_come_before_attention_masks(make_findings, schema) -> None:
-    findings = seeing(make_findings)
+    predictions = seeing(make_findings)
     swapped = replace(
-        findings,
-        slot_masks=findings.attention_masks,
-        attention_masks=findings.attention_masks[:, ::-1],
+        predictions,
+        slot_masks=predictions.attention_masks,
+        attention_masks=predictions.attention_masks[:, ::-1],
     )
     assert measured(swapped, schema)["shape"]["value"] == 1
 
 
-def noise(findings, schema, slots: int = 12):
+def noise(predictions, schema, slots: int = 12):
     """Random slots and a random table of embeddings: the model knows nothing."""
-    scenes = len(findings)
+    scenes = len(predictions)
     rng = np.random.default_rng(1)
     table, weights = rng.standard_normal((4, 7)), rng.standard_normal((2, 7))
 
@@ -128,15 +128,15 @@ def noise(findings, schema, slots: int = 12):
 
     masks = rng.random((scenes, slots, 4, 4), np.float32)
     embeddings = rng.standard_normal((scenes, slots, 7), np.float32)
-    return replace(findings, slot_embeddings=embeddings, attention_masks=masks), encode
+    return replace(predictions, slot_embeddings=embeddings, attention_masks=masks), encode
 
 
 @pytest.mark.parametrize("masks", [True, False], ids=["by true mask", "by alignment"])
 def test_a_model_that_knows_nothing_is_at_the_null(make_findings, schema, masks: bool) -> None:
     """With the true value in the choice of the slot, alignment gives 0.5 and more here."""
-    findings, encode = noise(make_findings(400, seed=3), schema)
-    findings = findings if masks else replace(findings, true_masks=None)
-    for name, found in measured(findings, schema, encode).items():
+    predictions, encode = noise(make_findings(400, seed=3), schema)
+    predictions = predictions if masks else replace(predictions, true_masks=None)
+    for name, found in measured(predictions, schema, encode).items():
         low, high = found["null"]["ci95"]
         assert low <= found["value"] <= high, name
         assert found["null"]["value"] == pytest.approx(found["chance"], abs=0.03), name
@@ -155,19 +155,19 @@ def test_a_model_blind_to_a_property_does_not_get_it_by_ties(make_findings, sche
 def test_each_column_of_a_drawn_value_comes_from_that_column_of_the_split(
     make_findings, schema
 ) -> None:
-    findings = seeing(make_findings)
-    findings.primitives[..., 1] = np.round(findings.primitives[..., 1], 1) / 10
-    findings.primitives[..., 2] = 0.9 + findings.primitives[..., 1]
+    predictions = seeing(make_findings)
+    predictions.primitives[..., 1] = np.round(predictions.primitives[..., 1], 1) / 10
+    predictions.primitives[..., 2] = 0.9 + predictions.primitives[..., 1]
     tried = []
 
     def watch(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
         tried.append(primitives[present][:, 1:])
         return embed(primitives, present)
 
-    measured(findings, schema, watch)
+    measured(predictions, schema, watch)
     values = np.concatenate(tried)
     for column in (0, 1):
-        known = findings.primitives[findings.present][:, 1 + column]
+        known = predictions.primitives[predictions.present][:, 1 + column]
         assert set(values[:, column]) == set(known)
     assert (values[:, 1] != np.float32(0.9) + values[:, 0]).mean() > 0.2
     assert len(tried) == 1 + 4 + 1 + DRAWS
@@ -177,14 +177,14 @@ def test_what_all_objects_share_tells_nothing_of_a_continuous_property(
     make_findings, schema
 ) -> None:
     """All objects stand in one corner, and the model likes corners: chance all the same."""
-    findings = seeing(make_findings, 200)
-    findings.primitives[..., 1:] = 0.9 + findings.primitives[..., 1:] / 10
+    predictions = seeing(make_findings, 200)
+    predictions.primitives[..., 1:] = 0.9 + predictions.primitives[..., 1:] / 10
 
     def corners(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
         return np.repeat(primitives[..., 1:].sum(-1, keepdims=True), 7, -1)
 
-    slots = np.ones_like(findings.slot_embeddings)
-    found = measured(replace(findings, slot_embeddings=slots), schema, corners)["place"]
+    slots = np.ones_like(predictions.slot_embeddings)
+    found = measured(replace(predictions, slot_embeddings=slots), schema, corners)["place"]
     assert found["value"] == pytest.approx(0.5, abs=0.05)
 
 
@@ -192,17 +192,17 @@ def test_missing_values_are_left_out_of_their_property_only(make_findings, schem
     primitives = make_findings(40).primitives.copy()
     primitives[:20, :, 0] = -1
     primitives[20:, :, 1:] = np.nan
-    findings = seeing(make_findings, primitives=primitives)
-    found = measured(findings, schema)
-    assert found["shape"]["primitives"] == findings.present[20:].sum()
-    assert found["place"]["primitives"] == findings.present[:20].sum()
+    predictions = seeing(make_findings, primitives=primitives)
+    found = measured(predictions, schema)
+    assert found["shape"]["primitives"] == predictions.present[20:].sum()
+    assert found["place"]["primitives"] == predictions.present[:20].sum()
 
 
 def test_an_object_without_a_visible_pixel_has_no_slot_to_ask(make_findings, schema) -> None:
-    findings = seeing(make_findings)
-    findings.true_masks[findings.true_masks == 1] = 0
-    found = measured(findings, schema)["shape"]
-    assert found["primitives"] == findings.present[:, 1:].sum()
+    predictions = seeing(make_findings)
+    predictions.true_masks[predictions.true_masks == 1] = 0
+    found = measured(predictions, schema)["shape"]
+    assert found["primitives"] == predictions.present[:, 1:].sum()
     assert found["value"] == 1
 
 
@@ -211,21 +211,21 @@ def test_an_object_without_a_visible_pixel_has_no_slot_to_ask(make_findings, sch
 def test_the_sample_is_capped_and_does_not_depend_on_batches(
     make_findings, schema, size: int, masks: bool
 ) -> None:
-    findings = seeing(make_findings)
-    findings = findings if masks else replace(findings, true_masks=None)
+    predictions = seeing(make_findings)
+    predictions = predictions if masks else replace(predictions, true_masks=None)
     metric = Properties(schema, embed, most=10)
     for start in reversed(range(0, 40, size)):
-        metric.update(findings.take(range(start, min(start + size, 40))))
+        metric.update(predictions.take(range(start, min(start + size, 40))))
     found = metric.compute()["properties"]
-    assert found == measured(findings, schema, most=10)
+    assert found == measured(predictions, schema, most=10)
     assert found["shape"]["primitives"] == 10
 
 
 def test_only_the_scenes_of_the_sample_are_kept_and_without_their_batches(make_findings) -> None:
     sample = PrimitiveSample(5, seed=0)
-    findings = seeing(make_findings)
+    predictions = seeing(make_findings)
     for start in range(0, 40, 8):
-        sample.add(findings.take(range(start, start + 8)))
+        sample.add(predictions.take(range(start, start + 8)))
     primitives = sample.primitives()
     assert len(primitives) == 5
     assert len(primitives.slots) <= 5
@@ -248,13 +248,13 @@ def test_a_property_that_the_model_does_not_see_has_no_measure(make_findings, sc
 
 def test_objects_that_no_slot_was_left_for_are_not_asked_about(make_findings, schema) -> None:
     """Three objects share two slots where each must have its own: one of them has none."""
-    findings = replace(
+    predictions = replace(
         seeing(make_findings),
         true_masks=None,
         present=np.ones((40, 3), bool),
         alignment="hungarian",
     )
-    two = replace(findings, slot_embeddings=findings.slot_embeddings[:, :2])
-    assert measured(findings, schema)["shape"]["primitives"] == 120
+    two = replace(predictions, slot_embeddings=predictions.slot_embeddings[:, :2])
+    assert measured(predictions, schema)["shape"]["primitives"] == 120
     assert 40 <= measured(two, schema)["shape"]["primitives"] <= 100
     assert measured(replace(two, alignment="max"), schema)["shape"]["primitives"] == 120

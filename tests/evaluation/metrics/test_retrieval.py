@@ -15,16 +15,16 @@ def plain_ranks(scores: np.ndarray) -> np.ndarray:
 
 
 def test_ranks_agree_with_the_whole_matrix_whatever_the_tiles(make_findings) -> None:
-    findings = make_findings(23)
+    predictions = make_findings(23)
     embeddings = SplitEmbeddings()
     for start in (0, 10):
-        embeddings.add(findings.take(range(start, 23 if start else 10)))
+        embeddings.add(predictions.take(range(start, 23 if start else 10)))
     products = np.einsum(
         "ike,jte->ijkt",
-        findings.slot_embeddings.astype(float),
-        findings.primitive_embeddings.astype(float),
+        predictions.slot_embeddings.astype(float),
+        predictions.primitive_embeddings.astype(float),
     )
-    scores = (products.max(2) * findings.present).sum(2)
+    scores = (products.max(2) * predictions.present).sum(2)
     for tile in (4, 256):
         by_image, by_schema = ranks(embeddings, tile)
         np.testing.assert_array_equal(by_image, plain_ranks(scores))
@@ -32,14 +32,14 @@ def test_ranks_agree_with_the_whole_matrix_whatever_the_tiles(make_findings) -> 
 
 
 def test_a_model_that_tells_nothing_apart_ranks_in_the_middle(make_findings) -> None:
-    findings = make_findings(
+    predictions = make_findings(
         21,
         slot_embeddings=np.ones((21, 4, 5), np.float32),
         primitive_embeddings=np.ones((21, 3, 5), np.float32),
         present=np.ones((21, 3), bool),
     )
     metric = Retrieval()
-    metric.update(findings)
+    metric.update(predictions)
     found = metric.compute()["retrieval"]["image_to_schema"]
     assert found["median_rank"]["value"] == 11
     assert found["R@10"]["value"] == 0
@@ -47,13 +47,13 @@ def test_a_model_that_tells_nothing_apart_ranks_in_the_middle(make_findings) -> 
 
 def test_a_model_that_tells_everything_apart_is_always_first(make_findings) -> None:
     own = np.eye(20, dtype=np.float32)[:, None]
-    findings = make_findings(
+    predictions = make_findings(
         20,
         slot_embeddings=np.repeat(own, 4, axis=1),
         primitive_embeddings=np.repeat(own, 3, axis=1),
     )
     metric = Retrieval()
-    metric.update(findings)
+    metric.update(predictions)
     for direction in metric.compute()["retrieval"].values():
         assert (direction["R@1"]["value"], direction["R@1"]["ci95"]) == (1, [1, 1])
         assert direction["R@1"]["null"]["value"] == 1 / 20
@@ -61,10 +61,10 @@ def test_a_model_that_tells_everything_apart_is_always_first(make_findings) -> N
 
 
 def test_embeddings_of_absent_primitives_do_not_matter(make_findings) -> None:
-    findings = make_findings()
-    garbage = np.where(findings.present[..., None], findings.primitive_embeddings, np.nan)
+    predictions = make_findings()
+    garbage = np.where(predictions.present[..., None], predictions.primitive_embeddings, np.nan)
     one, other = SplitEmbeddings(), SplitEmbeddings()
-    one.add(findings)
+    one.add(predictions)
     other.add(make_findings(primitive_embeddings=garbage))
     np.testing.assert_array_equal(ranks(one), ranks(other))
 

@@ -115,9 +115,9 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 def test_k_means_finds_segments_of_one_appearance(make_findings) -> None:
     true, tokens = blobs()
     present = np.array([[True, True, False], [True, False, False]])
-    findings = make_findings(2, slots=3, true_masks=true, tokens=tokens, present=present)
+    predictions = make_findings(2, slots=3, true_masks=true, tokens=tokens, present=present)
     metric = KMeansSegmentation()
-    metric.update(findings)
+    metric.update(predictions)
     found = metric.compute()["segmentation"]["kmeans"]
     assert tuple(found) == NAMES
     assert found["fg_ari"]["value"] == 1
