@@ -15,7 +15,7 @@ from nsi_cli.models.nsi import NSI
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.schema import Schema
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import launch
 from nsi_cli.training.step import LOSS, Step
 
 

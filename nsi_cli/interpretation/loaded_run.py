@@ -19,13 +19,12 @@ from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.features import prepare_cache
 from nsi_cli.models.nsi import NSI
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.plugins.contract import Preparer, Task
 from nsi_cli.plugins.discovery.registry import TaskRegistry
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import SILENT, Progress
-from nsi_cli.training.checkpoint import load_weights, restore
-from nsi_cli.training.rotation import BEST
+from nsi_cli.training.checkpoint import BEST, load_weights, restore
 from nsi_cli.training.run import Run, open_run
 
 Pixels = npt.NDArray[np.uint8]

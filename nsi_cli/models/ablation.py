@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nsi_cli.models.absent import AttendsToAbsent
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.layers import check_shape
+from nsi_cli.models.schema_encoder import AttendsToAbsent
 from nsi_cli.schema import Schema
 
 MakeSchemaEncoder = Callable[[Schema, ModelConfig], nn.Module]

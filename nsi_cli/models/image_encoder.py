@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.decoder import AttentionDecoder, SlotDecoder
-from nsi_cli.models.layers import LayerNorm, check_shape, mlp
-from nsi_cli.models.projection import ProjectionHead
+from nsi_cli.models.layers import LayerNorm, ProjectionHead, check_shape, mlp
 from nsi_cli.models.slot_attention import SlotAttention
 from nsi_cli.models.slot_init import build_slot_init
 

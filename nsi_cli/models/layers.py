@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nsi_cli.models.config import ModelConfig
 from nsi_cli.support.errors import NsiError
 
 
@@ -112,3 +113,21 @@ def check_shape(name: str, tensor: Tensor, hint: str, **axes: int | None) -> Non
             axis if want is None else f"{axis}={want}" for axis, want in axes.items()
         )
         raise NsiError(f"{name} must have the shape ({wanted}), not {shape}", hint)
+
+
+class ProjectionHead(nn.Module):
+    """p = Linear(x) to E dims; p + Dropout(MLP(LayerNorm(p))), the MLP E → 4E → E with a ReLU."""
+
+    def __init__(self, inputs: int, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.embed_dim
+        self.project = nn.Linear(inputs, width)
+        self.refine = nn.Sequential(
+            LayerNorm(width), default_mlp(width, 4 * width, width), nn.Dropout(config.dropout)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, inputs) → embeddings (…, E)."""
+        projected = self.project(x)
+        embeddings: Tensor = projected + self.refine(projected)
+        return embeddings

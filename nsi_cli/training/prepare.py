@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 from lightning_fabric import Fabric
 
 from nsi_cli.data.store.reader import Store
@@ -14,8 +16,7 @@ from nsi_cli.models.nsi import NSI
 from nsi_cli.plugins.contract import Task
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.distributed import ProcessGroup
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import ProcessGroup, launch
 
 TRAIN, VAL = "train", "val"
 
@@ -100,3 +101,17 @@ def _check_shares(config: TrainConfig, store: Store, processes: int) -> None:
                 "processes",
                 f"train with {size} processes at most, or with more scenes",
             )
+
+
+_PURPOSE = (0x616E6E, 0)  # keeps this draw apart from that of the data order
+
+
+def annotated_scenes(seed: int, count: int, share: float) -> npt.NDArray[np.bool_]:
+    """Which of ``count`` scenes count as annotated, (count,): ``share`` of them, at least one.
+
+    A function of the seed; a smaller share of the same seed is part of a larger one.
+    """
+    order = np.random.default_rng([seed, *_PURPOSE]).permutation(count)
+    chosen = np.zeros(count, bool)
+    chosen[order[: max(1, round(share * count))]] = True
+    return chosen

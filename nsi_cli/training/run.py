@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,11 @@ from typing import Any
 from nsi_cli.data.store.record import read_schema
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import replacing, write_json
+from nsi_cli.support.files import replacing, told_when_disk_fails, write_json
 from nsi_cli.support.options import check_options, plain
+from nsi_cli.training.checkpoint import BEST, LAST, checkpoint_named
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.presets import read_config_file
-from nsi_cli.training.rotation import BEST, LAST, checkpoint_named
 
 CONFIG = "config.yaml"
 SCHEMA = "schema.json"
@@ -103,3 +106,44 @@ def as_yaml(values: Mapping[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+
+
+LOCK = ".lock"
+
+
+@contextmanager
+def alone(run: Path, *, first: bool = True) -> Iterator[None]:
+    """Hold a run's folder alone among processes. Raises `DataError` where another trains it.
+
+    Of processes that train one run together only the ``first`` holds it. A record lock: the
+    system lets go of it when the process ends, however that is, and loader processes that were
+    forked do not hold it in its place. Where there are no such locks nothing is held.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        first = False
+    if not first:
+        yield
+        return
+    with told_when_disk_fails(run):
+        file = (run / LOCK).open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # POSIX lets a system choose either
+            file.seek(0)
+            raise _taken(run, file.read().strip()) from None
+        except OSError:  # a file system without locks
+            pass
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _taken(run: Path, holder: str) -> DataError:
+    return DataError(
+        f"run {run} is being trained right now" + (f", by {holder}" if holder else ""),
+        "let it end, or stop it first: Ctrl-C or SIGTERM saves it",
+    )

@@ -10,13 +10,11 @@ from nsi_cli.plugins.discovery.registry import TaskRegistry
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.processes import is_first_process
 from nsi_cli.support.progress import SILENT, Progress
-from nsi_cli.training.checkpoint import go_back, load_state
+from nsi_cli.training.checkpoint import go_back, has_checkpoint, load_state
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted
-from nsi_cli.training.lock import alone
 from nsi_cli.training.prepare import Prepared, check, prepare
-from nsi_cli.training.rotation import has_checkpoint
-from nsi_cli.training.run import Run, create_run, open_run, write_config
+from nsi_cli.training.run import Run, alone, create_run, open_run, write_config
 from nsi_cli.training.step import Told
 from nsi_cli.training.trainer import Trainer
 

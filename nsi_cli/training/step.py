@@ -15,7 +15,7 @@ from nsi_cli.data.loading.batch import Batch
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.features import features_of
 from nsi_cli.models.nsi import NSI
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.contrastive import Embedded, contrast, joined

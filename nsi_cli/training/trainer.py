@@ -15,7 +15,6 @@ from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.models.features import features_of, prepare_cache
 from nsi_cli.support.errors import NsiError, PluginError
 from nsi_cli.support.progress import SILENT, Advance, Progress
-from nsi_cli.training.annotated import annotated_scenes
 from nsi_cli.training.checkpoint import (
     Progressed,
     load_state,
@@ -24,10 +23,9 @@ from nsi_cli.training.checkpoint import (
     save_checkpoint,
 )
 from nsi_cli.training.interruption import Interrupted, Interruption
-from nsi_cli.training.log import Log, RunLog
+from nsi_cli.training.log import Log, RunLog, slot_pictures
 from nsi_cli.training.nonfinite import MOST, save_nonfinite
-from nsi_cli.training.pictures import slot_pictures
-from nsi_cli.training.prepare import TRAIN, VAL, Prepared
+from nsi_cli.training.prepare import TRAIN, VAL, Prepared, annotated_scenes
 from nsi_cli.training.run import Run
 from nsi_cli.training.schedule import learning_rate
 from nsi_cli.training.step import LOSS, RECALL, NotFinite, Step, Told

@@ -16,9 +16,8 @@ import pytest
 import yaml
 
 from nsi_cli.support.options import plain
-from nsi_cli.training.checkpoint import load_state, load_weights
+from nsi_cli.training.checkpoint import has_checkpoint, load_state, load_weights
 from nsi_cli.training.presets import preset_names, resolve
-from nsi_cli.training.rotation import has_checkpoint
 from nsi_cli.training.run import create_run, open_run
 
 Nsi = Callable[..., Any]

@@ -12,7 +12,7 @@ from nsi_cli.models.build import build_backbone
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import slot_noise
 
 
 @pytest.fixture(params=["decoder", "attention"])

@@ -15,7 +15,7 @@ from nsi_cli.models.alignment import contrastive_loss, reconstruction_loss, scor
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, NSIOutput, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.schema import Schema
 
 Primitives = tuple[Tensor, Tensor]

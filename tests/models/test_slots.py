@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.image_encoder import ImageEncoder
 from nsi_cli.models.layers import GRUCell
-from nsi_cli.models.slot_init import TokensInit, farthest_points
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import TokensInit, farthest_points, slot_noise
 from nsi_cli.support.errors import NsiError
 
 SMALL = ModelConfig(

@@ -12,9 +12,9 @@ import pytest
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.plugins import Task
 from nsi_cli.support.options import check_options
+from nsi_cli.training.checkpoint import has_checkpoint
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.prepare import prepare
-from nsi_cli.training.rotation import has_checkpoint
 from nsi_cli.training.run import Run, create_run, open_run
 from nsi_cli.training.trainer import Trainer
 

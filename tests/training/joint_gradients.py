@@ -19,7 +19,7 @@ from nsi_cli.models.nsi import build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import launch
 from nsi_cli.training.step import Step
 
 SIZE, TOKENS, CHANNELS, OBJECTS = 7, 16, 12, 3

@@ -17,17 +17,19 @@ import pytest
 import torch
 
 from nsi_cli.support.errors import ConfigError, DataError
-from nsi_cli.training import rotation
+from nsi_cli.training import checkpoint as rotation
 from nsi_cli.training.checkpoint import (
     STATE,
+    WEIGHTS,
     Progressed,
+    checkpoint_named,
     go_back,
+    has_checkpoint,
     load_state,
     load_weights,
     restore,
     save_checkpoint,
 )
-from nsi_cli.training.rotation import WEIGHTS, checkpoint_named, has_checkpoint
 from nsi_cli.training.schedule import Plateau
 
 CHANGES = 11

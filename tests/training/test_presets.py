@@ -18,7 +18,7 @@ from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.support.options import declared_options
 from nsi_cli.training import presets
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import launch
 from nsi_cli.training.presets import preset_names, read_preset, resolve
 from nsi_cli.training.step import Step
 

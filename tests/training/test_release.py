@@ -25,10 +25,10 @@ from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build_backbone
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import launch
 from nsi_cli.training.presets import resolve
 from nsi_cli.training.schedule import Plateau, learning_rate
 from nsi_cli.training.step import Step

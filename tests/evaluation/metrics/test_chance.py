@@ -21,7 +21,7 @@ from nsi_cli.models.alignment import align
 from nsi_cli.models.build import build
 from nsi_cli.models.nsi import NSI
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
-from nsi_cli.models.slot_noise import slot_noise
+from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.training.config import TrainConfig
 
 SEEDS = range(4)

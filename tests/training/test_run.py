@@ -13,12 +13,12 @@ import pytest
 
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.processes import is_first_process
-from nsi_cli.training.lock import alone
+from nsi_cli.training.run import alone
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from nsi_cli.training.lock import alone
+from nsi_cli.training.run import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsi_cli.training.annotated import annotated_scenes
+from nsi_cli.training.prepare import annotated_scenes
 
 SEEDS = st.integers(0, 2**32 - 1)
 COUNTS = st.integers(1, 300)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from nsi_cli.support.errors import ConfigError
-from nsi_cli.training import launch as launch_module
+from nsi_cli.training import distributed as launch_module
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import launch, precision_plugin
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}
 SLURM = {
@@ -25,7 +27,7 @@ _TWO = """
 import atexit
 from torch import distributed
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.launch import launch
+from nsi_cli.training.distributed import launch
 
 if __name__ == "__main__":
     atexit.register(lambda: print("there" if distributed.is_initialized() else "ended"))
@@ -110,3 +112,33 @@ def test_what_fabric_refuses_is_one_line(asked: pytest.MonkeyPatch) -> None:
     asked.setattr(launch_module, "Fabric", refuse)
     with pytest.raises(ConfigError, match="cannot be started: these do not fit"):
         layout()
+
+
+class Seen(nn.Module):
+    """Returns what came in, beside a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.product = self.layer(x).dtype
+        return x, self.layer(x)
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed"),
+    [
+        ("32", torch.float32),
+        ("bf16-mixed", torch.bfloat16),
+        ("16-mixed", torch.float16),
+    ],
+)
+def test_ids_that_half_precision_has_no_number_for_arrive(
+    precision: str, computed: torch.dtype
+) -> None:
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=precision_plugin(precision, "cpu"))
+    module = Seen()
+    seen, _ = fabric.setup(module)(torch.tensor([[2049.0]]))
+    assert seen.item() == 2049
+    assert module.product == computed
