@@ -19,6 +19,7 @@ from nsi_cli.cli.flags import command_of, stub_of
 from nsi_cli.cli.state import State
 from nsi_cli.errors import NsiError
 from nsi_cli.processes import is_first_process
+from nsi_cli.threads import set_thread_defaults
 
 COMMANDS: dict[str, Callable[..., object]] = {
     "tasks": tasks.tasks,
@@ -146,6 +147,7 @@ def _let_libraries_talk(verbose: bool) -> None:
 
 def main() -> None:
     """Run ``nsi``. SIGTERM ends a command as Ctrl-C does, so that it leaves nothing half-done."""
+    set_thread_defaults()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if hasattr(sys.stderr, "reconfigure"):

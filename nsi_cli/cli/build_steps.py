@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from nsi_cli.cli.build_summary import write_summary
 from nsi_cli.cli.download import run_download
 from nsi_cli.cli.state import State
 from nsi_cli.errors import ConfigError, DataError, Interrupted
+from nsi_cli.threads import available_cores
 
 if TYPE_CHECKING:
     from nsi_cli.data.build_options import BuildOptions
@@ -46,8 +46,8 @@ class BuildRequest:
 
 
 def cores_if_none(workers: int | None) -> int:
-    """The number of worker processes: one for each core unless it is given."""
-    return (os.cpu_count() or 1) if workers is None else workers
+    """The number of worker processes: one for each available core unless it is given."""
+    return available_cores() if workers is None else workers
 
 
 def run_build(state: State, request: BuildRequest) -> dict[str, Any]:
