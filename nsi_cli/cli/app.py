@@ -17,8 +17,9 @@ from nsi_cli import __version__
 from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
 from nsi_cli.cli.flags import command_of, stub_of
 from nsi_cli.cli.state import State
+from nsi_cli.cli.terminal import survive_closed_terminal
 from nsi_cli.errors import NsiError
-from nsi_cli.processes import is_first_process
+from nsi_cli.processes import handle_stop_signals, is_first_process
 from nsi_cli.threads import set_thread_defaults
 
 COMMANDS: dict[str, Callable[..., object]] = {
@@ -146,10 +147,11 @@ def _let_libraries_talk(verbose: bool) -> None:
 
 
 def main() -> None:
-    """Run ``nsi``. SIGTERM ends a command as Ctrl-C does, so that it leaves nothing half-done."""
+    """Run ``nsi``. SIGTERM and SIGHUP end a command as Ctrl-C does: it leaves nothing half-done."""
     set_thread_defaults()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    handle_stop_signals(signal.default_int_handler)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    survive_closed_terminal()
     if hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(line_buffering=True)
     app()

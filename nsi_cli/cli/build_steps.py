@@ -142,7 +142,7 @@ def synthesize(state: State, request: BuildRequest, builder: Any, count: int) ->
 
 @contextmanager
 def rerun_hinted() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an error whose hint is the same command."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into an error whose hint is the same command."""
     try:
         yield
     except KeyboardInterrupt:
