@@ -13,6 +13,7 @@ import torch
 from nsi_cli.cli.state import State
 from nsi_cli.cli.store_options import builder_of, tell_differences
 from nsi_cli.data.loader import LoaderOptions
+from nsi_cli.data.loader_workers import batches_of
 from nsi_cli.data.store import Store, open_store
 from nsi_cli.errors import DataError
 from nsi_cli.evaluation.find import find, find_images
@@ -54,7 +55,7 @@ class LoadedRun:
             batch_size=batch_size, workers=config.num_workers, masks=store.has_masks, features=cache
         )
         with state.progress.stage(stage, total) as advance:
-            for batch in self.task.load_dataloader()(store, split, options):
+            for batch in batches_of(self.task.load_dataloader()(store, split, options)):
                 noise = slot_noise(
                     config, seed=config.seed, step=None, positions=batch.index.tolist()
                 )

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -187,6 +188,33 @@ def _read_all(terminal: int) -> None:
     with contextlib.suppress(OSError):
         while os.read(terminal, 65536):
             pass
+
+
+def test_a_killed_loader_worker_ends_the_training_with_one_line(
+    start_nsi: Start, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start_nsi("-q", "train", *tiny_flags, "--num-workers", 1, "--epochs", 10_000,
+                        "--out", run)  # fmt: skip
+    wait_for_lines(process, run / "metrics.jsonl", 7)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        for worker in _children(process.pid):  # of one epoch; it may be done with all its batches
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        time.sleep(0.05)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (1, "")
+    told, hint = stderr.splitlines()
+    assert re.fullmatch(r"nsi: a loader worker \(process \d+\) was killed \(signal 9\)", told)
+    assert "--num-workers" in hint
+
+
+def _children(process: int) -> list[int]:
+    told = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in told.stdout.split()]
 
 
 def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
