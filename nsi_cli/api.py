@@ -110,7 +110,7 @@ def build_store(
     """
     from nsi_cli.data.build.request import BuildRequest, run_request
     from nsi_cli.interpretation.store_summary import write_summary
-    from nsi_cli.support.processes import available_cores
+    from nsi_cli.support.threads import available_cores
 
     count = available_cores() if workers is None else workers
     request = BuildRequest(

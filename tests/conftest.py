@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ import pytest
 # One thread, here and in the processes that tests start: for models this small more only wait
 # for each other, and the last bits of a loss depend on their number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell without job control starts background jobs with SIGINT ignored, and processes inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 IMPORT_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "plugins" / "clevrtex")))
@@ -84,6 +88,11 @@ def run_nsi() -> Nsi:
     return run
 
 
+def _heed_hangups() -> None:
+    """Under nohup the tests ignore SIGHUP, and so would the processes that they start."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start_nsi() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts ``nsi`` in a session of its own, to be sent signals; what still runs is killed."""
@@ -94,7 +103,7 @@ def start_nsi() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             subprocess.Popen(
                 [sys.executable, "-m", "nsi_cli", *map(str, words)],
                 env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_heed_hangups,
             )
         )  # fmt: skip
         return started[-1]

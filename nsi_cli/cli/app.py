@@ -17,8 +17,10 @@ from nsi_cli import __version__
 from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
 from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import command_of, stub_of
+from nsi_cli.cli.output import survive_closed_terminal
 from nsi_cli.support.errors import NsiError
-from nsi_cli.support.processes import is_first_process
+from nsi_cli.support.processes import handle_stop_signals, is_first_process
+from nsi_cli.support.threads import set_thread_defaults
 
 COMMANDS: dict[str, Callable[..., object]] = {
     "tasks": tasks.tasks,
@@ -145,9 +147,11 @@ def _let_libraries_talk(verbose: bool) -> None:
 
 
 def main() -> None:
-    """Run ``nsi``. SIGTERM ends a command as Ctrl-C does, so that it leaves nothing half-done."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run ``nsi``. SIGTERM and SIGHUP end a command as Ctrl-C does: it leaves nothing half-done."""
+    set_thread_defaults()
+    handle_stop_signals(signal.default_int_handler)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    survive_closed_terminal()
     if hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(line_buffering=True)
     app()

@@ -1,7 +1,10 @@
-"""What goes to stdout: one JSON document, or a table for a person."""
+"""What goes to stdout, one JSON document or a table, and a terminal that is closed meanwhile."""
 
 from __future__ import annotations
 
+import errno
+import io
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,3 +48,26 @@ def print_table(
         console.print()
     for note in notes:
         console.print(Text(note), soft_wrap=True)
+
+
+def survive_closed_terminal() -> None:
+    """Drop what is written to a closed terminal.
+
+    Otherwise the write fails with EIO, and with it the command, which has work to save first.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if sys.platform != "win32" and stream is not None and stream.isatty():
+            raw = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            lines = io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=True)
+            setattr(sys, name, lines)
+
+
+class _Terminal(io.FileIO):
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return memoryview(data).nbytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ from nsi_cli.support.files import readable
 from nsi_cli.support.progress import SILENT, Advance, Progress
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_OF_PACE = 60.0
+"""The time left follows the rate of so many last seconds: other work comes and goes."""
 BYTES = "B"
 """The unit of stages that count bytes: they are told in kB, MB, GB."""
 
@@ -83,7 +86,7 @@ class BarProgress(Progress):
             TimeRemainingColumn(),
             TextColumn("[dim]{task.fields[told]}"),
             console=self._console,
-            speed_estimate_period=60,
+            speed_estimate_period=SECONDS_OF_PACE,
         )
         with bar:
             place = bar.add_task(what, total=total, completed=done, unit=unit, told="")
@@ -110,29 +113,34 @@ class LineProgress(Progress):
         self, what: str, total: int, unit: str = "scenes", done: int = 0
     ) -> Iterator[Advance]:
         """Print lines while the body runs."""
-        began = last = time.monotonic()
-        first, now_told = done, ""
+        began = time.monotonic()
+        lines = deque([(began, done)])
+        now_told = ""
 
-        def line() -> None:
-            seconds = max(time.monotonic() - began, 1e-6)
-            rate = (done - first) / seconds
+        def line(since: tuple[float, int]) -> None:
+            now = time.monotonic()
+            rate = (done - since[1]) / max(now - since[0], 1e-6)
             left = f", {_seconds((total - done) / rate)} left" if done < total and rate > 0 else ""
             told = f"  {now_told}" if now_told else ""
             items = "" if unit == BYTES else f" {unit}"
             self.note(
-                f"{what}: {_done(done, total, unit)}{items} in {_seconds(seconds)}, "
+                f"{what}: {_done(done, total, unit)}{items} in {_seconds(now - began)}, "
                 f"{_rate(rate, unit)}{left}{told}"
             )
 
         def advance(count: int, told: str = "") -> None:
-            nonlocal done, last, now_told
+            nonlocal done, now_told
             done, now_told = done + count, told
-            if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-                last = time.monotonic()
-                line()
+            now = time.monotonic()
+            if now - lines[-1][0] >= SECONDS_BETWEEN_LINES:
+                while len(lines) > 1 and lines[1][0] <= now - SECONDS_OF_PACE:
+                    lines.popleft()
+                line(lines[0])
+                lines.append((now, done))
 
+        first = lines[0]
         yield advance
-        line()
+        line(first)
 
     def note(self, text: str) -> None:
         """Print one line."""

@@ -12,6 +12,7 @@ import torch
 
 from nsi_cli.data.build.differences import builder_of, differences
 from nsi_cli.data.loading.loader import LoaderOptions
+from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.evaluation.predict import predict, predict_images
 from nsi_cli.evaluation.predictions import Predictions
@@ -76,7 +77,7 @@ class LoadedRun:
             features=cache,
         )
         with progress.stage(stage, total) as advance:
-            for batch in self.task.load_dataloader()(store, split, options):
+            for batch in batches_of(self.task.load_dataloader()(store, split, options)):
                 noise = slot_noise(
                     config, seed=config.seed, step=None, positions=batch.index.tolist()
                 )

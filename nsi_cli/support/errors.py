@@ -47,6 +47,8 @@ class NsiError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:  # a traceback then tells it too, and with it what quotes the traceback
+            self.add_note(hint)
 
 
 class ConfigError(NsiError):

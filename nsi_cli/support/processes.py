@@ -9,7 +9,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from types import FrameType
 from typing import Any
+
+STOP_SIGNALS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""The signals that ask a command to stop: Ctrl-C, ``kill``, and a terminal that is closed."""
+
+
+def handle_stop_signals(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
+    """Set the handler of `STOP_SIGNALS`, and return those before it.
+
+    A signal that is ignored stays ignored: SIGHUP under nohup, SIGINT in a script's background job.
+    """
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
+    return before
 
 
 def is_first_process() -> bool:
@@ -42,10 +60,12 @@ def worker_pool(
 def begin_worker() -> None:
     """Make this process, which `multiprocessing` started, a worker that never outlives its parent.
 
-    It ends with it even where that was killed and could tell nobody. Ctrl-C, which reaches every
-    process of a terminal, is left to the parent: that may still need its workers to save.
+    It ends with it even where that was killed and could tell nobody. Ctrl-C and SIGHUP, which reach
+    every process of a terminal, are left to the parent: that may still need its workers to save.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -61,8 +81,3 @@ def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 def _end_with(parent: Any) -> None:
     parent.join()
     os._exit(1)
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use."""
-    return os.cpu_count() or 1

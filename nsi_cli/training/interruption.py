@@ -5,26 +5,25 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 from nsi_cli.support.errors import Interrupted as Interrupted
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from nsi_cli.support.processes import handle_stop_signals
 
 
 class Interruption:
-    """While entered, SIGINT and SIGTERM only set `asked`; a second one stops at once.
+    """While entered, SIGINT, SIGTERM and SIGHUP only set `asked`; a second one stops at once.
 
     Before `patient` is set there is nothing to save, and the first one stops at once.
     """
 
     def __init__(self) -> None:
         self.asked = self.patient = False
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._handle)
+            self._before = handle_stop_signals(self._handle)
         return self
 
     def __exit__(
@@ -32,7 +31,7 @@ class Interruption:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.asked or not self.patient:

@@ -12,6 +12,7 @@ import torch
 from nsi_cli.data.features.cache import FeatureCache
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.loading.loader import LoaderOptions
+from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.models.features import features_of, prepare_cache
 from nsi_cli.support.errors import NsiError, PluginError
 from nsi_cli.support.progress import SILENT, Advance, Progress
@@ -72,7 +73,7 @@ class Trainer:
 
     def dry_run(self) -> Told:
         """The measures of one batch, forward and backward; nothing is written."""
-        batch = self._ready(next(iter(self._batches(TRAIN, 0, 0))), TRAIN)
+        batch = self._ready(next(batches_of(self._batches(TRAIN, 0, 0))), TRAIN)
         return self._step.train(batch, self._annotated[batch.index], 0, self._size(TRAIN))
 
     def fit(self) -> None:
@@ -117,7 +118,7 @@ class Trainer:
         at, saved = self._at, time.monotonic()
         batches = self._batches(TRAIN, at.epoch, at.batches)
         left, size = len(batches), self._size(TRAIN)
-        for raw in batches:
+        for raw in batches_of(batches):
             told = self._take(self._ready(raw, TRAIN), log)
             left -= 1
             self._at = self._at.after(told[LOSS] if told else None)
@@ -197,7 +198,7 @@ class Trainer:
         every = self._config.pictures_every
         draw = bool(every) and self._at.epoch % every == 0 and self._group.first
         told = []
-        for place, raw in enumerate(self._batches(VAL, 0, 0, images=draw)):
+        for place, raw in enumerate(batches_of(self._batches(VAL, 0, 0, images=draw))):
             batch = self._ready(raw, VAL)
             told.append(self._step.measure(batch, self._size(VAL)))
             if draw and not place:

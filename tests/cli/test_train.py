@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
+import sys
+import termios
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -124,20 +131,20 @@ def test_a_killed_run_goes_on_as_if_it_had_been_left_alone(
     assert_same(run, left_alone)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_tells_how_to_go_on(
     number: signal.Signals, start_nsi: Start, nsi: Nsi, tiny_flags: list[str], left_alone: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     run = tmp_path / "a run"
-    more = ["--num-workers", "1"] if number == signal.SIGINT else []
+    more = [] if number == signal.SIGTERM else ["--num-workers", "1"]
     process = start_nsi("--plugin-dir", tmp_path, "train", *tiny_flags, *more,
                         "--epochs", EPOCHS, "--out", run)  # fmt: skip
     wait_for_lines(process, run / "metrics.jsonl", 7)
-    if number == signal.SIGINT:  # a terminal sends it to every process of the command
-        os.killpg(process.pid, number)
-    else:
+    if number == signal.SIGTERM:
         process.send_signal(number)
+    else:  # a terminal sends it to every process of the command
+        os.killpg(process.pid, number)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert stdout == ""
@@ -147,6 +154,65 @@ def test_a_signal_saves_and_tells_how_to_go_on(
     assert "Traceback" not in stderr
     assert nsi("train", "--resume", run).code == 0
     assert_same(run, left_alone)
+
+
+def test_a_closed_terminal_saves(
+    nsi: Nsi, tiny_flags: list[str], left_alone: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    ours, theirs = pty.openpty()
+    words = ["train", *tiny_flags, "--num-workers", "1", "--epochs", str(EPOCHS), "--out", str(run)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nsi_cli", *words],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, text=True,
+        preexec_fn=_take_the_terminal,
+    )  # fmt: skip
+    os.close(theirs)
+    drawing = threading.Thread(target=_read_all, args=(ours,), daemon=True)
+    drawing.start()
+    wait_for_lines(process, run / "metrics.jsonl", 7)
+    os.close(ours)
+    assert process.wait(timeout=120) == 130
+    assert nsi("train", "--resume", run).code == 0
+    assert_same(run, left_alone)
+
+
+def _take_the_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _read_all(terminal: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+
+
+def test_a_killed_loader_worker_ends_the_training_with_one_line(
+    start_nsi: Start, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start_nsi("-q", "train", *tiny_flags, "--num-workers", 1, "--epochs", 10_000,
+                        "--out", run)  # fmt: skip
+    wait_for_lines(process, run / "metrics.jsonl", 7)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        for worker in _children(process.pid):  # of one epoch; it may be done with all its batches
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        time.sleep(0.05)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (1, "")
+    told, hint = stderr.splitlines()
+    assert re.fullmatch(r"nsi: a loader worker \(process \d+\) was killed \(signal 9\)", told)
+    assert "--num-workers" in hint
+
+
+def _children(process: int) -> list[int]:
+    told = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in told.stdout.split()]
 
 
 def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from nsi_cli.support.errors import LONGEST, one_line
+from nsi_cli.support.errors import LONGEST, DataError, NsiError, one_line
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,9 @@ def test_of_a_long_text_the_beginning_and_the_end_are_kept() -> None:
     assert told.startswith("beginx")
     assert told.endswith("xend")
     assert len(told) < LONGEST
+
+
+@pytest.mark.parametrize("kind", [NsiError, DataError])
+def test_an_error_from_another_process_keeps_its_hint(kind: type[NsiError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("no image", "take another")))
+    assert (type(error), error.message, error.hint) == (kind, "no image", "take another")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nsi_cli.support.processes import handle_stop_signals
+
 _POOL = """
 import os, time
 from nsi_cli.support.processes import worker_pool
@@ -62,6 +64,19 @@ def test_no_worker_outlives_its_parent(
     while any(map(_runs, workers)):
         assert time.monotonic() < deadline, "workers outlived their parent"
         time.sleep(0.1)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        replaced = handle_stop_signals(lambda number, _: heard.append(number))
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in {**replaced, signal.SIGHUP: before}.items():
+            signal.signal(number, handler)
+    assert heard == [signal.SIGTERM]
 
 
 def _runs(process: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unus
 from nsi_cli.evaluation.metrics.segmentation import SegmentScores
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import contingency, segments
+from nsi_cli.support.threads import available_cores
 
 _STARTS = 2
 
@@ -60,7 +60,7 @@ def kmeans_masks(
     with (
         warnings.catch_warnings(),
         threadpool_limits(1),
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(available_cores()) as pool,
     ):
         warnings.simplefilter("ignore")  # fewer different tokens than clusters is no fault here
         labels = list(pool.map(partial(_clustered, slots), tokens, states))

@@ -24,6 +24,7 @@ from nsi_cli.plugins.discovery.entry_points import BUILT_IN, PluginEntryPoint
 from nsi_cli.plugins.discovery.probe_child import NO_REPORT
 from nsi_cli.plugins.discovery.verdicts import Verdict, VerdictCache
 from nsi_cli.support.errors import ConfigError, PluginError
+from nsi_cli.support.processes import STOP_SIGNALS
 
 LIMIT = "NSI_PROBE_TIMEOUT"
 DEFAULT_LIMIT = 30.0
@@ -197,7 +198,7 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:

@@ -1,0 +1,77 @@
+"""How many threads compute, and how they wait: set before torch is imported."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def set_thread_defaults() -> None:
+    """Set the environment variables that OpenMP reads once, when torch is imported.
+
+    By default a thread that waits for another spins. Where other work keeps the cores busy, the
+    one that it waits for then gets no core. A value that the user set stays.
+    """
+    if not any(name in os.environ for name in _WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    cores = available_cores()
+    if cores < _allowed_cores():  # torch counts these, and knows no quota
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use: its affinity and its cgroup's quota."""
+    quota = cgroup_quota()
+    return _allowed_cores() if quota is None else min(_allowed_cores(), max(1, math.ceil(quota)))
+
+
+def _allowed_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cgroup_quota(
+    groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> float | None:
+    """The cores that the process's cgroups allow, the lowest of all levels; None for no limit.
+
+    ``groups`` names the process's cgroups, version 2 as ``0::PATH`` and version 1 as
+    ``N:CONTROLLERS:PATH``; they are folders under ``mounted``.
+    """
+    limits = []
+    for line in _text(groups).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            limits += [_limit(folder, "cpu.max") for folder in _levels(mounted, path)]
+        elif "cpu" in controllers.split(","):
+            names = "cpu.cfs_quota_us", "cpu.cfs_period_us"
+            limits += [_limit(folder, *names) for folder in _levels(mounted / "cpu", path)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _levels(mounted: Path, path: str) -> list[Path]:
+    """The folders of a cgroup and of all above it.
+
+    In a container the path may be that on the host; then only the mount itself is there.
+    """
+    folder = mounted / path.strip("/")
+    return [folder, *(above for above in folder.parents if above.is_relative_to(mounted))]
+
+
+def _limit(folder: Path, *names: str) -> float | None:
+    """Cores: quota over period, in microseconds; None without a quota (``max``, -1, no file)."""
+    match " ".join(_text(folder / name) for name in names).split():
+        case [quota, period] if quota.isdigit():
+            return int(quota) / int(period)
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

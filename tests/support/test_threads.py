@@ -1,0 +1,84 @@
+"""Threads: how many, how they wait, and that the user's own settings stay."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nsi_cli.support.threads import available_cores, cgroup_quota
+
+# Prints the settings at the moment at which torch would be imported.
+_PROGRAM = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("OMP_NUM_THREADS"))
+            os._exit(0)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["nsi", "eval", "nowhere"]
+from nsi_cli.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "printed"),
+    [
+        ({}, "PASSIVE None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        ({"GOMP_SPINCOUNT": "5", "OMP_NUM_THREADS": "3"}, "None 3"),
+    ],
+)
+def test_threads_are_set_before_torch_is_imported_unless_the_user_has(
+    variables: dict[str, str], printed: str
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], env=kept | variables, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == printed, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "quota"),
+    [
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "150000 100000"}, 1.5),
+        ("0::/a/b\n", {"a/b/cpu.max": "50000 100000", "a/cpu.max": "150000 100000"}, 0.5),
+        ("0::/path/on/the/host\n", {"cpu.max": "400000 100000"}, 4.0),
+        ("0::/\n", {"cpu.max": "max 100000"}, None),
+        ("0::/\n", {}, None),
+        (
+            "5:memory:/a\n3:cpu,cpuacct:/a\n0::/\n",
+            {"cpu/a/cpu.cfs_quota_us": "250000", "cpu/a/cpu.cfs_period_us": "100000"},
+            2.5,
+        ),
+        (
+            "1:cpu:/\n",
+            {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+            None,
+        ),
+        ("", {}, None),
+    ],
+)
+def test_the_quota_of_a_cgroup_is_the_lowest_of_its_levels(
+    groups: str, files: dict[str, str], quota: float | None, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "mounted" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    (tmp_path / "groups").write_text(groups)
+    assert cgroup_quota(tmp_path / "groups", tmp_path / "mounted") == quota
+
+
+def test_cores_are_those_of_affinity_and_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    for quota, cores in [(None, 3), (1.5, 2), (0.2, 1), (8.0, 3)]:
+        monkeypatch.setattr("nsi_cli.support.threads.cgroup_quota", lambda quota=quota: quota)
+        assert available_cores() == cores
