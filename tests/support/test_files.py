@@ -188,19 +188,18 @@ def test_a_place_in_a_file_is_told(tmp_path: Path) -> None:
 )
 def test_a_full_disk_is_called_so(error: OSError) -> None:
     with (
-        pytest.raises(DataError, match=r"^cannot write out: the disk is full$") as caught,
+        pytest.raises(DataError) as caught,
         told_when_disk_fails(Path("out"), "--elsewhere"),
     ):
         raise error
+    assert caught.value.message == "cannot write out: the disk is full"
     assert "--elsewhere" in caught.value.hint
 
 
 def test_another_refusal_is_told_in_one_line() -> None:
-    with (
-        pytest.raises(DataError, match=r"^cannot write out: broken at once$"),
-        told_when_disk_fails(Path("out")),
-    ):
+    with pytest.raises(DataError) as caught, told_when_disk_fails(Path("out")):
         raise OSError(errno.EIO, "broken\n   at once")
+    assert caught.value.message == "cannot write out: broken at once"
 
 
 def test_too_little_room_is_told_even_where_the_folder_is_yet_to_be_made(

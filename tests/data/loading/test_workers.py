@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import active_children
 from typing import Any
@@ -69,6 +70,15 @@ def test_an_error_of_a_plugins_loader_is_raised_as_it_was(error: Exception) -> N
     assert "in __getitem__" in str(told.value.__cause__), "the traceback is lost"
 
 
+@pytest.fixture
+def no_sigchld_handler() -> Iterator[None]:
+    """As in a command, which iterates in no main thread: torch installs its handler only there."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("no_sigchld_handler")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_worker_ends_the_iteration(workers: int) -> None:
     before = set(active_children())
