@@ -224,8 +224,12 @@ def with_part(task: Task, source: str, task_of: Callable[[str], Task], **part: s
     return replace(task, **{key: f"{module}:{name}" for key, name in part.items()})
 
 
-def test_a_summary_is_one_line(task_of: Callable[[str], Task]) -> None:
+def test_a_task_without_a_summary_is_refused(task_of: Callable[[str], Task]) -> None:
     builder = task_of(GOOD).schema_builder
-    for summary in ("", "two\nlines"):
+    for summary in ("", " \n"):
         with pytest.raises(AssertionError, match="summary must be one line"):
             check_task(Task("kit", summary, builder))
+
+
+def test_a_summary_is_one_line() -> None:
+    assert Task("kit", "two\nlines", "kit:Builder").summary == "two lines"
