@@ -32,7 +32,7 @@ def _build(config: ModelConfig, precision: str) -> Backbone:
     if config.backbone == TEXTURE:
         from nsi_cli.models.backbones.texture import TextureBackbone
 
-        return TextureBackbone(config.image_size, config.texture_grid)
+        return TextureBackbone(config.image_size, config.texture_grid, config.texture_position)
     from nsi_cli.models.backbones.timm import TimmBackbone
 
     return TimmBackbone(

@@ -42,6 +42,13 @@ class ModelConfig:
     texture_grid: int = option(
         14, ge=2, le=256, help="Tokens along each side, for the texture backbone.", group=_IMAGE
     )
+    texture_position: float = option(
+        2.0,
+        ge=0,
+        le=100,
+        help="Weight of position among the texture backbone's features.",
+        group=_IMAGE,
+    )
     num_slots: int = option(15, ge=1, le=1024, help="Slots of an image.", group=_IMAGE)
     slot_dim: int = option(192, ge=1, le=8192, help="Width of a slot.", group=_IMAGE)
     num_slot_heads: int = option(1, ge=1, le=256, help="Heads of slot attention.", group=_IMAGE)

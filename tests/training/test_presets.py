@@ -63,7 +63,12 @@ def test_the_published_preset_names_what_the_defaults_are() -> None:
         item.name for item in declared_options(TrainConfig)
         if item.option.group not in ("Run", "Machine")
     }  # fmt: skip
-    assert what_changes_results - own.keys() == {"backbone_weights", "texture_grid", "without"}
+    assert what_changes_results - own.keys() == {
+        "backbone_weights",
+        "texture_grid",
+        "texture_position",
+        "without",
+    }
 
 
 def test_the_release_preset_differs_from_the_published_one_where_it_must() -> None:

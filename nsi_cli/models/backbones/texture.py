@@ -19,7 +19,7 @@ from nsi_cli.models.backbones.base import TEXTURE, Backbone
 
 ORIENTATIONS = 8  # sixteen filters: what vector units like
 SCALES = 3
-_REVISION = 2  # part of the fingerprint: raise it with every change of the features
+_REVISION = 3  # part of the fingerprint: raise it with every change of the features
 _SIDE = 9  # pixels of a filter's side
 _WAVELENGTH = 4.5  # pixels of one period of a filter
 _ENVELOPE = 1.8  # pixels of a filter's standard deviation
@@ -27,7 +27,6 @@ _WINDOW = 0.35  # cells of a pooling window's standard deviation
 _NOISE = 0.01  # contrast that counts as none, in a logarithm
 _BINS = ((8, 0.05, 0.95), (6, -0.25, 0.3), (6, -0.2, 0.25))  # count, first, last; a colour channel
 _POSITION = 2 + 2 * 4  # x, y; sine and cosine of both at two frequencies
-_NEARNESS = 2.0  # how much position counts: at 1, slots bind materials; at 4, patches of ground
 
 # What each kind of channel is shifted and divided by, so that all of them vary about as much.
 _MEAN = ((0.45, 0.2), (0.04, 0.1), (0.05, 0.1))  # a colour channel each
@@ -49,7 +48,7 @@ class TextureBackbone(Backbone):
     filters: Tensor
     position: Tensor
 
-    def __init__(self, image_size: int, grid: int) -> None:
+    def __init__(self, image_size: int, grid: int, position_weight: float = 2.0) -> None:
         invariant = 6 + sum(count for count, _, _ in _BINS) + 2 * SCALES
         appearance = 2 * invariant + (ORIENTATIONS + 2) * SCALES
         super().__init__(
@@ -59,14 +58,17 @@ class TextureBackbone(Backbone):
             image_size=image_size,
         )
         self.register_buffer("filters", _quadrature_pairs(), persistent=False)
-        self.register_buffer("position", _position_channels(grid), persistent=False)
+        self.position_weight = position_weight
+        position = position_weight * _position_channels(grid)
+        self.register_buffer("position", position, persistent=False)
         for scale in range(SCALES + 1):
             weights = _windows(image_size // 2**scale, grid)
             self.register_buffer(f"windows_{scale}", weights, persistent=False)
 
     def identity(self) -> bytes:
         """Name, revision and settings; there are no weights."""
-        return f"{TEXTURE} {_REVISION} {self.image_size} {self.grid}".encode()
+        settings = f"{self.image_size} {self.grid} {self.position_weight:g}"
+        return f"{TEXTURE} {_REVISION} {settings}".encode()
 
     def extract(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) uint8 → features (B, N, C)."""
@@ -164,10 +166,9 @@ def _windows(side: int, grid: int) -> Tensor:
 
 
 def _position_channels(grid: int) -> Tensor:
-    """(N, P): x and y in [−1, 1], then sine and cosine of both at half and one wave a unit, all
-    times `_NEARNESS`."""
+    """(N, P): x and y in [−1, 1], then sine and cosine of both at half and one wave a unit."""
     axis = (torch.arange(grid) + 0.5) * (2 / grid) - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     place = torch.stack([x, y], -1).flatten(0, 1)  # (N, 2)
     waves = [wave(math.pi * k * place) for k in (1, 2) for wave in (torch.sin, torch.cos)]
-    return _NEARNESS * torch.cat([place, *waves], -1)
+    return torch.cat([place, *waves], -1)

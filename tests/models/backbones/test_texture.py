@@ -14,8 +14,11 @@ from nsi_cli.models.config import ModelConfig
 from nsi_cli.support.errors import NsiError
 
 
-def backbone(image_size: int = 64, grid: int = 8) -> Backbone:
-    return build_backbone(ModelConfig(backbone="texture", image_size=image_size, texture_grid=grid))
+def backbone(image_size: int = 64, grid: int = 8, position: float = 2.0) -> Backbone:
+    config = ModelConfig(
+        backbone="texture", image_size=image_size, texture_grid=grid, texture_position=position
+    )
+    return build_backbone(config)
 
 
 def waves(angle: float, wavelength: float, start: float = 0.0, side: int = 64) -> Tensor:
@@ -122,3 +125,13 @@ def test_fingerprint_follows_the_settings() -> None:
     prints = {backbone(*size).fingerprint() for size in ((64, 8), (64, 9), (96, 8))}
     assert len(prints) == 3
     assert backbone().fingerprint() in prints
+
+
+def test_position_counts_as_much_as_asked_and_appearance_stays() -> None:
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    one, three = backbone(position=1.0), backbone(position=3.0)
+    assert one.fingerprint() != three.fingerprint()
+    seen = slice(one.appearance.stop, None)
+    torch.testing.assert_close(one(images)[..., one.appearance], three(images)[..., one.appearance])
+    torch.testing.assert_close(3 * one(images)[..., seen], three(images)[..., seen])
+    assert one(images)[..., seen].std() > 0.1
