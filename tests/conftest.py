@@ -49,7 +49,7 @@ TINY: dict[str, Any] = {
 """A training of seconds: 54 scenes, 3 epochs of 6 steps."""
 
 
-class Told:
+class Metrics:
     """What a command answered: its exit code, and what it printed where."""
 
     def __init__(self, code: int, stdout: str, stderr: str) -> None:
@@ -59,7 +59,7 @@ class Told:
         return f"exit {self.code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
 
 
-Nsi = Callable[..., Told]
+Nsi = Callable[..., Metrics]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -78,12 +78,12 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 def run_nsi() -> Nsi:
     """Runs ``nsi`` in a process of its own: ``run_nsi("tasks", "--json", cwd=folder)``."""
 
-    def run(*words: object, cwd: Path | None = None, **variables: str) -> Told:
+    def run(*words: object, cwd: Path | None = None, **variables: str) -> Metrics:
         done = subprocess.run(
             [sys.executable, "-m", "nsi_cli", *map(str, words)],
             cwd=cwd, env=environment(**variables), capture_output=True, text=True, check=False,
         )  # fmt: skip
-        return Told(done.returncode, done.stdout, done.stderr)
+        return Metrics(done.returncode, done.stdout, done.stderr)
 
     return run
 
@@ -121,11 +121,11 @@ def nsi() -> Iterator[Nsi]:
 
     from nsi_cli.cli.app import app
 
-    def run(*words: object) -> Told:
+    def run(*words: object) -> Metrics:
         done = CliRunner().invoke(app, list(map(str, words)))
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
-        return Told(done.exit_code, done.stdout, done.stderr)
+        return Metrics(done.exit_code, done.stdout, done.stderr)
 
     level = logging.getLogger().level
     yield run

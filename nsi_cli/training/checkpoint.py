@@ -1,7 +1,7 @@
 """Checkpoints: weights as safetensors, the rest as a torch file that can hold no code.
 
-At every moment there is a whole checkpoint on disk, in its place or beside it; a folder is only
-ever moved whole.
+At every moment a complete checkpoint is on disk, at its path or beside it; folders are written
+beside it and renamed.
 """
 
 from __future__ import annotations
@@ -29,45 +29,45 @@ from nsi_cli.training.schedule import Plateau
 
 WEIGHTS = "weights.safetensors"
 STEP = "step"
-"""The weights' metadata that tells how many steps the training had done."""
+"""The key of the number of steps in the metadata of the weights."""
 
 BEST, LAST = "best", "last"
 
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether there is a checkpoint at ``folder``."""
-    return (whole(folder) / WEIGHTS).is_file()
+    return (complete(folder) / WEIGHTS).is_file()
 
 
-def whole(folder: Path) -> Path:
-    """Where the checkpoint lies: in its place, or aside where a kill fell between the renames.
+def complete(folder: Path) -> Path:
+    """The folder of a checkpoint: its path, or beside it if a kill fell between the renames.
 
-    Reading moves nothing, since the training that writes it may be running.
+    Reading renames nothing, since the training that writes it may be running.
     """
     old = _beside(folder, "old")
     return old if old.is_dir() and not folder.exists() else folder
 
 
 def checkpoint_named(folder: Path, name: str) -> Path:
-    """The checkpoint of that name in a run's folder of them.
+    """The checkpoint of that name in a run's folder of checkpoints.
 
-    Raises `ConfigError` where there is no such; best and last may not have been saved yet.
+    Raises `ConfigError` if there is none; best and last may not have been saved yet.
     """
     names = [BEST, LAST, *(path.name for path in sorted(folder.glob("step-*")))]
     if name not in names:
-        there = [known for known in names if has_checkpoint(folder / known)]
+        existing = [each for each in names if has_checkpoint(folder / each)]
         raise ConfigError(
             f"no checkpoint '{name}' in {folder}",
-            did_you_mean(name, there) or f"there are: {', '.join(there) or 'none yet'}",
+            did_you_mean(name, existing) or f"there are: {', '.join(existing) or 'none yet'}",
         )
     return folder / name
 
 
 @contextmanager
-def taking_the_place_of(folder: Path, *, retire: bool) -> Iterator[Path]:
-    """A new folder that takes the place of ``folder`` when the body ends well, else goes.
+def replacing_checkpoint(folder: Path, *, retire: bool) -> Iterator[Path]:
+    """A new folder that replaces ``folder`` if the body succeeds, and is removed if it fails.
 
-    The old one is removed or, with ``retire``, named by its step.
+    The old one is removed or, with ``retire``, renamed to its step.
     """
     beside, old = _beside(folder, "part"), _beside(folder, "old")
     with told_when_disk_fails(folder):
@@ -100,25 +100,25 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def step_of(folder: Path) -> int:
-    """How many steps the training of a checkpoint had done; 0 where it does not say."""
+    """The number of steps of a checkpoint; 0 if its weights are damaged."""
     try:
         with safe_open(folder / WEIGHTS, "pt") as file:
             return int((file.metadata() or {}).get(STEP, 0))
-    except SafetensorError:  # damaged: of the least worth
+    except SafetensorError:
         return 0
 
 
 def _retire(old: Path, folder: Path, retire: bool) -> None:
-    """Name the checkpoint ``old`` that ``folder`` took the place of by its step, or remove it."""
+    """Rename the checkpoint ``old``, which ``folder`` replaced, to its step, or remove it."""
     if retire and (old / WEIGHTS).is_file():
-        place = folder.with_name(f"step-{step_of(old):08d}")
-        _remove(place)
-        os.replace(old, place)
+        kept = folder.with_name(f"step-{step_of(old):08d}")
+        _remove(kept)
+        os.replace(old, kept)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a checkpoint; a kill leaves no half of one under its name."""
+    """Remove a checkpoint; a kill leaves no partial one under its name."""
     if folder.exists():
         gone = _beside(folder, "gone")
         shutil.rmtree(gone, ignore_errors=True)
@@ -134,8 +134,8 @@ STATE = "state.pt"
 
 
 @dataclass(frozen=True)
-class Progressed:
-    """How far a run is: steps done in all, the epoch it is in, and batches done of that epoch.
+class TrainingState:
+    """How far a training is: its steps, its epoch, and the batches done in that epoch.
 
     ``running`` sums the losses of the ``counted`` batches of the epoch that were not skipped, for
     the epoch's mean.
@@ -148,8 +148,8 @@ class Progressed:
     counted: int = 0
     plateau: Plateau = field(default_factory=Plateau)
 
-    def after(self, loss: float | None) -> Progressed:
-        """One batch further; ``loss`` is None where it was skipped."""
+    def after(self, loss: float | None) -> TrainingState:
+        """The state one batch later; ``loss`` is None if the batch was skipped."""
         more = replace(self, step=self.step + 1, batches=self.batches + 1)
         if loss is None:
             return more
@@ -160,46 +160,46 @@ def save_checkpoint(
     folder: Path,
     weights: dict[str, Tensor],
     state: dict[str, Any],
-    progressed: Progressed,
+    reached: TrainingState,
     *,
     keep: int | None = None,
 ) -> None:
-    """Write a checkpoint. At every moment there is a whole one on disk, the old or the new.
+    """Write a checkpoint; until it is complete, the old one stays.
 
-    ``state`` is what else the training holds: plain values and tensors, by name. ``keep`` is how
-    many of the newest stay, this one included: those before it as ``step-00001200`` beside it,
-    where later ones, of a training that went back, go. None leaves what lies beside it alone.
-    Raises `DataError` where the disk refuses; the old checkpoint then stays.
+    ``state`` holds plain values and tensors by name. ``keep`` is the number of newest checkpoints
+    to keep, this one included: earlier ones as ``step-00001200`` beside it; later ones, left by a
+    training that was resumed from an earlier step, are removed. None keeps all. Raises `DataError`
+    if the disk cannot be written; the old checkpoint then stays.
     """
-    with taking_the_place_of(folder, retire=bool(keep and keep > 1)) as beside:
+    with replacing_checkpoint(folder, retire=bool(keep and keep > 1)) as beside:
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-        told = {STEP: str(progressed.step)}
-        _write(beside / WEIGHTS, tensors_as_bytes(tensors, metadata=told))
+        metadata = {STEP: str(reached.step)}
+        _write(beside / WEIGHTS, tensors_as_bytes(tensors, metadata=metadata))
         packed = BytesIO()
-        torch.save({**state, "progressed": asdict(progressed)}, packed)
+        torch.save({**state, "progressed": asdict(reached)}, packed)
         _write(beside / STATE, packed.getbuffer())
     if keep:
         prune(folder, keep)
 
 
-def go_back(folder: Path, chosen: Path) -> None:
+def make_last(folder: Path, chosen: Path) -> None:
     """Make the checkpoint ``chosen`` of a run its last one, which is at ``folder``.
 
-    The last one so far is kept as ``step-…`` until the next one is saved. Raises `DataError`
-    where ``chosen`` cannot be read; then nothing is moved.
+    The previous last one is kept as ``step-…`` until the next one is saved. Raises `DataError` if
+    ``chosen`` cannot be read; then nothing is changed.
     """
     if chosen == folder:
         return
     load_weights(chosen)
     load_state(chosen)
-    source = whole(chosen)
-    with taking_the_place_of(folder, retire=True) as beside:
+    source = complete(chosen)
+    with replacing_checkpoint(folder, retire=True) as beside:
         for name in (WEIGHTS, STATE):
             _write(beside / name, read_regular(source / name, CHECKPOINT_LIMIT))
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
-    """Write and flush; plainly, since the libraries' own writers hide why a disk refuses."""
+    """Write and flush; the libraries' own writers hide why a disk cannot be written."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -207,42 +207,46 @@ def _write(path: Path, content: bytes | memoryview) -> None:
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint, on the CPU. Raises `DataError` where there is none."""
-    path = whole(folder) / WEIGHTS
+    """The weights of a checkpoint, on the CPU. Raises `DataError` if there is none."""
+    path = complete(folder) / WEIGHTS
     try:
         return tensors_from_bytes(read_regular(path, CHECKPOINT_LIMIT))
     except FileNotFoundError:
         run = folder.parent.parent
         raise DataError(
             f"no checkpoint at {folder}",
-            f"the first epoch's end saves one; go on with: nsi train --resume {run}",
+            f"the end of the first epoch saves one; resume with: nsi train --resume {run}",
         ) from None
     except (SafetensorError, OSError, LookupError, ValueError) as error:
         raise DataError(f"checkpoint {path} cannot be read: {reason_of(error)}", _RETRAIN) from None
 
 
-def load_state(folder: Path) -> tuple[dict[str, Any], Progressed]:
-    """What else the training held, and how far it was. Raises `DataError`."""
-    path = whole(folder) / STATE
+def load_state(folder: Path) -> tuple[dict[str, Any], TrainingState]:
+    """The rest of a checkpoint: optimizer and precision, and how far the training was."""
+    path = complete(folder) / STATE
     try:
         with open_regular(path, CHECKPOINT_LIMIT) as file:
             state = torch.load(file, map_location="cpu", weights_only=True)
-        told = state.pop("progressed")
-        return state, Progressed(**{**told, "plateau": Plateau(**told["plateau"])})
+        reached = state.pop("progressed")
+        plateau = Plateau(**reached["plateau"])
+        return state, TrainingState(**{**reached, "plateau": plateau})
     except Exception as error:  # pickle, zip and torch errors alike mean a damaged file
         cause = reason_of(error) if isinstance(error, OSError) else str(error).split("\n")[0]
         raise DataError(f"checkpoint {path} cannot be read: {cause}", _RETRAIN) from None
 
 
 def restore(model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
-    """Give a model the weights of the checkpoint ``folder``. Raises `DataError` for a misfit."""
-    own = {name: value.shape for name, value in model.state_dict().items()}
-    if own != {name: value.shape for name, value in weights.items()}:
+    """Load the weights of the checkpoint ``folder`` into a model.
+
+    Raises `DataError` if their names or shapes differ from the model's.
+    """
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    if expected != {name: value.shape for name, value in weights.items()}:
         raise DataError(
-            f"checkpoint {folder} is of a model with other sizes than its run's config.yaml says",
-            "undo the change in config.yaml, or train anew",
+            f"checkpoint {folder} does not fit the model sizes in its run's config.yaml",
+            "undo the change in config.yaml, or train a new run",
         )
     model.load_state_dict(weights)
 
 
-_RETRAIN = "restore the run from a copy, or train anew"
+_RETRAIN = "restore the run from a copy, or train a new run"

@@ -1,4 +1,4 @@
-"""The processes of a training: starting them, and what one of them knows of the others."""
+"""The processes of a training: how they are started, and how they communicate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, rank: int, count: int) -> Tensor:
-        """Fetch everyone's tensor, all of one shape."""
+        """Gather the tensors of all processes, which have one shape."""
         ctx.rank = rank
         parts = [torch.empty_like(own) for _ in range(count)]
         distributed.all_gather(parts, own.contiguous())
@@ -34,7 +34,7 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None, None]:
-        """What all processes want of this one's tensor."""
+        """The sum of the gradients that all processes have for this one's tensor."""
         pull = pull.contiguous()
         distributed.all_reduce(pull)
         return pull[ctx.rank], None, None
@@ -43,8 +43,8 @@ class _Gathered(torch.autograd.Function):
 class ProcessGroup:
     """``count`` processes that train together, of which this one is number ``rank``.
 
-    Every method but `share` must be called by all of them, in the same order. Alone, a process
-    talks to nobody.
+    Every method but `share` must be called by all of them, in the same order. A single process
+    communicates with no other.
     """
 
     def __init__(self, fabric: Fabric) -> None:
@@ -53,11 +53,11 @@ class ProcessGroup:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and tells of progress."""
+        """Whether this is the process that writes files and shows progress."""
         return self.rank == 0
 
     def share(self, size: int) -> range:
-        """The places of a global batch of ``size`` scenes that this process holds."""
+        """The positions in a global batch of ``size`` scenes that this process holds."""
         return part_of(size, (self.rank, self.count))
 
     def gather(self, own: Tensor, size: int) -> Tensor:
@@ -72,30 +72,30 @@ class ProcessGroup:
         parts: Tensor = _Gathered.apply(F.pad(own, padding), self.rank, self.count)
         return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
 
-    def totals(self, values: Sequence[Tensor]) -> list[float]:
+    def all_sum(self, values: Sequence[Tensor]) -> list[float]:
         """The sums over all processes of some numbers, as plain numbers."""
-        told = torch.stack([value.detach().double() for value in values])
+        sums = torch.stack([value.detach().double() for value in values])
         if self.count > 1:
-            distributed.all_reduce(told)
-        return [float(number) for number in told.tolist()]
+            distributed.all_reduce(sums)
+        return [float(number) for number in sums.tolist()]
 
-    def any(self, *said: bool) -> list[bool]:
-        """For each question, whether any process says yes."""
+    def any_of(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is true in any process."""
         if self.count == 1:
-            return list(said)
-        told = torch.tensor(said, dtype=torch.float32, device=self._fabric.device)
-        distributed.all_reduce(told)
-        return [bool(number) for number in told.tolist()]
+            return list(flags)
+        counts = torch.tensor(flags, dtype=torch.float32, device=self._fabric.device)
+        distributed.all_reduce(counts)
+        return [bool(number) for number in counts.tolist()]
 
-    def agreed(self, text: str) -> str:
+    def broadcast(self, text: str) -> str:
         """The first process's text, in every process."""
         return text if self.count == 1 else str(self._fabric.broadcast(text))
 
-    def by_first(self, action: Callable[[], object]) -> None:
-        """Let the first process do something, and all wait; where it fails, it fails in all.
+    def run_on_first(self, action: Callable[[], object]) -> None:
+        """Run an action in the first process while the others wait; if it fails, all fail.
 
-        Raises the `NsiError` of the first process; in the others a `ConfigError`, so that only
-        one of them tells of it.
+        Raises the `NsiError` of the first process, and in the others a `ConfigError` of the same
+        text, which they do not print.
         """
         fault: NsiError | None = None
         if self.first:
@@ -103,30 +103,30 @@ class ProcessGroup:
                 action()
             except NsiError as error:
                 fault = error
-        told = self.agreed(fault.message if fault else "")
+        message = self.broadcast(fault.message if fault else "")
         if fault:
             raise fault
-        if told:
-            raise ConfigError(told)
+        if message:
+            raise ConfigError(message)
 
 
 class UnroundedMixed(MixedPrecision):
-    """Mixed precision that hands the batch to the model as it is.
+    """Mixed precision that leaves the batch in float32.
 
-    Fabric's own rounds every number of it to half precision first; but an id above 256 is no
-    bfloat16 number, and features are what the reconstruction is measured by.
+    Fabric's own rounds it to half precision first. But bfloat16 cannot represent an id above 256,
+    and features are the target of the reconstruction.
     """
 
     def convert_input(self, data: Any) -> Any:
-        """What goes into the model, untouched."""
+        """Return the model's input unchanged."""
         return data
 
 
 def precision_plugin(precision: str, accelerator: str) -> Precision:
-    """What makes Fabric compute in ``precision`` on an ``accelerator`` (auto: a GPU, if any).
+    """Fabric's plugin for ``precision`` on an ``accelerator`` (auto: a GPU, if there is one).
 
-    For 64 the model itself is made so (see `prepare`): Fabric's own would round what comes out
-    of it to float32.
+    For 64 the model itself is converted (see `prepare`): Fabric's plugin would round its outputs
+    to float32.
     """
     if precision in ("32", "64"):
         return Precision()
@@ -137,15 +137,15 @@ def precision_plugin(precision: str, accelerator: str) -> Precision:
 
 
 def launch(config: TrainConfig) -> Fabric:
-    """The devices that ``config`` asks for, with a process for each.
+    """Start a process for each device that ``config`` asks for.
 
-    Where torchrun or SLURM has started the processes, they are taken as they are; else this
-    process starts the others, which run the same command. Raises `ConfigError` for a device that
-    is not there, or numbers that are not those of the launcher.
+    If torchrun or SLURM started the processes, those are used; else this process starts the
+    others, which run the same command. Raises `ConfigError` for a device that does not exist, or
+    numbers that differ from the launcher's.
     """
     devices, nodes = _layout(config)
     _check_accelerator(config.accelerator)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets on stderr
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a greeting
     try:
         fabric = Fabric(
             accelerator=config.accelerator,
@@ -155,10 +155,10 @@ def launch(config: TrainConfig) -> Fabric:
             plugins=precision_plugin(config.precision, config.accelerator),
         )
         fabric.launch()
-    except Exception as error:  # Fabric has an error of its own for each kind of misfit
-        told = " ".join(str(error).split())
+    except Exception as error:  # Fabric raises many types
+        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"the processes of the training cannot be started: {told}",
+            f"the processes of the training cannot be started: {reason}",
             "check --devices, --num-nodes and --strategy, and the launcher's own numbers",
         ) from error
     if fabric.world_size > 1:
@@ -167,32 +167,32 @@ def launch(config: TrainConfig) -> Fabric:
 
 
 def _leave() -> None:
-    """End the threads that talk to the other processes.
+    """End the communication threads.
 
-    They hold tensors, and one that lets go of them while Python ends takes the process with it.
+    They hold tensors, and one that releases them while Python exits aborts the process.
     """
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def _layout(config: TrainConfig) -> tuple[int, int]:
-    """Devices of a machine and machines, as asked for or as a launcher has started them."""
+    """Devices per machine and machines, from the options or from a launcher."""
     started = _started()
-    asked = None if config.devices == "auto" else int(config.devices)
+    requested = None if config.devices == "auto" else int(config.devices)
     if started is None:
-        return asked or 1, config.num_nodes
+        return requested or 1, config.num_nodes
     devices, nodes = started
-    if asked not in (None, devices) or config.num_nodes not in (1, nodes):
+    if requested not in (None, devices) or config.num_nodes not in (1, nodes):
         raise ConfigError(
             f"--devices {config.devices} and --num-nodes {config.num_nodes}, but the launcher "
             f"started {devices} processes on each of {nodes} machines",
-            "leave both out: the launcher's numbers are then taken",
+            "leave both out, to use the launcher's numbers",
         )
     return devices, nodes
 
 
 def _started() -> tuple[int, int] | None:
-    """What torchrun or SLURM has started, as processes of a machine and machines."""
+    """Processes per machine and machines that torchrun or SLURM started; None if neither did."""
     environment = os.environ
     try:
         if TorchElasticEnvironment.detect():
@@ -210,9 +210,9 @@ def _started() -> tuple[int, int] | None:
 
 
 def _check_accelerator(name: str) -> None:
-    """Raise `ConfigError` for a device that is not there."""
+    """Raise `ConfigError` for a kind of device that this machine lacks."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(name, True):
         raise ConfigError(
-            f"no {name} device is at hand", "leave --accelerator out, or take --accelerator cpu"
+            f"no {name} device was found", "leave --accelerator out, or use --accelerator cpu"
         )

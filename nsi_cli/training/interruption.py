@@ -1,4 +1,4 @@
-"""Interruptions: a signal lets the step finish, and the run is saved before the process ends."""
+"""Interruptions: after a signal the current step ends and the run is saved before the exit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nsi_cli.support.processes import handle_stop_signals
 
 
 class Interruption:
-    """While entered, SIGINT, SIGTERM and SIGHUP only set `asked`; a second one stops at once.
+    """While entered, SIGINT, SIGTERM and SIGHUP only set `requested`; a second one stops at once.
 
-    Before `patient` is set there is nothing to save, and the first one stops at once.
+    Until `graceful` is set there is nothing to save, and the first one stops at once.
     """
 
     def __init__(self) -> None:
-        self.asked = self.patient = False
+        self.requested = self.graceful = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -27,13 +27,15 @@ class Interruption:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked or not self.patient:
+        if self.requested or not self.graceful:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

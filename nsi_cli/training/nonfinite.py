@@ -1,4 +1,4 @@
-"""A loss or gradient that is not finite: the batch that did it is kept, to be looked at."""
+"""A loss or gradient that is not finite: its batch is saved for inspection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from nsi_cli.support.files import replacing, write_json
 
 MOST = 10
-"""How many batches a run keeps where such steps are skipped: a training that diverges has many."""
+"""The most batches that a run saves."""
 
 
 def save_nonfinite(
@@ -29,13 +29,12 @@ def save_nonfinite(
     rank: int = 0,
     most: int | None = None,
 ) -> Path | None:
-    """Write a batch to ``RUN/nonfinite/step-N.safetensors`` and what happened to ``step-N.json``.
+    """Write a batch to ``RUN/nonfinite/step-N.safetensors``, and a report to ``step-N.json``.
 
-    ``tensors`` are the batch's, by name (``vars(batch)``); ``scenes`` the ids of its scenes;
-    ``measures`` the parts of the loss and whatever else was measured; ``what`` is what was not
-    finite. Processes after the first of a training add their ``rank`` to the names. Returns the
-    path of the JSON, or None where the run holds ``most`` already. Raises `DataError` where the
-    disk refuses.
+    ``tensors`` are the batch's by name (``vars(batch)``), ``scenes`` the ids of its scenes,
+    ``measures`` its metrics, and ``what`` was not finite. Processes other than the first add their
+    ``rank`` to the names. Returns the path of the report, or None if the run has ``most`` already.
+    Raises `DataError` if the disk cannot be written.
     """
     folder = run / "nonfinite"
     if most is not None and len(list(folder.glob("step-*.json"))) >= most:
@@ -45,9 +44,9 @@ def save_nonfinite(
              for key, value in tensors.items() if value is not None}  # fmt: skip
     with replacing(folder / f"{name}.safetensors") as beside:
         beside.write_bytes(save(whole))
-    told = folder / f"{name}.json"
+    report = folder / f"{name}.json"
     write_json(
-        told,
+        report,
         {
             "step": step,
             "epoch": epoch,
@@ -60,9 +59,9 @@ def save_nonfinite(
             "scenes": list(scenes),
         },
     )
-    return told
+    return report
 
 
 def _plain(value: float) -> Any:
-    """The number, or its name where JSON has none for it."""
+    """The number, or its name if JSON cannot represent it."""
     return value if math.isfinite(value) else str(value)

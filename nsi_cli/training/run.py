@@ -112,7 +112,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def alone(run: Path, *, first: bool = True) -> Iterator[None]:
+def run_lock(run: Path, *, first: bool = True) -> Iterator[None]:
     """Hold a run's folder alone among processes. Raises `DataError` where another trains it.
 
     Of processes that train one run together only the ``first`` holds it. A record lock: the

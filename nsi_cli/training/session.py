@@ -10,12 +10,12 @@ from nsi_cli.plugins.discovery.registry import TaskRegistry
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.processes import is_first_process
 from nsi_cli.support.progress import SILENT, Progress
-from nsi_cli.training.checkpoint import go_back, has_checkpoint, load_state
+from nsi_cli.training.checkpoint import has_checkpoint, load_state, make_last
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted
 from nsi_cli.training.prepare import Prepared, check, prepare
-from nsi_cli.training.run import Run, alone, create_run, open_run, write_config
-from nsi_cli.training.step import Told
+from nsi_cli.training.run import Run, create_run, open_run, run_lock, write_config
+from nsi_cli.training.step import Metrics
 from nsi_cli.training.trainer import Trainer
 
 
@@ -29,11 +29,11 @@ def start(
     """
     prepared = _prepared(config, registry, progress)
     group = prepared.group
-    out = Path(group.agreed(str(out)))  # a time in its name differs between machines
+    out = Path(group.broadcast(str(out)))  # a time in its name differs between machines
     run = Run(out, config, prepared.store.schema)
-    group.by_first(lambda: create_run(out, config, run.schema))
+    group.run_on_first(lambda: create_run(out, config, run.schema))
     progress.note(f"run: {run.path}")
-    with alone(run.path, first=is_first_process()):
+    with run_lock(run.path, first=is_first_process()):
         _fit(Trainer(prepared, run, progress=progress), run)
     return run
 
@@ -53,14 +53,23 @@ def resume(
     """
     run = _with_epochs(open_run(path), epochs)
     folder = run.checkpoint(checkpoint)
-    with alone(run.path, first=is_first_process()):
-        if has_checkpoint(folder) and load_state(folder)[1].epoch >= run.config.epochs:
+    with run_lock(run.path, first=is_first_process()):
+        loaded = load_state(folder) if folder != run.last or has_checkpoint(folder) else None
+        if loaded is not None and loaded[1].epoch >= run.config.epochs:
             return run, False
-        _resume(run, folder, registry, progress, extended=epochs is not None)
+        trainer = _trainer(run, registry, progress)
+        trainer.group.run_on_first(
+            lambda: _before(run, folder, restart=loaded is None, extended=epochs is not None)
+        )
+        if loaded is None:
+            progress.note(f"{run.path} has no checkpoint yet: it starts from the beginning")
+        else:
+            trainer.resume(loaded)
+        _fit(trainer, run)
     return run, True
 
 
-def dry_run(config: TrainConfig, registry: TaskRegistry, progress: Progress = SILENT) -> Told:
+def dry_run(config: TrainConfig, registry: TaskRegistry, progress: Progress = SILENT) -> Metrics:
     """The metrics of one batch, forward and backward; nothing is written."""
     prepared = _prepared(config, registry, progress)
     run = Run(Path(), config, prepared.store.schema)
@@ -77,27 +86,19 @@ def _with_epochs(run: Run, epochs: int | None) -> Run:
     return replace(run, config=replace(run.config, epochs=epochs or run.config.epochs))
 
 
-def _resume(
-    run: Run, folder: Path, registry: TaskRegistry, progress: Progress, *, extended: bool
-) -> None:
-    """Train a run from the checkpoint at ``folder``, or from the start if it never had one."""
+def _trainer(run: Run, registry: TaskRegistry, progress: Progress) -> Trainer:
+    """The trainer of an existing run. Raises `DataError` if its store has another schema."""
     prepared = _prepared(run.config, registry, progress)
     run.check_schema(prepared.store.schema, prepared.store.path)
-    trainer = Trainer(prepared, run, progress=progress)
-    restart = folder == run.last and not has_checkpoint(folder)
+    return Trainer(prepared, run, progress=progress)
 
-    def before() -> None:
-        if not restart:
-            go_back(run.last, folder)
-        if extended:
-            write_config(run)
 
-    prepared.group.by_first(before)
-    if restart:
-        progress.note(f"{run.path} has no checkpoint yet: it starts from the beginning")
-    else:
-        trainer.resume()
-    _fit(trainer, run)
+def _before(run: Run, folder: Path, *, restart: bool, extended: bool) -> None:
+    """Make the chosen checkpoint the last one, and record a new number of epochs."""
+    if not restart:
+        make_last(run.last, folder)
+    if extended:
+        write_config(run)
 
 
 def _fit(trainer: Trainer, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""One step of a training: both encoders, the contrast over the whole batch, the optimiser."""
+"""One step of a training: both encoders, the contrastive loss over the whole batch, Adam."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from nsi_cli.models.nsi import NSI
 from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.contrastive import Embedded, contrast, joined
+from nsi_cli.training.contrastive import Embeddings, concatenate, contrast
 from nsi_cli.training.distributed import ProcessGroup
 
 LOSS, RECALL = "loss", "R@1"
 
-Told = dict[str, float]
-"""Measures of a batch by the names they are logged by."""
+Metrics = dict[str, float]
+"""The metrics of a batch, by the names under which they are logged."""
 
 
 class Encoders(nn.Module):
-    """A model as the module that Fabric wraps: from features and primitives to what a loss needs.
+    """The module that Fabric wraps: features and primitives to what the loss needs.
 
-    It returns a plain dictionary, since Fabric walks through what a module returns and cannot
-    walk through frozen records.
+    It returns a plain dictionary: Fabric traverses what a module returns, and cannot traverse
+    frozen dataclasses.
     """
 
     def __init__(self, model: NSI) -> None:
@@ -43,8 +43,8 @@ class Encoders(nn.Module):
     ) -> dict[str, Tensor]:
         """Features (n, N, C), primitives (n, T, W), present (n, T), noise (n, K, D).
 
-        Gives the embeddings ``slots`` (n, K, E) and ``primitives`` (n, T, E), and ``error``, the
-        sum over the n images of the reconstruction loss of each.
+        Returns the embeddings ``slots`` (n, K, E) and ``primitives`` (n, T, E), and ``error``, the
+        sum of the reconstruction losses of the n images.
         """
         learned = self.model.learn(features, primitives, present, noise)
         return {
@@ -55,16 +55,16 @@ class Encoders(nn.Module):
 
 
 class NotFinite(NsiError):
-    """A loss or a gradient is infinite or no number; ``told`` are the measures of its batch."""
+    """A loss or a gradient is infinite or NaN; ``metrics`` are those of its batch."""
 
-    def __init__(self, what: str, told: Told) -> None:
+    def __init__(self, what: str, metrics: Metrics) -> None:
         super().__init__(f"the {what} is not finite", "lower --lr, or --precision 32")
-        self.what, self.told = what, told
+        self.what, self.metrics = what, metrics
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The scenes that go through the model at once, with the chance that belongs to them."""
+class MicroBatch:
+    """Scenes that go through the model together, with their slot noise and dropout seed."""
 
     features: Tensor  # (n, N, C)
     primitives: Tensor  # (n, T, W)
@@ -75,15 +75,15 @@ class Piece:
 
 
 class Step:
-    """Takes optimiser steps on L = w·L_con + β·L_rec over global batches.
+    """Takes optimizer steps on L = w·L_con + β·L_rec over global batches.
 
-    Every process puts its part of a batch through the encoders, piece by piece where
-    ``micro_batch_size`` says so. The contrast is taken outside of the encoders, over the
-    embeddings of the whole batch, and its gradient handed back to them (as Gao et al. 2021,
-    "Scaling deep contrastive learning batch size under memory limited setup"). With one piece the
-    graph of the first pass serves; with more, each piece is encoded once to know its embeddings
-    and a second time, with the same dropout, to carry the gradient. Either way the gradient is
-    exactly that of one process with the whole batch.
+    Every process puts its part of a batch through the encoders, in micro-batches of
+    ``micro_batch_size``. The contrastive loss is computed outside the encoders, over the
+    embeddings of the whole batch, and its gradient is passed back to them (Gao et al. 2021,
+    "Scaling deep contrastive learning batch size under memory limited setup"). A single
+    micro-batch is encoded once. Several are encoded first without a graph, for their embeddings,
+    and again with the same dropout, for the gradient. The gradient is exactly that of one process
+    with the whole batch.
     """
 
     def __init__(self, config: TrainConfig, model: NSI, backbone: Backbone, fabric: Fabric) -> None:
@@ -95,44 +95,44 @@ class Step:
             encoders = torch.compile(encoders)  # type: ignore[assignment]
         self._encoders, self.optimizer = fabric.setup(encoders, adam)
 
-    def train(self, batch: Batch, annotated: Tensor, step: int, size: int) -> Told:
-        """The loss of this process's part of a batch of ``size`` scenes, and its gradient.
+    def train(self, batch: Batch, annotated: Tensor, step: int, size: int) -> Metrics:
+        """Compute the gradient of a batch of ``size`` scenes, of which ``batch`` is a part.
 
-        All chance is a function of the seed, the step and the place in the batch; that of the
-        dropout, of the process too. Returns the measures of the whole batch. Raises `NotFinite`,
-        in every process alike, before any gradient is there.
+        Returns the metrics of the whole batch. Slot noise is a function of the seed, the step and
+        the position in the batch; dropout depends on the process too. Raises `NotFinite` in every
+        process, before any gradient is computed.
         """
         self._encoders.train()
         positions = self.group.share(size)
         noise = slot_noise(self.config, seed=self.config.seed, step=step, positions=positions)
-        pieces = list(self._pieces(batch, annotated, noise, step))
-        with torch.set_grad_enabled(len(pieces) == 1):
-            outputs = [self._encode(piece) for piece in pieces]
-        told, own = self._contrast(pieces, outputs, size, wants_gradient=True)
-        if not math.isfinite(told[LOSS]):
-            raise NotFinite("loss", told)
+        micro_batches = list(self._micro_batches(batch, annotated, noise, step))
+        with torch.set_grad_enabled(len(micro_batches) == 1):
+            outputs = [self._encode(micro_batch) for micro_batch in micro_batches]
+        metrics, own = self._contrast(micro_batches, outputs, size, wants_gradient=True)
+        if not math.isfinite(metrics[LOSS]):
+            raise NotFinite("loss", metrics)
         self.optimizer.zero_grad(set_to_none=True)
-        self._backward(pieces, outputs, own, size)
-        return told
+        self._backward(micro_batches, outputs, own, size)
+        return metrics
 
-    def update(self, told: Told, rate: float) -> float:
-        """Clip the gradient, move the weights, and return the gradient's norm before.
+    def update(self, metrics: Metrics, rate: float) -> float:
+        """Clip the gradient, update the weights, and return the norm before clipping.
 
-        Raises `NotFinite`; the weights are then untouched.
+        Raises `NotFinite`; the weights are then unchanged.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = self._clip()
-        # The scaler of 16-mixed leaves such a step out by itself, and goes on.
+        # The gradient scaler of 16-mixed skips such a step by itself.
         if self.config.precision != "16-mixed" and not math.isfinite(norm):
-            raise NotFinite("gradient", told)
+            raise NotFinite("gradient", metrics)
         self.optimizer.step()
         return norm
 
     def _clip(self) -> float:
-        """Clip the gradient of what ``clip`` names; return the norm of all of it before."""
+        """Clip the gradient that ``clip`` names; return the norm of the whole gradient before."""
         limit, both = self.config.grad_clip, self.config.clip == "both"
-        # Fabric undoes the loss's scale, and always clips what the optimiser holds.
+        # Fabric unscales the gradient, and always clips all that the optimizer holds.
         norm = self._fabric.clip_gradients(
             self._encoders,
             self.optimizer,
@@ -144,27 +144,29 @@ class Step:
         return float(norm)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def measure(self, batch: Batch, size: int) -> Told:
-        """The measures of a batch that nothing is learned from; noise belongs to the scene."""
+    def measure(self, batch: Batch, size: int) -> Metrics:
+        """The metrics of a batch without training on it; slot noise is a function of the scene."""
         self._encoders.eval()
         annotated = torch.ones(len(batch), dtype=torch.bool, device=batch.present.device)
-        pieces = list(self._pieces(batch, annotated, self.noise_of(batch), 0))
-        outputs = [self._encode(piece) for piece in pieces]
-        return self._contrast(pieces, outputs, size, wants_gradient=False)[0]
+        micro_batches = list(self._micro_batches(batch, annotated, self.noise_of(batch), 0))
+        outputs = [self._encode(micro_batch) for micro_batch in micro_batches]
+        return self._contrast(micro_batches, outputs, size, wants_gradient=False)[0]
 
     def noise_of(self, batch: Batch) -> Tensor:
-        """The slot noise (n, K, D) of scenes that are only looked at."""
-        places = batch.index.tolist()
-        return slot_noise(self.config, seed=self.config.seed, step=None, positions=places)
+        """The slot noise (n, K, D) of scenes that are not trained on."""
+        positions = batch.index.tolist()
+        return slot_noise(self.config, seed=self.config.seed, step=None, positions=positions)
 
-    def _pieces(self, batch: Batch, annotated: Tensor, noise: Tensor, step: int) -> Iterator[Piece]:
+    def _micro_batches(
+        self, batch: Batch, annotated: Tensor, noise: Tensor, step: int
+    ) -> Iterator[MicroBatch]:
         size = self.config.micro_batch_size or len(batch)
         like = next(self._model.parameters())
         for number, start in enumerate(range(0, len(batch), size)):
             cut = slice(start, start + size)
             part = batch.rows(cut)
             seed = np.random.SeedSequence([self.config.seed, step, self.group.rank, number])
-            yield Piece(
+            yield MicroBatch(
                 features_of(part, self._backbone).to(like),
                 part.primitives.to(like.dtype),
                 part.present,
@@ -173,41 +175,43 @@ class Step:
                 int(seed.generate_state(1)[0]),
             )
 
-    def _encode(self, piece: Piece) -> dict[str, Tensor]:
-        torch.manual_seed(piece.seed)
+    def _encode(self, micro_batch: MicroBatch) -> dict[str, Tensor]:
+        torch.manual_seed(micro_batch.seed)
         outputs: dict[str, Tensor] = self._encoders(
-            piece.features, piece.primitives, piece.present, piece.noise
+            micro_batch.features, micro_batch.primitives, micro_batch.present, micro_batch.noise
         )
         return outputs
 
     def _contrast(
-        self, pieces: list[Piece], outputs: list[dict[str, Tensor]], size: int, *,
+        self, micro_batches: list[MicroBatch], outputs: list[dict[str, Tensor]], size: int, *,
         wants_gradient: bool,
-    ) -> tuple[Told, list[tuple[Tensor, Tensor]]]:  # fmt: skip
-        """The measures of the whole batch; and ∂L_con/∂(slots, primitives) for each piece."""
+    ) -> tuple[Metrics, list[tuple[Tensor, Tensor]]]:  # fmt: skip
+        """The metrics of the whole batch, and ∂L_con/∂(slots, primitives) for each micro-batch."""
         config = self.config
         embedded = [
-            Embedded(output["slots"], output["primitives"], piece.present, piece.annotated)
-            for piece, output in zip(pieces, outputs, strict=True)
+            Embeddings(
+                output["slots"], output["primitives"], micro_batch.present, micro_batch.annotated
+            )
+            for micro_batch, output in zip(micro_batches, outputs, strict=True)
         ]
-        own = joined(embedded).leaves()
+        own = concatenate(embedded).leaves()
         wants_gradient = wants_gradient and config.contrastive_weight > 0
         with torch.set_grad_enabled(wants_gradient):
             share = contrast(own, self.group, size, tau=config.tau, alignment=config.alignment)
-        told = self._told(share.loss, share.hits, outputs, share.scenes, size)
+        metrics = self._metrics(share.loss, share.hits, outputs, share.scenes, size)
         if not (wants_gradient and share.scenes):
-            return told, []
+            return metrics, []
         slots, primitives = torch.autograd.grad(share.loss, (own.slots, own.primitives))
-        sizes = [len(piece.present) for piece in pieces]
-        pieces_of = (torch.split(slots, sizes), torch.split(primitives, sizes))
-        return told, list(zip(*pieces_of, strict=True))
+        sizes = [len(micro_batch.present) for micro_batch in micro_batches]
+        split = (torch.split(slots, sizes), torch.split(primitives, sizes))
+        return metrics, list(zip(*split, strict=True))
 
-    def _told(
+    def _metrics(
         self, contrastive: Tensor, hits: Tensor, outputs: list[dict[str, Tensor]], scenes: int,
         size: int,
-    ) -> Told:  # fmt: skip
+    ) -> Metrics:  # fmt: skip
         error = torch.stack([output["error"].detach() for output in outputs]).sum()
-        sums = self.group.totals([contrastive, error, hits])
+        sums = self.group.all_sum([contrastive, error, hits])
         reconstruction = sums[1] / size
         return {
             LOSS: self.config.contrastive_weight * sums[0] + self.config.beta * reconstruction,
@@ -217,18 +221,18 @@ class Step:
         }
 
     def _backward(
-        self, pieces: list[Piece], outputs: list[dict[str, Tensor]],
+        self, micro_batches: list[MicroBatch], outputs: list[dict[str, Tensor]],
         gradients: list[tuple[Tensor, Tensor]], size: int,
     ) -> None:  # fmt: skip
-        """Carry the gradient through the encoders.
+        """Backpropagate through the encoders.
 
-        What is put through them is linear in their outputs, with the gradient of the whole loss.
+        The loss here is linear in their outputs, and has the gradient of the whole loss.
         """
-        alone = len(pieces) == 1
-        for number, piece in enumerate(pieces):
-            more = number + 1 < len(pieces)
+        single = len(micro_batches) == 1
+        for number, micro_batch in enumerate(micro_batches):
+            more = number + 1 < len(micro_batches)
             with self._fabric.no_backward_sync(self._encoders, enabled=more):
-                output = outputs[0] if alone else self._encode(piece)
+                output = outputs[0] if single else self._encode(micro_batch)
                 linear = self.config.beta / size * output["error"]
                 for part, name in enumerate(("slots", "primitives")):
                     pull = gradients[number][part] if gradients else torch.zeros(())
@@ -237,5 +241,5 @@ class Step:
                         + self.config.contrastive_weight
                         * (output[name] * pull.to(output[name].device)).sum()
                     )
-                # Wrapped in data parallelism, gradients are averaged; here they must be summed.
+                # Data parallelism averages gradients over processes; here they must be summed.
                 self._fabric.backward(linear * self.group.count)

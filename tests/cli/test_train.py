@@ -271,7 +271,7 @@ def test_a_run_goes_back_to_an_earlier_checkpoint_and_comes_out_the_same(
     told = nsi("train", "--resume", run, "--checkpoint", f"step-{step:08d}")
     assert told.code == 0, told
     assert "already finished" not in told.stderr
-    assert f"goes on after step {step}\n" in told.stderr
+    assert f"resuming after step {step}\n" in told.stderr
     assert_same(run, trained)
 
 

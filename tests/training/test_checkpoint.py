@@ -21,12 +21,12 @@ from nsi_cli.training import checkpoint as rotation
 from nsi_cli.training.checkpoint import (
     STATE,
     WEIGHTS,
-    Progressed,
+    TrainingState,
     checkpoint_named,
-    go_back,
     has_checkpoint,
     load_state,
     load_weights,
+    make_last,
     restore,
     save_checkpoint,
 )
@@ -35,7 +35,7 @@ from nsi_cli.training.schedule import Plateau
 CHANGES = 11
 """Of the disk, that a save makes over an old checkpoint."""
 
-AT = Progressed(step=7, epoch=1, batches=2, running=3.5, plateau=Plateau(1.5, 2, 0.25))
+AT = TrainingState(step=7, epoch=1, batches=2, running=3.5, plateau=Plateau(1.5, 2, 0.25))
 
 
 def save(folder: Path, step: int, keep: int | None = None) -> None:
@@ -173,7 +173,7 @@ def test_those_places_of_a_kill_reach_past_the_last_change(
 def test_going_back_makes_an_earlier_one_the_last_and_then_forgets_the_later(last: Path) -> None:
     for step in (1, 2, 3):
         save(last, step, keep=3)
-    go_back(last, checkpoint_named(last.parent, "step-00000001"))
+    make_last(last, checkpoint_named(last.parent, "step-00000001"))
     assert load(last) == 1
     assert names(last.parent) == ["last", *(f"step-{step:08d}" for step in (1, 2, 3))]
     save(last, 2, keep=3)
@@ -183,11 +183,11 @@ def test_going_back_makes_an_earlier_one_the_last_and_then_forgets_the_later(las
 def test_going_back_to_the_last_or_to_a_damaged_one_moves_nothing(last: Path) -> None:
     save(last, 1, keep=2)
     save(last, 2, keep=2)
-    go_back(last, last)
+    make_last(last, last)
     earlier = last.with_name("step-00000001")
     (earlier / STATE).write_bytes(b"half")
     with pytest.raises(DataError, match="cannot be read"):
-        go_back(last, earlier)
+        make_last(last, earlier)
     assert load(last) == 2
     assert names(last.parent) == ["last", "step-00000001"]
 
@@ -201,7 +201,7 @@ def test_a_kill_while_going_back_leaves_a_whole_last(
     with monkeypatch.context() as patch:
         kill_at(patch, place)
         try:
-            go_back(last, last.with_name("best"))
+            make_last(last, last.with_name("best"))
         except Killed:
             assert load(last) in (1, 2)
     save(last, 3, keep=1)

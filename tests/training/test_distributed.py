@@ -101,7 +101,7 @@ def test_no_thread_that_talks_to_the_others_is_left_when_python_ends(tmp_path: P
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_a_device_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="no cuda device is at hand"):
+    with pytest.raises(ConfigError, match="no cuda device was found"):
         launch(TrainConfig(task="test", accelerator="cuda"))
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.processes import is_first_process
-from nsi_cli.training.run import alone
+from nsi_cli.training.run import run_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from nsi_cli.training.run import alone
-with alone(Path(sys.argv[1])):
+from nsi_cli.training.run import run_lock
+with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -41,7 +41,7 @@ def holder(tmp_path: Path):
 def test_a_run_that_another_process_trains_is_refused_in_one_line(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="being trained right now") as told, alone(tmp_path):
+    with pytest.raises(DataError, match="being trained right now") as told, run_lock(tmp_path):
         raise AssertionError
     assert f"by process {holder.pid} on " in told.value.message
     assert "\n" not in told.value.message
@@ -51,20 +51,20 @@ def test_a_run_that_another_process_trains_is_refused_in_one_line(
 def test_a_killed_process_lets_go(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with alone(tmp_path):
+    with run_lock(tmp_path):
         assert f"process {os.getpid()} " in (tmp_path / ".lock").read_text()
 
 
 def test_the_other_processes_of_one_training_do_not_hold_it(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    with alone(tmp_path, first=False):
+    with run_lock(tmp_path, first=False):
         pass
 
 
 def test_a_run_can_be_trained_again_and_leaves_one_line(tmp_path: Path) -> None:
     for _ in range(2):
-        with alone(tmp_path):
+        with run_lock(tmp_path):
             pass
     assert len((tmp_path / ".lock").read_text().splitlines()) == 1
 
@@ -75,7 +75,7 @@ def _sleep() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_loader_process_that_outlives_its_training_does_not_hold_the_run(tmp_path: Path) -> None:
-    with alone(tmp_path):
+    with run_lock(tmp_path):
         worker = multiprocessing.get_context("fork").Process(target=_sleep)
         worker.start()
     try:

@@ -103,7 +103,7 @@ def die_before(monkeypatch: pytest.MonkeyPatch, name: str, wanted: str) -> None:
     method = getattr(Trainer, name)
 
     def dying(trainer: Trainer, *args: Any, **options: Any) -> Any:
-        at = trainer._at
+        at = trainer._state
         if wanted in (f"step {at.step}", f"epoch {at.epoch}", f"{args[0]}, epoch {at.epoch}"):
             raise Killed
         return method(trainer, *args, **options)
@@ -117,15 +117,15 @@ EVERY_STEP, EVERY_EPOCH = 1e-9, 10.0
 @pytest.mark.parametrize(
     ("saved", "name", "wanted"),
     [
-        (EVERY_EPOCH, "_take", "step 3"),  # before the first checkpoint
-        (EVERY_EPOCH, "_take", "step 8"),
-        (EVERY_EPOCH, "_take", "step 17"),
+        (EVERY_EPOCH, "_train_batch", "step 3"),  # before the first checkpoint
+        (EVERY_EPOCH, "_train_batch", "step 8"),
+        (EVERY_EPOCH, "_train_batch", "step 17"),
         (EVERY_EPOCH, "_validate", "epoch 1"),
         (EVERY_EPOCH, "_save", "best, epoch 1"),
         (EVERY_EPOCH, "_save", "last, epoch 1"),  # the best is of a later step than the last
         (EVERY_EPOCH, "_save", "last, epoch 3"),
-        (EVERY_STEP, "_take", "step 8"),
-        (EVERY_STEP, "_take", "step 12"),
+        (EVERY_STEP, "_train_batch", "step 8"),
+        (EVERY_STEP, "_train_batch", "step 12"),
         (EVERY_STEP, "_validate", "epoch 1"),
         (EVERY_STEP, "_save", "last, epoch 2"),
     ],
@@ -279,7 +279,7 @@ def test_with_the_releases_options_too_a_run_resumes_and_needs_no_cache(
     trainer_of(tmp_path / "whole", epochs=2, **RELEASE).fit()
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        die_before(patch, "_take", "step 8")
+        die_before(patch, "_train_batch", "step 8")
         with pytest.raises(Killed):
             trainer_of(run, epochs=2, feature_cache="off", **RELEASE).fit()
     trainer_of(run, resume=True).fit()
@@ -390,7 +390,7 @@ def test_a_second_signal_stops_at_once_and_keeps_the_last_checkpoint(
     run, validate = tmp_path / "run", Trainer._validate
 
     def twice(trainer: Trainer, log: Any) -> Any:
-        if trainer._at.epoch == 1:
+        if trainer._state.epoch == 1:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
         return validate(trainer, log)
