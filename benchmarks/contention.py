@@ -8,7 +8,7 @@ Measures images a second of the training step of the preset ``demo`` on cached f
 in a fresh process: with OpenMP's own defaults, with those that `nsi` sets, and with others that
 ``--also`` names. Each is measured idle and beside a process that multiplies matrices with OpenMP's
 defaults; all of them in turn, in every round. Prints the medians, the ratios within a round, and
-exits 1 where they are below `LEAST_KEPT` or `LEAST_IDLE`. Features are random: no step's time
+exits 1 if they are below `LEAST_KEPT` or `LEAST_IDLE`. Features are random: no step's time
 depends on them.
 """
 
@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
 
 
 def report(rates: dict[tuple[str, bool], list[float]]) -> int:
-    """Print what was measured, and return 1 where it is too slow."""
+    """Print what was measured, and return 1 if it is too slow."""
     kept, idle = {}, {}
     for name in dict.fromkeys(name for name, _ in rates):
         alone, beside = rates[name, False], rates[name, True]

@@ -53,7 +53,7 @@ class PublishedStep:
     def losses(
         self, images: Tensor, primitives: Tensor, present: Tensor, noise: Tensor | None = None
     ) -> Losses:
-        """The forward pass; ``noise`` (B, K, D) is drawn where it is left out."""
+        """The forward pass; ``noise`` (B, K, D) is drawn if it is left out."""
         images, primitives = images.to(self.device) / 255, primitives.to(self.device)
         present = present.to(self.device)
         with torch.no_grad():

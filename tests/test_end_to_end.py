@@ -90,19 +90,19 @@ def test_the_demo(tiny: dict[str, Any], tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr
 
 
 def test_a_trained_run_is_evaluated_and_shown_with_images_of_ones_own(
     run_nsi: Nsi, trained: Path, raw: Path, tmp_path: Path
 ) -> None:
-    told = run_nsi("eval", trained, "--split", "test", "--json", cwd=tmp_path)
-    assert told.code == 0, told
-    check_result(json.loads(told.stdout), "test")
+    answer = run_nsi("eval", trained, "--split", "test", "--json", cwd=tmp_path)
+    assert answer.code == 0, answer
+    check_result(json.loads(answer.stdout), "test")
     image = min(raw.rglob("CLEVRTEX_full_*[0-9].png"))
-    told = run_nsi("interpret", trained, "--image", image, "--out", tmp_path / "page", "--top", 2)
-    assert told.code == 0, told
-    assert told.stdout == f"{tmp_path / 'page' / 'index.html'}\n"
+    answer = run_nsi("interpret", trained, "--image", image, "--out", tmp_path / "page", "--top", 2)
+    assert answer.code == 0, answer
+    assert answer.stdout == f"{tmp_path / 'page' / 'index.html'}\n"
     check_page(tmp_path / "page" / "index.html")
     assert image.name in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
@@ -112,16 +112,18 @@ def test_a_new_task_does_the_whole_job_uninstalled(
 ) -> None:
     made = run_nsi("new-task", "my-scenes", "--dir", "plugins", cwd=tmp_path)
     assert made.code == 0, made
-    told = run_nsi("--plugin-dir", "plugins", "tasks", "--json", cwd=tmp_path)
-    assert ("my-scenes", "ok") in {(row["name"], row["status"]) for row in json.loads(told.stdout)}
+    answer = run_nsi("--plugin-dir", "plugins", "tasks", "--json", cwd=tmp_path)
+    assert ("my-scenes", "ok") in {
+        (row["name"], row["status"]) for row in json.loads(answer.stdout)
+    }
     build = run_nsi("--plugin-dir", "plugins", "build-data", "my-scenes", "--synthetic", 40,
                     "--image-size", 48, "--workers", 1, "--json", cwd=tmp_path)  # fmt: skip
     assert build.code == 0, build
     assert sum(split["scenes"] for split in json.loads(build.stdout)["splits"].values()) == 40
     flags = [*tiny_flags, "--task", "my-scenes", "--data", "data/my-scenes", "--epochs", 1,
              "--num-workers", 1]  # fmt: skip
-    told = run_nsi("train", *flags, "--out", "run", cwd=tmp_path, NSI_PLUGIN_PATH="plugins")
-    assert told.code == 0, told
-    told = run_nsi("--plugin-dir", "plugins/my-scenes", "eval", "run", "--json", cwd=tmp_path)
-    assert told.code == 0, told
-    check_result(json.loads(told.stdout), "test")
+    answer = run_nsi("train", *flags, "--out", "run", cwd=tmp_path, NSI_PLUGIN_PATH="plugins")
+    assert answer.code == 0, answer
+    answer = run_nsi("--plugin-dir", "plugins/my-scenes", "eval", "run", "--json", cwd=tmp_path)
+    assert answer.code == 0, answer
+    check_result(json.loads(answer.stdout), "test")

@@ -1,4 +1,4 @@
-"""The ``nsi`` command itself: global options, its subcommands, and how errors are told."""
+"""The ``nsi`` command itself: global options, its subcommands, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class NsiGroup(TyperGroup):
         except Exception as error:
             if _is_usage_error(error):
                 raise
-            told = " ".join(str(error).split())
-            _tell(f"{type(error).__name__}: {told}", "run with --debug for the traceback", ctx)
+            reason = " ".join(str(error).split())
+            _tell(f"{type(error).__name__}: {reason}", "run with --debug for the traceback", ctx)
             raise typer.Exit(1) from None
 
 

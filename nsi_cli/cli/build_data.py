@@ -100,8 +100,8 @@ def _command(task: Task) -> Callable[..., None]:
         new_values: Annotated[
             Literal["refuse", "extend", "drop"],
             typer.Option(
-                help="With --vocabulary, values that it lacks are an error, or appended to it "
-                "(extend), or stored as missing (drop)."
+                help="With --vocabulary, new values are an error, are appended (extend), or are "
+                "stored as missing (drop)."
             ),
         ] = "refuse",
         seed: Annotated[

@@ -1,4 +1,4 @@
-"""What is told after a build: scenes, objects, every property's values, and what was left out."""
+"""The summary after a build: scenes, objects, the values of properties, and what was dropped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
 def _dropped(summary: dict[str, Any]) -> Iterator[str]:
     """Why objects were left out, if any were."""
     dropped, hidden = (
-        sum(told[name] for told in summary["splits"].values())
+        sum(entry[name] for entry in summary["splits"].values())
         for name in ("dropped_objects", "hidden_objects")
     )
     if dropped > hidden:
@@ -60,18 +60,18 @@ def _vocabulary(build: dict[str, Any]) -> Iterator[str]:
     for name, values in build.get("vocabulary", {}).get("added", {}).items():
         yield f"added to the vocabulary, {name}: {', '.join(values)}"
     lost: Counter[tuple[str, str]] = Counter()
-    for told in build["splits"].values():
-        for name, values in told.get("lost_values", {}).items():
+    for entry in build["splits"].values():
+        for name, values in entry.get("lost_values", {}).items():
             lost.update({(name, value): count for value, count in values.items()})
     for (name, value), count in lost.most_common():
         yield f"stored as missing: {count:,} × {name} {value}"
 
 
 def _splits(summary: dict[str, Any]) -> Rows:
-    for split, told in summary["splits"].items():
-        per = told["objects_per_scene"]
+    for split, entry in summary["splits"].items():
+        per = entry["objects_per_scene"]
         scenes, objects, dropped = (
-            f"{told[name]:,}" for name in ("scenes", "objects", "dropped_objects")
+            f"{entry[name]:,}" for name in ("scenes", "objects", "dropped_objects")
         )
         spread = (f"{per['min']} to {per['max']}", f"{per['mean']:.1f}") if per else ("", "")
         yield split, scenes, objects, *spread, dropped
@@ -79,20 +79,20 @@ def _splits(summary: dict[str, Any]) -> Rows:
 
 def _values(summary: dict[str, Any]) -> Rows:
     """A row for each value of a property, with a small bar."""
-    for name, told in summary["properties"].items():
-        if told["kind"] != "categorical":
+    for name, entry in summary["properties"].items():
+        if entry["kind"] != "categorical":
             continue
-        counts = told["counts"]
-        total = max(1, sum(counts.values()) + told["missing"])
-        most = max(1, *counts.values(), told["missing"])
+        counts = entry["counts"]
+        total = max(1, sum(counts.values()) + entry["missing"])
+        most = max(1, *counts.values(), entry["missing"])
         title = name
         for value, count in _shown(counts):
             bar = "" if count is None else _bar(count / most)
             share = "" if count is None else f"{100 * count / total:.1f}"
             yield title, _cut(value), "" if count is None else f"{count:,}", share, bar
             title = ""
-        if told["missing"]:
-            count = told["missing"]
+        if entry["missing"]:
+            count = entry["missing"]
             yield "", "(missing)", f"{count:,}", f"{100 * count / total:.1f}", _bar(count / most)
 
 
@@ -119,10 +119,10 @@ def _bar(share: float) -> str:
 
 def _spreads(summary: dict[str, Any]) -> Rows:
     """A row for each component of a continuous property."""
-    for name, told in summary["properties"].items():
-        if told["kind"] != "continuous":
+    for name, entry in summary["properties"].items():
+        if entry["kind"] != "continuous":
             continue
-        for place, part in enumerate(told["components"]):
-            title = name if len(told["components"]) == 1 else f"{name}[{place}]"
+        for place, part in enumerate(entry["components"]):
+            title = name if len(entry["components"]) == 1 else f"{name}[{place}]"
             keys = ("min", "5%", "median", "95%", "max")
             yield title, *("" if part is None else f"{part[key]:.3g}" for key in keys)

@@ -52,7 +52,7 @@ def _refuse_other_flags(ctx: Any) -> None:
     if others:
         raise ConfigError(
             f"--check builds nothing: {' and '.join(others)} would be ignored",
-            "leave it out; --out, --seed and --json go with --check",
+            "remove it; --out, --seed and --json can be used with --check",
         )
 
 

@@ -21,7 +21,7 @@ SCENES_FILE = Path(__file__).with_name("demo-data.yaml")
 
 
 def _scenes() -> int:
-    """How many scenes the demo renders unless told otherwise."""
+    """The default number of scenes."""
     return int(api.read_options(SCENES_FILE)["synthetic"])
 
 
@@ -44,7 +44,7 @@ def demo(
     preset 'demo', an ordinary one: nsi train --preset demo --print-config shows it.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise DataError(f"{out} is there already", "remove it, or choose another place with --out")
+        raise DataError(f"{out} exists already", "remove it, or choose another path with --out")
     run_demo(context_of(ctx), out, scenes, seed)
 
 

@@ -93,15 +93,15 @@ def _hidden(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _flag(item: Declared, panel: str) -> inspect.Parameter:
-    said = item.option
-    kind: Any = typing.Literal[said.choices] if said.choices else item.type
-    told = said.help + _bounds(item)
+    spec = item.option
+    kind: Any = typing.Literal[spec.choices] if spec.choices else item.type
+    text = spec.help + _bounds(item)
     if item.default not in ("", None, ()):
-        told += default_shown(item.default)
-    heading = panel if panel and said.group == "Options" else said.group
+        text += default_shown(item.default)
+    heading = panel if panel and spec.group == "Options" else spec.group
     # What a file turns on, a flag can turn off.
     spelt = f"{item.flag}/--no-{item.flag[2:]}" if item.type is bool else item.flag
-    info = typer.Option(spelt, help=told, show_default=False, rich_help_panel=heading)
+    info = typer.Option(spelt, help=text, show_default=False, rich_help_panel=heading)
     return inspect.Parameter(
         item.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -111,15 +111,15 @@ def _flag(item: Declared, panel: str) -> inspect.Parameter:
 
 
 def _bounds(item: Declared) -> str:
-    """What numbers are allowed, said only where it is not plain from the help.
+    """The allowed range, if the help does not say it.
 
     Large upper bounds are left out: they are there against mistakes, and the error names them.
     """
-    said = item.option
-    signs = (("≥", said.ge), (">", said.gt), ("≤", said.le), ("<", said.lt))
+    spec = item.option
+    signs = (("≥", spec.ge), (">", spec.gt), ("≤", spec.le), ("<", spec.lt))
     known = [(sign, bound) for sign, bound in signs if bound is not None]
-    told = ", ".join(f"{sign} {bound}" for sign, bound in known if 1 < bound <= 1000)
-    return f" ({told})" if told else ""
+    text = ", ".join(f"{sign} {bound}" for sign, bound in known if 1 < bound <= 1000)
+    return f" ({text})" if text else ""
 
 
 def default_shown(default: object) -> str:

@@ -26,7 +26,7 @@ SECONDS_BETWEEN_LINES = 10.0
 SECONDS_OF_PACE = 60.0
 """The time left follows the rate of so many last seconds: other work comes and goes."""
 BYTES = "B"
-"""The unit of stages that count bytes: they are told in kB, MB, GB."""
+"""The unit of stages that count bytes: they are shown in kB, MB, GB."""
 
 
 class _Done(ProgressColumn):
@@ -49,8 +49,8 @@ def _done(done: float, total: float, unit: str) -> str:
     """How many of all; bytes in the unit that suits them all."""
     if unit != BYTES:
         return f"{done:.0f}/{total:.0f}"
-    told, name = readable(total).split()
-    return f"{done * float(told) / total if total else 0:.1f}/{told} {name}"
+    amount, name = readable(total).split()
+    return f"{done * float(amount) / total if total else 0:.1f}/{amount} {name}"
 
 
 def _rate(speed: float, unit: str) -> str:
@@ -58,7 +58,7 @@ def _rate(speed: float, unit: str) -> str:
 
 
 def _seconds(count: float) -> str:
-    """A time, to the second or, where it is long, to the minute."""
+    """A time, to the second or, if it is long, to the minute."""
     minutes = round(count / 60)
     if minutes < 10:
         return f"{count:.0f} s"
@@ -84,15 +84,15 @@ class BarProgress(Progress):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[told]}"),
+            TextColumn("[dim]{task.fields[text]}"),
             console=self._console,
             speed_estimate_period=SECONDS_OF_PACE,
         )
         with bar:
-            place = bar.add_task(what, total=total, completed=done, unit=unit, told="")
+            place = bar.add_task(what, total=total, completed=done, unit=unit, text="")
 
-            def advance(count: int, told: str = "") -> None:
-                bar.update(place, advance=count, told=told)
+            def advance(count: int, text: str = "") -> None:
+                bar.update(place, advance=count, text=text)
 
             yield advance
 
@@ -115,22 +115,22 @@ class LineProgress(Progress):
         """Print lines while the body runs."""
         began = time.monotonic()
         lines = deque([(began, done)])
-        now_told = ""
+        last_text = ""
 
         def line(since: tuple[float, int]) -> None:
             now = time.monotonic()
             rate = (done - since[1]) / max(now - since[0], 1e-6)
             left = f", {_seconds((total - done) / rate)} left" if done < total and rate > 0 else ""
-            told = f"  {now_told}" if now_told else ""
+            suffix = f"  {last_text}" if last_text else ""
             items = "" if unit == BYTES else f" {unit}"
             self.note(
                 f"{what}: {_done(done, total, unit)}{items} in {_seconds(now - began)}, "
-                f"{_rate(rate, unit)}{left}{told}"
+                f"{_rate(rate, unit)}{left}{suffix}"
             )
 
-        def advance(count: int, told: str = "") -> None:
-            nonlocal done, now_told
-            done, now_told = done + count, told
+        def advance(count: int, text: str = "") -> None:
+            nonlocal done, last_text
+            done, last_text = done + count, text
             now = time.monotonic()
             if now - lines[-1][0] >= SECONDS_BETWEEN_LINES:
                 while len(lines) > 1 and lines[1][0] <= now - SECONDS_OF_PACE:

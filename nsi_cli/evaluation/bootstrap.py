@@ -1,4 +1,4 @@
-"""A value with its 95% bootstrap interval, scenes resampled (Efron 1979, percentile method)."""
+"""95% bootstrap intervals over scenes (percentile method, Efron 1979)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Measured = dict[str, Any]
 def mean_with_interval(
     sums: Numbers, counts: Numbers | None = None, *, seed: int = 0
 ) -> Measured | None:
-    """The mean over items that come in scenes: Σ sums / Σ counts, both (n,), a number a scene.
+    """The mean over items grouped by scene: Σ sums / Σ counts, both (n,), one number per scene.
 
     Without ``counts`` each scene is one item, and a NaN stands for none. Whole scenes are
-    resampled, since objects of one scene are not independent. None where there is no item.
+    resampled, since objects of one scene are not independent. None if there is no item.
     """
     if counts is None:
         counts = (~np.isnan(sums)).astype(np.int64)
@@ -38,17 +38,17 @@ def mean_with_interval(
 
 
 def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Measured | None:
-    """The level of a measure by chance, from D repetitions of it: Σ sums / Σ counts.
+    """The chance level of a measure from D repetitions: Σ sums / Σ counts.
 
     ``sums`` (n, D) hold a number for each scene and repetition; ``counts`` are (n, D), or (n, 1)
-    where they are the same in all. The value is the mean of all repetitions. The interval is where
+    if they are the same in all. The value is the mean of all repetitions. The interval is where
     a single one falls: each sample takes a random repetition and resamples the scenes, so that a
-    measure at chance lies inside it 95 times of 100. None where there is nothing to repeat.
+    measure at chance lies inside it 95 times of 100. None if there is nothing to repeat.
     """
     counts = np.broadcast_to(counts, sums.shape)
     if not counts.sum():
         return None
-    generator = np.random.default_rng((seed, 1))  # not the stream that the scenes are drawn from
+    generator = np.random.default_rng((seed, 1))  # a stream apart from that of the scenes
     means = []
     for index in _resampled(len(sums), seed):
         repetition = generator.integers(sums.shape[1], size=(len(index), 1))
@@ -58,7 +58,7 @@ def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Meas
 
 
 def median_with_interval(values: Numbers, *, seed: int = 0) -> Measured | None:
-    """The median of values (n,), one a scene; None where there are none."""
+    """The median of values (n,), one per scene; None if there are none."""
     if not len(values):
         return None
     medians = [np.median(values[index], axis=1) for index in _resampled(len(values), seed)]

@@ -17,9 +17,9 @@ Places = slice | Sequence[int]
 
 
 class SplitEmbeddings:
-    """Gathers what retrieval needs: (n, K, E) of slots and (n, T, E) of primitives, float32.
+    """Collects the embeddings of slots (n, K, E) and primitives (n, T, E) of a split, float32.
 
-    This is all that grows with a split; masks and images are let go batch by batch.
+    Only these grow with a split; masks and images are released after each batch.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -28,7 +28,7 @@ class SplitEmbeddings:
         self.alignment = "max"  # how the split's primitives pick slots
 
     def add(self, predictions: Predictions) -> None:
-        """Keep the embeddings of a batch. Raises `NsiError` where one is not finite."""
+        """Add the embeddings of a batch. Raises `NsiError` if one is not finite."""
         primitives = np.where(predictions.present[..., None], predictions.primitive_embeddings, 0)
         if not (np.isfinite(predictions.slot_embeddings).all() and np.isfinite(primitives).all()):
             raise NsiError(
@@ -47,7 +47,7 @@ class SplitEmbeddings:
 
     @property
     def index(self) -> npt.NDArray[np.int64]:
-        """The place of each scene in its split, (n,)."""
+        """The index of each scene in its split, (n,)."""
         return self._joined()[0].cpu().numpy()
 
     @property
@@ -57,20 +57,20 @@ class SplitEmbeddings:
 
     @property
     def primitives(self) -> Tensor:
-        """Primitive embeddings (n, T, E), zero where absent."""
+        """Primitive embeddings (n, T, E), zero if absent."""
         return self._joined()[2]
 
     @property
     def present(self) -> Tensor:
-        """Which primitives are there, (n, T) bool."""
+        """Which primitives are present, (n, T) bool."""
         return self._joined()[3]
 
     def scores(self, images: Places, schemas: Places) -> Tensor:
-        """S_ij of some of the images with some of the schemas, by their rows here."""
+        """The scores S_ij of some images with some schemas, by their rows."""
         return self.scores_of(self.slots[images], schemas)
 
     def scores_of(self, slots: Tensor, schemas: Places) -> Tensor:
-        """S_ij of any images' slot embeddings (B, K, E) with some of the schemas."""
+        """The scores S_ij of slot embeddings (B, K, E) with some of the schemas."""
         primitives, present = self.primitives[schemas], self.present[schemas]
         return score_matrix(slots, primitives, present, alignment=self.alignment)
 

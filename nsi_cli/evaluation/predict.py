@@ -1,4 +1,4 @@
-"""How predictions are made: a model, at rest, looks at a batch of scenes or at bare images."""
+"""Predictions of a model in evaluation mode, for a batch of scenes or for images alone."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ EncodePrimitives = Callable[[Floats, Bools], Floats]
 def predict(
     model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor | None
 ) -> Predictions:
-    """What the model makes of a batch, on the model's device, without dropout or gradients.
+    """The model's predictions for a batch, on the model's device, without dropout or gradients.
 
-    Uses the batch's features where it has them, else ``backbone`` on its images. ``noise``
-    (B, K, D) is what the slots start from. Without a backbone the grid must be square, and the
-    predictions carry no tokens, since nobody knows which channels hold position. Raises `NsiError`
-    where there are neither features nor a backbone with images.
+    Uses the batch's features if it has them, else ``backbone`` on its images. ``noise`` (B, K, D)
+    is the noise of the initial slots. Without a backbone the grid must be square, and the
+    predictions have no tokens, since it is unknown which channels hold position. Raises
+    `NsiError` if there are neither features nor a backbone and images.
     """
     moved = _moved(model, batch)
-    with _at_rest(model):
+    with _evaluation_mode(model):
         features = features_of(moved, backbone)
         output = model(features, moved.primitives, moved.present, _to(noise, features.device))
         alignment = align(
@@ -52,7 +52,6 @@ def predict(
         aligned_score=_floats(alignment.score),
         true_masks=None if batch.masks is None else batch.masks.cpu().numpy(),
         tokens=_tokens(backbone, features),
-        images=None if batch.images is None else batch.images.permute(0, 2, 3, 1).cpu().numpy(),
         alignment=model.alignment,
     )
 
@@ -60,11 +59,11 @@ def predict(
 def predict_images(
     model: NSI, backbone: Backbone, images: Bytes, *, width: int, noise: Tensor | None
 ) -> Predictions:
-    """What the model makes of images (B, S, S, 3) that nobody annotated: predictions with T = 0.
+    """The model's predictions for images (B, S, S, 3) without annotation, with T = 0.
 
-    ``width`` is the schema's; index counts the images.
+    ``width`` is the schema's; ``index`` counts the images.
     """
-    with _at_rest(model):
+    with _evaluation_mode(model):
         device = _device(model)
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(device)
         features = backbone.features(pixels)
@@ -90,7 +89,7 @@ def primitives_encoder(model: NSI) -> EncodePrimitives:
 
     def encode(primitives: Floats, present: Bools) -> Floats:
         device = _device(model)
-        with _at_rest(model):
+        with _evaluation_mode(model):
             rows = torch.from_numpy(primitives).to(device)
             return _floats(model.schema_encoder(rows, torch.from_numpy(present).to(device)))
 
@@ -98,8 +97,8 @@ def primitives_encoder(model: NSI) -> EncodePrimitives:
 
 
 @contextmanager
-def _at_rest(model: nn.Module) -> Iterator[None]:
-    """No dropout and no gradients inside; afterwards the model's mode is what it was."""
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Disable dropout and gradients; restore the model's mode afterwards."""
     training = model.training
     model.eval()
     try:
@@ -127,7 +126,7 @@ def _grid(backbone: Backbone | None, tokens: int) -> tuple[int, int]:
         return backbone.grid
     side = math.isqrt(tokens)
     if side * side != tokens:
-        raise NsiError(f"{tokens} tokens form no square grid", "hand over the backbone as well")
+        raise NsiError(f"{tokens} tokens form no square grid", "pass the backbone as well")
     return side, side
 
 

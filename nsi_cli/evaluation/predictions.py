@@ -20,13 +20,13 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's view of B scenes, beside what is true of them.
+    """The predictions for B scenes, beside their ground truth.
 
-    ``aligned_slot`` and ``aligned_score`` mean something only where ``present`` is true; a
-    primitive that no slot is left for has slot −1.
+    ``aligned_slot`` and ``aligned_score`` are defined where ``present`` is true; a primitive
+    without a slot has slot −1.
     """
 
-    index: Ints  # (B,), the place of each scene in its split
+    index: Ints  # (B,), the index of each scene in its split
     primitives: Floats  # (B, T, W)
     present: Bools  # (B, T)
     attention_masks: Floats  # (B, K, h, w), on the grid of tokens
@@ -34,17 +34,17 @@ class Predictions:
     primitive_embeddings: Floats  # (B, T, E)
     aligned_slot: Ints  # (B, T)
     aligned_score: Floats  # (B, T)
-    slot_masks: Floats | None = None  # (B, K, h, w); None where there is no decoder
+    slot_masks: Floats | None = None  # (B, K, h, w); None without a decoder
     true_masks: Bytes | None = None  # (B, S, S), 0 the background, i the object of row i − 1
     tokens: Floats | None = None  # (B, h, w, C'), appearance features without position
-    images: Bytes | None = None  # (B, S, S, 3)
+    images: Bytes | None = None  # (B, S, S, 3), only for images without annotation
     alignment: str = "max"  # how primitives pick slots; see `nsi_cli.models.alignment`
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: Sequence[int]) -> Predictions:
-        """The predictions of some of the scenes, by their rows in this batch."""
+        """The predictions for some of the scenes, by their rows in this batch."""
         picked: dict[str, Any] = {
             field.name: value[list(rows)]
             for field in fields(self)
@@ -54,7 +54,7 @@ class Predictions:
 
     @property
     def masks_name(self) -> str:
-        """Which masks show best what a slot holds: the decoder's, or else the attention's."""
+        """The masks of grounding: the decoder's if there is one, else the attention masks."""
         return "attention_masks" if self.slot_masks is None else "slot_masks"
 
     @property
@@ -65,14 +65,14 @@ class Predictions:
     def segments_of(self, masks_name: str) -> Bytes | None:
         """The slot of each pixel by these masks, (B, S, S) at the size of the true masks.
 
-        None where these masks, or the true ones, are missing. Computed once for each kind.
+        None if these masks or the true ones are missing. Computed once for each kind.
         """
         return self._slot_segments if masks_name == "slot_masks" else self._attention_segments
 
     def overlap(self, masks_name: str) -> Ints | None:
         """Pixels shared by true and predicted segments, (B, M, K), background in row 0.
 
-        None where these masks, or the true ones, are missing. Computed once for each kind.
+        None if these masks or the true ones are missing. Computed once for each kind.
         """
         return self._slot_overlap if masks_name == "slot_masks" else self._attention_overlap
 

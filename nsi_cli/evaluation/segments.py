@@ -1,4 +1,4 @@
-"""From soft masks to segments at image resolution, and what these share with the true ones."""
+"""Segments at image resolution from soft masks, and their overlap with the true segments."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import numpy.typing as npt
 
 
 def segments(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.uint8]:
-    """Masks (B, K, h, w), enlarged bilinearly, then for each pixel the largest: (B, size, size).
+    """Masks (B, K, h, w), upsampled bilinearly, then the argmax at each pixel: (B, size, size).
 
-    One image at a time, since K enlarged masks of an image are many times the image.
+    One image at a time, since K upsampled masks take many times the memory of the image.
     """
     found = np.empty((len(masks), size, size), np.uint8)
-    for place, mask in enumerate(masks):
-        found[place] = enlarged(mask, size).argmax(0)
+    for row, mask in enumerate(masks):
+        found[row] = upsampled(mask, size).argmax(0)
     return found
 
 
-def enlarged(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """Masks (…, h, w) enlarged bilinearly to (…, size, size), as if pixels were squares.
+def upsampled(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+    """Masks (…, h, w) upsampled bilinearly to (…, size, size), with pixels as squares.
 
-    Columns first, while there are few rows. Plain interpolation between neighbours: the same as
-    a product with two thin matrices, but never slowed by a busy machine's threads.
+    Columns first, while there are few rows. Equal to products with two thin matrices, but without
+    the threads of a matrix product, which a busy machine slows down.
     """
     left, right, share = _neighbours(masks.shape[-1], size)
     wide = masks[..., left] * (1 - share) + masks[..., right] * share  # (…, h, size)
@@ -35,7 +35,7 @@ def enlarged(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float3
 def _neighbours(
     side: int, size: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """For each of ``size`` pixels the two of ``side`` cells around it, and the second's share."""
+    """For each of ``size`` pixels the two of ``side`` cells around it, and the second's weight."""
     centre = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
     first = centre.astype(np.int64)
     return first, np.minimum(first + 1, side - 1), (centre - first).astype(np.float32)
@@ -44,7 +44,7 @@ def _neighbours(
 def contingency(
     true: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], *, objects: int, slots: int
 ) -> npt.NDArray[np.int64]:
-    """How many pixels each true and each predicted segment share, (B, M, ``slots``).
+    """The number of pixels that each true and each predicted segment share, (B, M, ``slots``).
 
     ``true`` and ``predicted`` are (B, S, S) of segment numbers. Row 0 is the background; there
     are M = 1 + ``objects`` rows, or more where a true mask holds a larger number. All the
@@ -58,7 +58,7 @@ def contingency(
 
 
 def overlap_ratios(overlap: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Intersection over union of every pair of segments, (…, M, K); 0 where both are empty."""
+    """Intersection over union of every pair of segments, (…, M, K); 0 if both are empty."""
     true, predicted = overlap.sum(-1, keepdims=True), overlap.sum(-2, keepdims=True)
     union = true + predicted - overlap
     ratios: npt.NDArray[np.float64] = np.divide(

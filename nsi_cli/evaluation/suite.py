@@ -21,18 +21,18 @@ from nsi_cli.support.options import did_you_mean
 
 
 class Metric(Protocol):
-    """Sees predictions batch by batch, then gives its part of the result."""
+    """A metric that is updated batch by batch and then computed."""
 
     def update(self, predictions: Predictions) -> None:
-        """Take in a batch."""
+        """Add a batch."""
 
     def compute(self) -> dict[str, Any]:
-        """A nested mapping, ready for JSON; parts of one name from two metrics are merged."""
+        """Return a nested mapping of plain values; equal keys of two metrics are merged."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a metric may need besides the predictions."""
+    """What a metric may need besides predictions."""
 
     schema: Schema
     encode_primitives: EncodePrimitives | None = None
@@ -66,11 +66,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Run the metrics, all of `METRICS` if none are named, over the predictions of a split.
 
-    ``encode_primitives`` is what the properties metric swaps values with
-    (`nsi_cli.evaluation.predict.primitives_encoder`); without it ``properties`` stays empty.
-    ``seed`` draws the bootstrap and the samples; ``device`` is where retrieval is scored;
-    ``without`` names properties that the model does not see. Raises `ConfigError` for an unknown
-    metric and `DataError` for predictions without a scene.
+    ``encode_primitives`` (`nsi_cli.evaluation.predict.primitives_encoder`) embeds primitives with
+    exchanged values for the properties metric, which is empty without it. ``seed`` seeds the
+    bootstrap and the samples; ``device`` scores retrieval; ``without`` names properties that were
+    excluded from the schema encoder. Raises `ConfigError` for an unknown metric, and `DataError`
+    if there is no scene.
     """
     setting = Setting(schema, encode_primitives, seed, device, without)
     chosen = [_known(name)(setting) for name in (METRICS if metrics is None else metrics)]
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
-    """Write ``eval/<split>.json``, whole or not at all."""
+    """Write ``eval/<split>.json`` atomically."""
     write_json(path, result)
 
 

@@ -13,9 +13,10 @@ from scipy import ndimage
 
 from nsi_cli.evaluation.metrics.grounding import peak_places, peaks_inside, visible_objects
 from nsi_cli.evaluation.predictions import Predictions
-from nsi_cli.evaluation.segments import enlarged, overlap_ratios, segments
+from nsi_cli.evaluation.segments import overlap_ratios, segments, upsampled
 from nsi_cli.interpretation.collect import Collected
 from nsi_cli.interpretation.colours import slot_colour
+from nsi_cli.interpretation.description import Description, describe
 from nsi_cli.interpretation.neighbours import (
     Ranking,
     images_for_schema,
@@ -23,7 +24,6 @@ from nsi_cli.interpretation.neighbours import (
     schemas_for_image,
 )
 from nsi_cli.interpretation.pictures import mask_uri, photo_uri, segments_uri, truth_uri
-from nsi_cli.interpretation.wording import Told, tell
 from nsi_cli.schema import Schema
 
 Image = npt.NDArray[np.uint8]
@@ -43,16 +43,16 @@ class MaskPictures:
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """A primitive of the scene and the slot it is aligned with, None where none was left."""
+    """A primitive of the scene and the slot it is aligned with, None if none was left."""
 
-    told: Told
+    description: Description
     slot: int | None
     score: float
     bar: float  # the score as a percentage of the scene's best
     crop: tuple[float, float, float] | None  # zoom, left and top in percent, of the slot's region
     shared: bool  # another primitive picked the same slot
     visible: bool
-    inside: bool | None  # the peak lies on the object; None where nobody knows
+    inside: bool | None  # the peak lies on the object; None if nobody knows
     iou: float | None
 
 
@@ -65,12 +65,14 @@ class Candidate:
     scene: str
     score: float
     hit: bool
-    told: list[tuple[Told, bool]]  # its objects, and whether the query's scene has one alike
+    objects: list[
+        tuple[Description, bool]
+    ]  # its objects, and whether the query's scene has one alike
 
 
 @dataclass(frozen=True)
 class SceneCard:
-    """Everything that the page shows of one image."""
+    """What the page shows of one image."""
 
     anchor: str
     title: str
@@ -78,7 +80,7 @@ class SceneCard:
     masks: list[MaskPictures]
     truth: str | None
     objects: list[ObjectRow]
-    slots: list[Told]  # for each slot the nearest primitive of the split
+    slots: list[Description]  # for each slot the nearest primitive of the split
     schemas: list[Candidate]
     images: list[Candidate]
     schema_rank: int | None
@@ -86,7 +88,7 @@ class SceneCard:
 
     @property
     def grounded(self) -> tuple[int, int] | None:
-        """How many of the visible objects are pointed at; None where nobody knows."""
+        """How many of the visible objects are pointed at; None if nobody knows."""
         seen = [row.inside for row in self.objects if row.visible and row.inside is not None]
         return (sum(seen), len(seen)) if seen else None
 
@@ -129,7 +131,7 @@ class CardMaker:
             masks=_mask_pictures(predictions),
             truth=_truth(predictions),
             objects=_objects(predictions, self.schema, image.shape[0]),
-            slots=[tell(self.schema, primitive) for primitive in near],
+            slots=[describe(self.schema, primitive) for primitive in near],
             schemas=self._candidates(schemas, own),
             images=[] if images is None else self._candidates(images, own),
             schema_rank=schemas.own_rank,
@@ -144,25 +146,27 @@ class CardMaker:
                 scene=self._name(row).removeprefix(self._common),
                 score=score,
                 hit=row == ranking.own,
-                told=self._objects_of(row, own),
+                objects=self._objects_of(row, own),
             )
             for rank, (row, score) in enumerate(
                 zip(ranking.rows, ranking.scores, strict=True), start=1
             )
         ]
 
-    def _objects_of(self, row: int, own: Counter[tuple[str, ...]]) -> list[tuple[Told, bool]]:
+    def _objects_of(
+        self, row: int, own: Counter[tuple[str, ...]]
+    ) -> list[tuple[Description, bool]]:
         """The objects of a scene, each marked where the query has one of the same words.
 
         One of which a word is missing is like no other.
         """
-        left, told = own.copy(), []
+        left, objects = own.copy(), []
         for primitive in self.collected.primitives[row][self.collected.present[row]]:
-            object_ = tell(self.schema, primitive)
+            object_ = describe(self.schema, primitive)
             alike = object_.known and bool(object_.words) and left[object_.words] > 0
             left[object_.words] -= alike
-            told.append((object_, alike))
-        return told
+            objects.append((object_, alike))
+        return objects
 
     @cached_property
     def _common(self) -> str:
@@ -176,7 +180,7 @@ class CardMaker:
 
 
 def _words(primitives: npt.NDArray[np.float32], schema: Schema) -> Counter[tuple[str, ...]]:
-    return Counter(tell(schema, primitive).words for primitive in primitives)
+    return Counter(describe(schema, primitive).words for primitive in primitives)
 
 
 def _mask_pictures(predictions: Predictions) -> list[MaskPictures]:
@@ -218,10 +222,10 @@ def _objects(predictions: Predictions, schema: Schema, size: int) -> list[Object
     ious = None if overlap is None else overlap_ratios(overlap[0])
     picked = Counter(slots[places].tolist())
     best = max(float(scores[places].max(initial=0)), 1e-9)
-    large = enlarged(predictions.masks[0], size)
+    large = upsampled(predictions.masks[0], size)
     return [
         ObjectRow(
-            told=tell(schema, predictions.primitives[0, place]),
+            description=describe(schema, predictions.primitives[0, place]),
             slot=int(slots[place]) if has_slot[place] else None,
             score=float(scores[place]),
             bar=max(0.0, 100 * float(scores[place]) / best),

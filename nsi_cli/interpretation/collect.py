@@ -1,4 +1,4 @@
-"""What a report needs of a split: all embeddings, and everything of a few scenes."""
+"""What a report needs of a split: all embeddings, and the predictions for a few scenes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,28 @@ from nsi_cli.support.errors import DataError
 
 @dataclass(frozen=True)
 class Collected:
-    """A split as a report sees it; rows count the n scenes in the order they came."""
+    """The n scenes of a split, in the order in which they were predicted."""
 
     embeddings: SplitEmbeddings
-    index: npt.NDArray[np.int64]  # (n,), the place of each scene in its split
+    index: npt.NDArray[np.int64]  # (n,), the index of each scene in its split
     primitives: npt.NDArray[np.float32]  # (n, T, W)
     present: npt.NDArray[np.bool_]  # (n, T)
-    scenes: tuple[Predictions, ...]  # of one scene each, those that are shown
+    scenes: tuple[Predictions, ...]  # of one scene each: those to show
 
     def row(self, scene: Predictions) -> int:
-        """The row of a shown scene."""
+        """The row of a scene to show."""
         return int(np.flatnonzero(self.index == scene.index[0])[0])
 
 
 def spread(total: int, most: int) -> list[int]:
-    """At most ``most`` places, evenly spread over ``total``; the same on every call."""
-    return sorted({int(place) for place in np.linspace(0, total - 1, min(most, total))})
+    """At most ``most`` indices, evenly spread over ``total``."""
+    return sorted({int(index) for index in np.linspace(0, total - 1, min(most, total))})
 
 
 def collect(predictions: Iterable[Predictions], scenes: Sequence[int]) -> Collected:
-    """Go once through a split, and keep the scenes whose place in it is in ``scenes``.
+    """Collect the embeddings of a split, and the predictions for the scenes at ``scenes``.
 
-    Memory does not grow with the split but for its embeddings. Raises `DataError` where there is
-    no scene at all.
+    Memory grows with the split only by its embeddings. Raises `DataError` if there is no scene.
     """
     wanted, kept = set(scenes), []
     embeddings = SplitEmbeddings()
@@ -45,7 +44,7 @@ def collect(predictions: Iterable[Predictions], scenes: Sequence[int]) -> Collec
     for batch in predictions:
         embeddings.add(batch)
         parts.append((batch.primitives, batch.present))
-        kept += [batch.take([row]) for row, place in enumerate(batch.index) if int(place) in wanted]
+        kept += [batch.take([row]) for row, index in enumerate(batch.index) if int(index) in wanted]
     if not parts:
         raise DataError("the split has no scene to interpret", "choose another --split")
     primitives, present = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

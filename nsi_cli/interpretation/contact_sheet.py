@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.interpretation.colours import ink_on, slot_colour
-from nsi_cli.interpretation.wording import tell
+from nsi_cli.interpretation.description import describe
 from nsi_cli.schema import Schema
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ def _draw_words(
     primitive: npt.NDArray[np.float32], fonts: _Fonts,
 ) -> None:  # fmt: skip
     """An object's words, and dimly after them its numbers, each as far as there is room."""
-    told = tell(schema, primitive)
-    numbers = told.numbers_line if told.words else ""
+    description = describe(schema, primitive)
+    numbers = description.numbers_line if description.words else ""
     room = wide - (draw.textlength(numbers, fonts.plain) + 12 if numbers else 0)
-    line = _fitted(draw, told.line, fonts.plain, max(room, wide // 2))
+    line = _fitted(draw, description.line, fonts.plain, max(room, wide // 2))
     draw.text(at, line, _INK, fonts.plain)
     start = at[0] + draw.textlength(line, fonts.plain) + 12
     numbers = _fitted(draw, numbers, fonts.plain, at[0] + wide - start)
@@ -128,7 +128,7 @@ def _draw_words(
 
 
 def _fitted(draw: ImageDraw, text: str, font: FreeTypeFont, wide: float) -> str:
-    """The text, cut with an ellipsis where it is too wide."""
+    """The text, cut with an ellipsis if it is too wide."""
     if draw.textlength(text, font) <= wide:
         return text
     while text and draw.textlength(text + "…", font) > wide:

@@ -63,7 +63,7 @@ def _grounding(result: dict[str, Any]) -> Iterator[Tile]:
 
 
 def _null(measured: dict[str, Any], rule: str) -> tuple[float | None, str]:
-    """The null and its name; None in results of earlier versions, and where there is none."""
+    """The null and its name; None in results of earlier versions, and if there is none."""
     null = measured.get("null")
     return (null["value"], f"null, {rule}:") if null else (None, "")
 

@@ -17,7 +17,7 @@ class Ranking:
 
     rows: list[int]  # into the collected split
     scores: list[float]
-    own: int | None = None  # the true answer's row, None where nobody knows it
+    own: int | None = None  # the true answer's row, None if nobody knows it
     own_rank: int | None = None  # from 1
 
 

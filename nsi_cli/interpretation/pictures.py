@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nsi_cli.evaluation.segments import enlarged
+from nsi_cli.evaluation.segments import upsampled
 from nsi_cli.interpretation.colours import slot_colour
 
 PAINTED_SIDE = 320
@@ -21,7 +21,7 @@ _FILL_ALPHA = 150
 
 
 def photo_uri(image: npt.NDArray[np.uint8], side: int | None = None) -> str:
-    """An image (S, S, 3) as WebP, made smaller to ``side`` where it is larger."""
+    """An image (S, S, 3) as WebP, made smaller to ``side`` if it is larger."""
     picture = Image.fromarray(image)
     if side is not None and side < picture.width:
         picture = picture.resize((side, side), Image.Resampling.LANCZOS)
@@ -29,7 +29,7 @@ def photo_uri(image: npt.NDArray[np.uint8], side: int | None = None) -> str:
 
 
 def mask_uri(mask: npt.NDArray[np.float32]) -> str:
-    """A mask (h, w) of values from 0 to 1 as the alpha of a white PNG, to be enlarged by CSS.
+    """A mask (h, w) of values from 0 to 1 as the alpha of a white PNG, to be upsampled by CSS.
 
     64 shades are plenty for the eye, and half the bytes.
     """
@@ -43,7 +43,7 @@ def segments_uri(masks: npt.NDArray[np.float32], colours: list[str | None]) -> s
 
     ``colours`` are one a mask; None leaves its segment clear.
     """
-    largest = enlarged(masks, PAINTED_SIDE).argmax(0).astype(np.uint8)
+    largest = upsampled(masks, PAINTED_SIDE).argmax(0).astype(np.uint8)
     largest[_outlines(largest)] = _OUTLINE
     picture = Image.fromarray(largest).convert("P")
     palette = np.full((256, 3), 255, np.uint8)

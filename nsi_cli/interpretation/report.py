@@ -55,7 +55,7 @@ def write_report(
     ``ids`` names every scene of the split by its place. ``result`` is an evaluation's; without
     it the page has no metrics. ``uploads`` are images without annotation: a name and the
     predictions of `nsi_cli.evaluation.predict.predict_images`, one image each. ``top`` is how many
-    retrieved images and schemas each card shows. Raises `DataError` where it cannot be written.
+    retrieved images and schemas each card shows. Raises `DataError` if it cannot be written.
     """
     maker = CardMaker(collected, schema, ids, top)
     cards = [maker.of_scene(scene, images([int(scene.index[0])])[0]) for scene in collected.scenes]

@@ -54,20 +54,20 @@ def _rows(summary: dict[str, Any]) -> list[Row]:
     """Panels of one size three across, then a row for each long vocabulary."""
     small: list[tuple[str, Any]] = [("objects per scene", summary["splits"])]
     large: list[Row] = []
-    for name, told in summary["properties"].items():
-        if told["kind"] == "categorical" and len(told["counts"]) > SMALL:
-            lines = -(-min(len(told["counts"]), MOST) // ACROSS)
-            large.append((lines * _LINE + 0.2, [(name, told)]))
-        elif told["kind"] == "categorical":
-            small.append((name, told))
+    for name, entry in summary["properties"].items():
+        if entry["kind"] == "categorical" and len(entry["counts"]) > SMALL:
+            lines = -(-min(len(entry["counts"]), MOST) // ACROSS)
+            large.append((lines * _LINE + 0.2, [(name, entry)]))
+        elif entry["kind"] == "categorical":
+            small.append((name, entry))
         else:
-            small += _components(name, told)
+            small += _components(name, entry)
     return [(_TALL, small[at : at + ACROSS]) for at in range(0, len(small), ACROSS)] + large
 
 
-def _components(name: str, told: dict[str, Any]) -> list[tuple[str, Any]]:
+def _components(name: str, entry: dict[str, Any]) -> list[tuple[str, Any]]:
     """A panel for each component of a continuous property, for the first few of many."""
-    parts, missing = told["components"], told["missing"]
+    parts, missing = entry["components"], entry["missing"]
     return [
         (f"{name}[{place}]" if len(parts) > 1 else name, {"spread": part, "missing": missing})
         for place, part in enumerate(parts[:COMPONENTS])
@@ -75,17 +75,17 @@ def _components(name: str, told: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _draw_row(figure: Figure, grid: GridSpec, row: int, panels: Sequence[tuple[str, Any]]) -> None:
-    for column, (name, told) in enumerate(panels):
-        if told.get("kind") == "categorical" and len(told["counts"]) > SMALL:
-            return _draw_columns(figure, grid, row, name, told)
+    for column, (name, entry) in enumerate(panels):
+        if entry.get("kind") == "categorical" and len(entry["counts"]) > SMALL:
+            return _draw_columns(figure, grid, row, name, entry)
         axes = figure.add_subplot(grid[row, column])
-        _plain(axes, name, told.get("missing", 0))
-        if "counts" in told:
-            _draw_values(axes, told["counts"], max(told["counts"].values(), default=0))
-        elif "spread" in told:
-            _draw_spread(axes, told["spread"])
+        _plain(axes, name, entry.get("missing", 0))
+        if "counts" in entry:
+            _draw_values(axes, entry["counts"], max(entry["counts"].values(), default=0))
+        elif "spread" in entry:
+            _draw_spread(axes, entry["spread"])
         else:
-            _draw_lengths(axes, told)
+            _draw_lengths(axes, entry)
     return None
 
 
@@ -102,13 +102,13 @@ def _draw_lengths(axes: Axes, splits: dict[str, Any]) -> None:
     """The share of each split's scenes by how many objects they have, side by side."""
     from matplotlib.ticker import MaxNLocator
 
-    shown = {name: told for name, told in splits.items() if told["objects_per_scene"]}
+    shown = {name: entry for name, entry in splits.items() if entry["objects_per_scene"]}
     wide = 0.8 / max(1, len(shown))
-    for place, (name, told) in enumerate(shown.items()):
-        counts = told["objects_per_scene"]["histogram"]
+    for place, (name, entry) in enumerate(shown.items()):
+        counts = entry["objects_per_scene"]["histogram"]
         at = [count + (place - (len(shown) - 1) / 2) * wide for count in range(len(counts))]
-        shares = [100 * count / told["scenes"] for count in counts]
-        label = f"{name}, {told['scenes']:,}"
+        shares = [100 * count / entry["scenes"] for count in counts]
+        label = f"{name}, {entry['scenes']:,}"
         axes.bar(at, shares, wide, color=SLOT_COLOURS[place % len(SLOT_COLOURS)], label=label)
     axes.set_ylabel("% of scenes", fontsize=8, color=_DIM)
     if shown:
@@ -128,11 +128,11 @@ def _draw_values(axes: Axes, counts: dict[str, int], most: int, size: float = 8)
     axes.tick_params(axis="y", labelsize=size, labelcolor=_INK)
 
 
-def _draw_columns(figure: Figure, grid: GridSpec, row: int, name: str, told: Any) -> None:
+def _draw_columns(figure: Figure, grid: GridSpec, row: int, name: str, entry: Any) -> None:
     """A long vocabulary in columns, from left to right."""
     from matplotlib.gridspec import GridSpecFromSubplotSpec
 
-    counts, title = told["counts"], f"{name}: {len(told['counts'])} values"
+    counts, title = entry["counts"], f"{name}: {len(entry['counts'])} values"
     if len(counts) > MOST:
         kept = sorted(
             sorted(counts, key=lambda value: -counts[value])[:MOST], key=list(counts).index
@@ -151,22 +151,22 @@ def _draw_columns(figure: Figure, grid: GridSpec, row: int, name: str, told: Any
         if not part:
             continue
         axes = figure.add_subplot(columns[2 * column + 1])
-        _plain(axes, "", 0 if column else told["missing"])
+        _plain(axes, "", 0 if column else entry["missing"])
         axes.spines["bottom"].set_visible(False)
         _draw_values(axes, part, max(counts.values()), 6.5)
         axes.set_ylim(lines - 0.4, -0.6)
 
 
-def _draw_spread(axes: Axes, told: dict[str, Any] | None) -> None:
-    """A component's histogram with its median and the middle half; empty where none has it."""
-    if told is None:
+def _draw_spread(axes: Axes, entry: dict[str, Any] | None) -> None:
+    """A component's histogram with its median and the middle half; empty if none has it."""
+    if entry is None:
         return
-    counts, low, high = (told["histogram"][key] for key in ("counts", "low", "high"))
+    counts, low, high = (entry["histogram"][key] for key in ("counts", "low", "high"))
     edges = [low + (high - low) * step / len(counts) for step in range(len(counts) + 1)]
     axes.stairs(counts, edges, color=_BAR, fill=True)
-    axes.axvspan(told["25%"], told["75%"], color=_INK, alpha=0.06, lw=0)
-    axes.axvline(told["median"], color=_INK, lw=1)
+    axes.axvspan(entry["25%"], entry["75%"], color=_INK, alpha=0.06, lw=0)
+    axes.axvline(entry["median"], color=_INK, lw=1)
     axes.set_xlabel(
-        f"median {told['median']:.3g}; shaded: the middle half", fontsize=7.5, color=_DIM
+        f"median {entry['median']:.3g}; shaded: the middle half", fontsize=7.5, color=_DIM
     )
     axes.set_ylabel("objects", fontsize=8, color=_DIM)

@@ -1,1 +1,1 @@
-"""The image encoder, the schema encoder and what ties them: one file a role."""
+"""The models: image encoder, schema encoder and alignment, one file per role."""

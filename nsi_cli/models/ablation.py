@@ -1,4 +1,4 @@
-"""Properties left out: a schema encoder, of the toolkit or a plugin, that does not see them."""
+"""Ablation: a schema encoder, the toolkit's or a plugin's, without some of the properties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MakeSchemaEncoder = Callable[[Schema, ModelConfig], nn.Module]
 
 
 class WithoutProperties(nn.Module):
-    """Hands whole primitives on to an encoder of fewer properties, which sees its columns only."""
+    """Selects the columns of an encoder of fewer properties from whole primitives."""
 
     columns: Tensor
 
@@ -38,10 +38,10 @@ class WithoutProperties(nn.Module):
 
 
 def build_schema_encoder(config: ModelConfig, schema: Schema, make: MakeSchemaEncoder) -> nn.Module:
-    """The schema encoder of a model, built on what ``config.without`` leaves of the schema.
+    """The schema encoder of a model, built for the schema without ``config.without``.
 
-    Its primitives are those of the whole schema all the same; it attends to absent ones where
-    ``config.mask_absent`` is off. Raises `ConfigError` where a name is no property's, or no
+    It takes primitives of the whole schema, and attends to absent ones if ``config.mask_absent``
+    is off. Raises `ConfigError` if a name is no property's, or no
     property is left.
     """
     if config.left_out:

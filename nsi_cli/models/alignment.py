@@ -22,9 +22,9 @@ HUNGARIAN = "hungarian"
 
 @dataclass(frozen=True)
 class Alignment:
-    """For each primitive of B scenes its slot, and the score with it.
+    """The slot of each primitive of B scenes, and the score of the pair.
 
-    Where each has a slot of its own, one that got none has slot −1 and score 0.
+    With one-to-one alignment, a primitive without a slot has slot −1 and score 0.
     """
 
     slot: Tensor  # (B, T) int64
@@ -41,7 +41,7 @@ def align(
     """Slots (B, K, E) and primitives (B, T, E) of the same scenes → `Alignment`.
 
     The score is the raw dot product. ``alignment`` is max, each primitive's best slot, or
-    hungarian, a slot of its own for each ``present`` (B, T) one, all where it is left out.
+    hungarian, a different slot for each ``present`` (B, T) primitive; None means all.
     """
     with torch.autocast(slot_embeddings.device.type, enabled=False):
         products = torch.einsum(
@@ -70,13 +70,13 @@ def score_matrix(
     alignment: str = "max",
     chunk: int | None = None,
 ) -> Tensor:
-    """How well each image fits each scene: S_ij = Σ_t present_jt · max_k ⟨slot_ik, primitive_jt⟩.
+    """Scores of images with scenes: S_ij = Σ_t present_jt · max_k ⟨slot_ik, primitive_jt⟩.
 
     Slot embeddings (Bi, K, E), primitive embeddings (Bj, T, E) and present (Bj, T) bool →
     (Bi, Bj), at least float32. With ``alignment`` hungarian no two primitives share a slot: the
     largest sum over one-to-one assignments, in which primitives without a slot add nothing.
-    ``chunk`` images are scored at a time; left out, it is what keeps the dot products at hand
-    below 64 MiB, or all where a gradient is wanted.
+    ``chunk`` images are scored at a time; None keeps the dot products below 64 MiB, or scores
+    all at once if a gradient is needed.
     """
     hint = "both encoders must embed into one space, and present must fit the primitives"
     check_shape("slot embeddings", slots, hint, Bi=None, K=None, E=primitives.shape[-1])
@@ -95,14 +95,14 @@ def score_matrix(
 
 
 def _score(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
-    """Slots (Bi, K, E), primitives as columns (E, Bj·T), zero where absent → scores (Bi, Bj)."""
+    """Slots (Bi, K, E), primitives as columns (E, Bj·T), zero if absent → scores (Bi, Bj)."""
     products = slots.flatten(0, 1) @ columns  # (Bi·K, Bj·T)
     best = products.view(*slots.shape[:2], len(columns.T)).max(1).values  # (Bi, Bj·T)
     return best.view(len(slots), *present.shape).sum(-1)
 
 
 def _matched(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
-    """The same where each primitive has a slot of its own."""
+    """The same with a different slot for each primitive."""
     products = (slots.flatten(0, 1) @ columns).view(*slots.shape[:2], *present.shape)
     products = products.transpose(1, 2)  # (Bi, Bj, K, T)
     return _chosen(products, assign(products, present)).sum(-1)
@@ -111,7 +111,7 @@ def _matched(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
 def contrastive_loss(scores: Tensor, tau: float) -> Tensor:
     """½ (cross-entropy over rows + over columns) of scores (B, B) / τ; the diagonal is the target.
 
-    At chance, that is with equal scores, it is log B.
+    With equal scores, that is by chance, it is log B.
     """
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
         raise NsiError(
@@ -123,10 +123,10 @@ def contrastive_loss(scores: Tensor, tau: float) -> Tensor:
 
 
 def contrastive_share(rows: Tensor, columns: Tensor, target: Tensor, tau: float) -> Tensor:
-    """What some of B scenes contribute to the contrastive loss; the shares of all add up to it.
+    """The share of some of B scenes in the contrastive loss; the shares of all add up to it.
 
     ``rows`` (a, B) are the scores of a images with all scenes, ``columns`` (a, B) those of the
-    same a scenes with all images, ``target`` (a,) the places of the a among the B.
+    same a scenes with all images, ``target`` (a,) the positions of the a among the B.
     """
     with torch.autocast(rows.device.type, enabled=False):
         errors = [

@@ -1,7 +1,7 @@
-"""Set matching: a slot of its own for each primitive, so that the scores add up to the most.
+"""Set matching: a different slot for each primitive, with the largest sum of scores.
 
-The alternative that the paper compares with (`--alignment hungarian`): Kuhn 1955, with the solver
-of SciPy (Crouse 2016). Which slot is chosen has no gradient; the score of the chosen one has.
+The paper's comparison (`--alignment hungarian`): Kuhn 1955, with SciPy's solver (Crouse 2016). The
+choice of the slot has no gradient; its score has.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ def assign(products: Tensor, present: Tensor) -> Tensor:
     """The slot (…, T) int64 of each primitive, given products (…, K, T) and present (…, T), which
     may lack leading axes.
 
-    No slot is chosen twice. Absent primitives have `NO_SLOT`, as do those that are left over
-    where there are more primitives than slots. Where the best slots are different ones anyway
-    they are the answer, and nothing needs to be solved.
+    No slot is chosen twice. Absent primitives have `NO_SLOT`, as do the remaining ones if there
+    are more primitives than slots. If the best slots already differ, nothing is solved.
     """
     shape = products.shape[:-2]
     products, present = products.flatten(0, -3), present.expand(*shape, -1).flatten(0, -2)
@@ -37,8 +36,8 @@ def assign(products: Tensor, present: Tensor) -> Tensor:
 
 
 def _solved(products: Tensor, present: Tensor) -> npt.NDArray[np.int64]:
-    """The same for pairs (P, K, T) and (P, T), each solved on its own, on the CPU."""
-    # Like a maximum, a product that is no number is chosen, so that the score tells of it.
+    """The same for pairs (P, K, T) and (P, T), each solved separately on the CPU."""
+    # Like max, choose a NaN product, so that the score shows it.
     costs = -products.double().nan_to_num(nan=1e300, posinf=1e300, neginf=-1e300).cpu().numpy()
     there = present.cpu().numpy()
     slots = np.full(there.shape, NO_SLOT)

@@ -20,8 +20,8 @@ def build_backbone(config: ModelConfig, precision: str = "32") -> Backbone:
     """The frozen backbone that ``config.backbone`` names.
 
     In a mixed ``precision`` (bf16-mixed, 16-mixed) its matrices are multiplied in half precision
-    too; its fingerprint tells. Texture statistics are always computed in float32.
-    Raises `NsiError` for a name that nothing bears, or weights that cannot be had.
+    too, which is part of its fingerprint. Texture statistics are always computed in float32.
+    Raises `NsiError` for an unknown name, or weights that cannot be loaded.
     """
     backbone = _build(config, precision)
     backbone.feature_dtype = _FEATURES[config.feature_precision]
@@ -52,11 +52,10 @@ def build(
     precision: str,
     seed: int,
 ) -> tuple[Backbone, NSI]:
-    """The frozen backbone that the configuration names, and a fresh model on top of it.
+    """The frozen backbone of a configuration, and a new model on top of it.
 
-    ``precision`` is what the backbone computes in, see `build_backbone`; the model's weights are
-    float32, drawn from ``seed``. Both are on the CPU. Raises `NsiError` where the backbone cannot
-    be had.
+    ``precision`` is that of the backbone, see `build_backbone`; the model's weights are float32,
+    drawn from ``seed``. Both are on the CPU. Raises `NsiError` if the backbone cannot be loaded.
     """
     backbone = build_backbone(config, precision)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The sizes and choices of a model; everything else about it follows from these."""
+"""The options of a model's architecture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCHEMA = "Schema encoder"
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What fixes a model's architecture. The defaults are the published ones."""
+    """The options of a model's architecture. The defaults are the published ones."""
 
     backbone: str = option(
         "vit_base_patch8_224.dino",
@@ -66,7 +66,7 @@ class ModelConfig:
     reconstruct: str = option(
         "decoder",
         choices=("decoder", "attention"),
-        help="What redraws the tokens: the broadcast decoder, or the attention weights.",
+        help="How tokens are reconstructed: by the broadcast decoder, or by the attention weights.",
         group=_IMAGE,
     )
     decoder_hidden_size: int = option(
@@ -83,7 +83,7 @@ class ModelConfig:
     mask_absent: bool = option(
         True,
         help="Mask absent primitives in the schema encoder's attention. Otherwise each scene is "
-        "padded to max_program_len with rows of zeros, which are attended to.",
+        "padded to max_program_len with rows of zeros, which the attention includes.",
         group=_SCHEMA,
     )
     without: str = option(
@@ -104,11 +104,11 @@ class ModelConfig:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The names of the properties that the schema encoder does not see."""
+        """The names of the properties that are excluded from the schema encoder."""
         return tuple(name.strip() for name in self.without.split(",") if name.strip())
 
     def faults(self) -> list[str]:
-        """What does not fit together, one line each."""
+        """The combinations of options that are invalid, one line each."""
         found = []
         if self.d_model % self.num_heads:
             found.append(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")

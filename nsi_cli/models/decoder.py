@@ -1,4 +1,4 @@
-"""What redraws the tokens from the slots: a broadcast decoder, or the attention weights."""
+"""Decoders: tokens reconstructed from slots, by a broadcast decoder or by the attention weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class SlotDecoder(nn.Module):
     Each slot plus a learned position embedding goes through an MLP
     D → hidden → hidden → hidden → 1 + C; the first channel, after a softmax over slots, is the
     slot mask α, and the reconstruction is Σ_k α_k f_k. Three facts make the same function cheap:
-    the first layer is linear, so slots and positions go through it apart; after the last ReLU all
-    is linear and Σ_k α_k = 1, so the last layer is applied once to the α-mixed hidden state; and
-    the logits of α need one row of it only.
+    the first layer is linear, so slots and positions go through it separately; after the last ReLU
+    everything is linear and Σ_k α_k = 1, so the last layer is applied once, to the α-mixed hidden
+    state; and the logits of α need only one row of it.
     """
 
     def __init__(self, config: ModelConfig, num_tokens: int, channels: int) -> None:
@@ -46,8 +46,8 @@ class SlotDecoder(nn.Module):
         at_positions = F.linear(self.position, first.weight)  # (N, hidden)
         found = []
         for part in torch.split(slots, self._images_at_once(slots)):
-            # Slots vary faster than positions, so that mixing copies nothing; each ReLU
-            # overwrites its input, which no gradient needs.
+            # Slots vary fastest, so that mixing copies nothing; each ReLU overwrites its
+            # input, which no gradient needs.
             hidden = F.relu_(first(part)[:, None] + at_positions[:, None])  # (b, N, K, hidden)
             hidden = F.relu_(third(F.relu_(second(hidden))))
             logits = F.linear(hidden, last.weight[:1], last.bias[:1]).squeeze(-1)  # (b, N, K)
@@ -58,11 +58,10 @@ class SlotDecoder(nn.Module):
         return torch.cat(reconstruction), torch.cat(slot_masks)
 
     def error(self, slots: Tensor, features: Tensor) -> Tensor:
-        """The mean error of what `forward` redraws of the features (B, N, C), and no more of it.
+        """The mean error of the reconstruction of features (B, N, C), without the reconstruction.
 
-        A training step needs this scalar alone, and it can be had with its gradients in one pass.
-        In float16 the gradients must grow by the loss's scale on their way, not after it, so
-        autograd takes them there.
+        A training step needs only this scalar, and one pass computes it with its gradients. In
+        float16 the loss scale must be applied before the backward pass, so autograd is used.
         """
         dtype = computing_dtype(slots)
         if dtype == torch.float16:
@@ -78,7 +77,7 @@ class SlotDecoder(nn.Module):
         return [step for step in self.mlp if isinstance(step, nn.Linear)]
 
     def _images_at_once(self, slots: Tensor) -> int:
-        """All where gradients are wanted, since all is kept then; else what bounds the memory."""
+        """The images to decode together: all if gradients are needed, else what fits the bound."""
         if torch.is_grad_enabled() or not len(slots):
             return max(1, len(slots))
         an_image = slots.shape[1] * len(self.position) * self._layers()[0].out_features
@@ -86,10 +85,10 @@ class SlotDecoder(nn.Module):
 
 
 class AttentionDecoder(nn.Module):
-    """Redraws token n as Σ_k attention_kn · MLP(slot_k), MLP D → hidden → C.
+    """Reconstructs token n as Σ_k attention_kn · MLP(slot_k), MLP D → hidden → C.
 
-    A slot can only paint where it attends, and with one vector: on small feature maps this binds
-    where the broadcast decoder lets one slot redraw everything.
+    A slot reconstructs only tokens that it attends to, and with one vector. On small feature maps
+    this binds slots to objects, while the broadcast decoder lets one slot reconstruct everything.
     """
 
     def __init__(self, config: ModelConfig, channels: int) -> None:
@@ -101,5 +100,5 @@ class AttentionDecoder(nn.Module):
         return torch.einsum("bkn,bkc->bnc", attention_masks, precise(self.mlp(slots)))
 
     def error(self, slots: Tensor, attention_masks: Tensor, features: Tensor) -> Tensor:
-        """The mean error of what `forward` redraws of the features (B, N, C)."""
+        """The mean error of the reconstruction of features (B, N, C)."""
         return reconstruction_loss(self(slots, attention_masks), features)

@@ -1,9 +1,9 @@
-"""How far the broadcast decoder's reconstruction is from the features, in one pass over tokens.
+"""The reconstruction error of the broadcast decoder and its gradients, in one pass over tokens.
 
-The error is a sum over tokens, and what the decoder makes of the slots at a position bears on the
-error of that token alone. So a chunk of tokens that has gone forward can go backward at once, and
-no activation (B, N, K, hidden) outlives its chunk: where autograd would keep gigabytes, this works
-on a few megabytes that stay in the processor's cache.
+The error is a sum over tokens, and the activations at a position affect only the error of that
+token. So the backward pass of a chunk of tokens can follow its forward pass at once, and no
+activation (B, N, K, hidden) outlives its chunk: a few megabytes that stay in the processor's cache,
+where autograd would keep gigabytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from nsi_cli.models.layers import precise
 
-_CHUNK_BYTES = 6 * 2**20  # of one activation on a CPU; five are at hand at once
+_CHUNK_BYTES = 6 * 2**20  # of one activation on a CPU; five are held at once
 _CHUNK_BYTES_ELSEWHERE = 2**29
 _MOST_COMPILED_CHUNKS = 4  # the compiler unrolls the loop over them
 
@@ -26,9 +26,9 @@ Chunk = tuple[slice, slice]
 
 
 class Terms(NamedTuple):
-    """What the error depends on and is differentiated by; or the gradients, in the same shapes.
+    """The variables of the error; or its gradients, in the same shapes.
 
-    The first layer is linear: ``at_slots`` and ``at_positions`` are what it makes of either.
+    The first layer is linear: ``at_slots`` and ``at_positions`` are its two parts.
     """
 
     at_slots: Tensor  # (B, K, hidden)
@@ -45,8 +45,8 @@ def mean_error(terms: Terms, features: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean over images and tokens of Σ_c (reconstruction − features)², a scalar.
 
     Features are (B, N, C). Matrices are multiplied in ``dtype``; the softmax, the error and every
-    sum over chunks have the precision of the terms. Where gradients are wanted they are found on
-    the way.
+    sum over chunks have the precision of the terms. Gradients are computed in the forward pass if
+    they are needed.
     """
     if torch.is_grad_enabled():
         error: Tensor = _OnePass.apply(features, dtype, *terms)
@@ -55,7 +55,7 @@ def mean_error(terms: Terms, features: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class _OnePass(torch.autograd.Function):
-    """The mean error. Forward finds the gradients as well; backward scales them."""
+    """The mean error. ``forward`` also computes the gradients; ``backward`` scales them."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, dtype: torch.dtype, *given: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class _OnePass(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Seen:
-    """A chunk of t tokens on its way: what its gradients are made of."""
+    """The activations of a chunk of t tokens that its gradients need."""
 
     first: Tensor  # (t·K, hidden), after the ReLU, as are the next two
     second: Tensor
@@ -86,7 +86,7 @@ class _Seen:
 def _one_pass(
     terms: Terms, features: Tensor, dtype: torch.dtype, gradients: Terms | None
 ) -> Tensor:
-    """The mean error; what its gradients are is added to ``gradients``."""
+    """The mean error; its gradients are added to ``gradients``."""
     cast = Terms(*(term.to(dtype) for term in terms))
     count, tokens = len(terms.at_slots), len(terms.at_positions)
     images, places = _chunk(terms, dtype)
@@ -107,7 +107,7 @@ def _one_pass(
 
 
 def _chunk(terms: Terms, dtype: torch.dtype) -> tuple[int, int]:
-    """How many images and positions go together: all positions where they fit, else a part."""
+    """The images and positions of a chunk: all positions if they fit, else a part."""
     count, slots, hidden = terms.at_slots.shape
     tokens = len(terms.at_positions)
     image_bytes = tokens * slots * hidden * dtype.itemsize
@@ -119,10 +119,10 @@ def _chunk(terms: Terms, dtype: torch.dtype) -> tuple[int, int]:
 
 
 def _room(terms: Terms, tokens: int) -> Tensor | None:
-    """Where the activations and gradients of each chunk in turn are put.
+    """Buffers for the activations and gradients of all chunks.
 
-    Taken anew for each chunk, this memory would go back to the system and come again, page by
-    page. A compiler sees to it itself.
+    Memory allocated for each chunk would return to the system and be mapped again page by page.
+    A compiler avoids that by itself.
     """
     if torch.compiler.is_compiling():
         return None
@@ -135,7 +135,7 @@ def _part(room: Tensor | None, number: int, rows: int) -> Tensor | None:
 
 
 def _look(terms: Terms, features: Tensor, chunk: Chunk, room: Tensor | None) -> _Seen:
-    """A chunk forward; features (b, n, C)."""
+    """The forward pass of a chunk; features (b, n, C)."""
     at_slots, at_positions, weight_2, bias_2, weight_3, bias_3, weight_4, bias_4 = terms
     slots, hidden = at_slots.shape[1:]
     rows = features.shape[0] * features.shape[1] * slots
@@ -150,14 +150,14 @@ def _look(terms: Terms, features: Tensor, chunk: Chunk, room: Tensor | None) -> 
     masks = precise(torch.mv(third, weight_4[0]) + bias_4[0]).view(-1, slots).softmax(-1)
     mixed = _of_slots(third, slots).mT @ masks.to(third.dtype).unsqueeze(-1)
     mixed = mixed.squeeze(-1)  # (t, hidden)
-    redrawn = precise(torch.addmm(bias_4[1:], mixed, weight_4[1:].T))
-    return _Seen(first, second, third, masks, mixed, redrawn - features.flatten(0, 1))
+    reconstruction = precise(torch.addmm(bias_4[1:], mixed, weight_4[1:].T))
+    return _Seen(first, second, third, masks, mixed, reconstruction - features.flatten(0, 1))
 
 
 def _learn(seen: _Seen, terms: Terms, into: Terms, chunk: Chunk, room: Tensor | None) -> None:
-    """A chunk backward: add the gradients of half its summed error.
+    """The backward pass of a chunk: add the gradients of half its summed error.
 
-    Each layer's are taken as soon as what they are made of is there, while the cache holds it.
+    Each layer's gradient is computed as soon as its inputs exist, while they are in the cache.
     """
     dtype, (rows, hidden), slots = seen.third.dtype, seen.third.shape, seen.masks.shape[1]
     missed = seen.missed.to(dtype)
@@ -197,7 +197,7 @@ def _of_slots(rows: Tensor, slots: int) -> Tensor:
 
 
 def _before_relu(gradient: Tensor, output: Tensor) -> Tensor:
-    """The gradient of what went into a ReLU, in the place of that of its output."""
+    """The gradient of a ReLU's input, written over that of its output."""
     threshold = torch.ops.aten.threshold_backward.grad_input
     before: Tensor = threshold(gradient, output, 0, grad_input=gradient)
     return before

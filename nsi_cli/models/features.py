@@ -1,4 +1,4 @@
-"""Features of a store's images: from the cache where there is one, else from the backbone."""
+"""The features of a store's images: from the cache if there is one, else from the backbone."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def prepare_cache(
     where: str,
     progress: Progress = SILENT,
 ) -> FeatureCache | None:
-    """The cache of the backbone's features of these splits, filled; None where it is off.
+    """The cache of the backbone's features of these splits, filled; None if it is off.
 
-    ``where`` is auto (within the store, or none with a note where the disk lacks room), off, or
-    a folder. Raises `DataError` where a named folder has no room, or a cache is damaged.
+    ``where`` is auto (in the store; none, with a note, if the disk lacks room), off, or a folder.
+    Raises `DataError` if a named folder has no room, or a cache is damaged.
     """
     if where == "off":
         return None
@@ -67,7 +67,7 @@ def _device(backbone: Backbone) -> torch.device:
 
 
 def _encoder(backbone: Backbone) -> Encode:
-    """The backbone as a function of plain arrays, to features in its ``feature_dtype``."""
+    """The backbone as a function from arrays to features in its ``feature_dtype``."""
     device, dtype = _device(backbone), backbone.feature_dtype
 
     def encode(images: npt.NDArray[np.uint8]) -> Features:
@@ -81,7 +81,7 @@ def _encoder(backbone: Backbone) -> Encode:
 
 
 def features_of(batch: Batch, backbone: Backbone | None) -> Tensor:
-    """The features (B, N, C) float32 of a batch: those that it holds, else `Backbone.features`."""
+    """The features (B, N, C) float32 of a batch: its own, else `Backbone.features`."""
     if batch.features is not None:
         return batch.features.float()
     if backbone is None or batch.images is None:

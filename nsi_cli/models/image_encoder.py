@@ -15,11 +15,11 @@ from nsi_cli.models.slot_init import build_slot_init
 
 @dataclass(frozen=True)
 class ImageEncoding:
-    """What the image encoder makes of B images."""
+    """The output of the image encoder for B images."""
 
     slots: Tensor  # (B, K, D)
     attention_masks: Tensor  # (B, K, N), each token's weights sum to one over slots
-    slot_masks: Tensor | None  # (B, K, N), likewise; None where there is no broadcast decoder
+    slot_masks: Tensor | None  # (B, K, N), likewise; None if there is no broadcast decoder
     reconstruction: Tensor  # (B, N, C)
     embeddings: Tensor  # (B, K, E)
 
@@ -47,7 +47,7 @@ class ImageEncoder(nn.Module):
     def forward(self, features: Tensor, noise: Tensor | None = None) -> ImageEncoding:
         """Features (B, N, C) of any float type, and slot noise (B, K, D) → `ImageEncoding`.
 
-        Raises `NsiError` where the shapes are not those the encoder was built for.
+        Raises `NsiError` if the shapes differ from those that the encoder was built for.
         """
         slots, attention_masks = self._bind(features, noise)
         slot_masks: Tensor | None = None
@@ -60,8 +60,8 @@ class ImageEncoder(nn.Module):
     def learn(self, features: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What a training step needs: the embeddings (B, K, E) and the reconstruction's error.
 
-        The error is the mean over images and tokens of Σ_c (reconstruction − features)², as of
-        what `forward` gives, at a fraction of the time and memory. Raises like `forward`.
+        The error is the mean over images and tokens of Σ_c (reconstruction − features)², equal to
+        that of `forward` at a fraction of the time and memory. Raises like `forward`.
         """
         slots, attention_masks = self._bind(features, noise)
         if isinstance(self.decoder, SlotDecoder):
@@ -71,7 +71,7 @@ class ImageEncoder(nn.Module):
         return self.head(slots), error
 
     def embed(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
-        """The embeddings (B, K, E) alone; nothing is redrawn. Raises like `forward`."""
+        """The embeddings (B, K, E) alone, without decoding. Raises like `forward`."""
         slots, _ = self._bind(features, noise)
         embeddings: Tensor = self.head(slots)
         return embeddings

@@ -55,18 +55,18 @@ def default_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 def precise(x: Tensor) -> Tensor:
-    """The tensor in float32, or in float64 where it already is: never in half precision."""
+    """The tensor in float32, or in float64 if it is already: never in half precision."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def computing_dtype(x: Tensor) -> torch.dtype:
-    """What matrix products with ``x`` are computed in: autocast's dtype, or else its own."""
+    """The dtype of matrix products with ``x``: autocast's, or else its own."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer normalisation in the precision of its weights, under autocast too."""
+    """Layer normalisation in the precision of its weights, also under autocast."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, D) → (…, D)."""
@@ -74,10 +74,10 @@ class LayerNorm(nn.LayerNorm):
 
 
 class GRUCell(nn.Module):
-    """A gated recurrent unit of plain linear algebra; weights laid out like `torch.nn.GRUCell`.
+    """A gated recurrent unit of plain operations; weights laid out like `torch.nn.GRUCell`.
 
     ``weight_ih`` (3D, D), ``weight_hh`` (3D, D) and both biases (3D,) stack the reset, the update
-    and the new gate, in this order. Written out so that autocast and compilation pass through.
+    and the new gate, in this order. Written out so that autocast and compilation apply.
     """
 
     def __init__(self, size: int) -> None:
@@ -102,7 +102,7 @@ class GRUCell(nn.Module):
 def check_shape(name: str, tensor: Tensor, hint: str, **axes: int | None) -> None:
     """Check a tensor against named axes; None fits any length.
 
-    Raises `NsiError` that names the tensor, the axes and what came instead.
+    Raises `NsiError` that names the tensor, the axes and the actual shape.
     """
     shape = tuple(tensor.shape)
     fits = len(shape) == len(axes) and all(

@@ -1,4 +1,4 @@
-"""The pair of encoders that a training ties together."""
+"""The model: an image encoder and a schema encoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nsi_cli.schema import Schema
 
 @dataclass(frozen=True)
 class NSIOutput:
-    """Both encoders' view of B scenes."""
+    """The outputs of both encoders for B scenes."""
 
     image: ImageEncoding
     primitives: Tensor  # (B, T, E), the embeddings of the primitives
@@ -23,7 +23,7 @@ class NSIOutput:
 
 @dataclass(frozen=True)
 class Learning:
-    """What the objective is made of, for B scenes."""
+    """The terms of the training loss for B scenes."""
 
     slots: Tensor  # (B, K, E), the embeddings of the slots
     primitives: Tensor  # (B, T, E), the embeddings of the primitives
@@ -33,8 +33,8 @@ class Learning:
 class NSI(nn.Module):
     """An image encoder over frozen features, and a schema encoder.
 
-    The backbone is no part of it: it is never trained, and its features may come from a cache.
-    ``alignment`` is how its primitives pick slots, for whoever scores its embeddings.
+    The backbone is not part of it: it is never trained, and its features may come from a cache.
+    ``alignment`` is how primitives pick slots when its embeddings are scored.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class NSI(nn.Module):
     ) -> NSIOutput:
         """Features (B, N, C), primitives (B, T, W), present (B, T) bool, noise (B, K, D) or None.
 
-        Raises `NsiError` where shapes do not fit, also those of a plugin's schema encoder.
+        Raises `NsiError` if shapes do not fit, including those of a plugin's schema encoder.
         """
         image = self.image_encoder(features, noise)
         return NSIOutput(image, self._of_primitives(primitives, present, image.embeddings))
@@ -58,7 +58,7 @@ class NSI(nn.Module):
     def learn(
         self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor | None = None
     ) -> Learning:
-        """What a training step needs of both encoders; takes and raises what `forward` does."""
+        """The terms of the loss; arguments and errors are those of `forward`."""
         slots, error = self.image_encoder.learn(features, noise)
         return Learning(slots, self._of_primitives(primitives, present, slots), error)
 
@@ -84,9 +84,9 @@ def build_nsi(
     num_tokens: int,
     channels: int,
 ) -> NSI:
-    """A fresh model for a schema and for a backbone of N tokens of C channels.
+    """A new model for a schema and a backbone with N tokens of C channels.
 
-    Raises `ConfigError` where ``config.without`` names no property of the schema, or all.
+    Raises `ConfigError` if ``config.without`` names an unknown property, or all of them.
     """
     image_encoder = ImageEncoder(config, num_tokens, channels)
     schema_encoder = build_schema_encoder(config, schema, make_schema_encoder)

@@ -20,7 +20,7 @@ from nsi_cli.schema import Categorical, Continuous, Schema
 
 
 class CategoricalEmbedding(nn.Module):
-    """An id to a learned vector; a missing value's vector is zero."""
+    """A learned vector for each id; zero for a missing value."""
 
     def __init__(self, item: Categorical, width: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class SelfAttention(nn.Module):
         self.out = linear(width, width, bias=False, gain=gain)
 
     def forward(self, x: Tensor, visible: Tensor) -> Tensor:
-        """(B, T, d_model), attending to the ``visible`` (B, T) alone → (B, T, d_model)."""
+        """(B, T, d_model), attending only to the ``visible`` (B, T) → (B, T, d_model)."""
         query, key, value = (
             project(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (B, heads, T, width)
             for project in (self.query, self.key, self.value)
@@ -103,11 +103,11 @@ class Block(nn.Module):
 
 
 class PropertySchemaEncoder(nn.Module):
-    """From the primitives of scenes to embeddings, for any schema.
+    """Embeds the primitives of scenes, for any schema.
 
     A vector for each property, concatenated (categorical ones first, as in a primitive) and mixed
-    by an MLP; a transformer over the primitives of a scene, which knows no order; a projection
-    head. Primitives that are not present are never attended to.
+    by an MLP; a transformer over the primitives of a scene, without position encoding; a
+    projection head. Absent primitives are masked.
     """
 
     def __init__(self, schema: Schema, config: ModelConfig) -> None:
@@ -127,9 +127,9 @@ class PropertySchemaEncoder(nn.Module):
         self.head = ProjectionHead(width, config)
 
     def forward(self, primitives: Tensor, present: Tensor) -> Tensor:
-        """Primitives (B, T, W) and which are there (B, T) bool → embeddings (B, T, E).
+        """Primitives (B, T, W) and present (B, T) bool → embeddings (B, T, E).
 
-        Raises `NsiError` where the primitives are not those of the schema.
+        Raises `NsiError` if the primitives do not fit the schema.
         """
         hint = "the store and the model must be of one schema"
         check_shape("primitives", primitives, hint, B=None, T=None, W=self.width)
@@ -148,7 +148,7 @@ class PropertySchemaEncoder(nn.Module):
 
 
 class AttendsToAbsent(nn.Module):
-    """Hands scenes to a schema encoder padded to ``length`` primitives, all of them present.
+    """Pads scenes to ``length`` primitives, all present, for a schema encoder.
 
     Absent primitives are rows of zeros: the first value of each categorical property, the number 0
     of each continuous one. The release pads so (`dataset_loader/clevrtex_loader.py`) and masks

@@ -1,4 +1,4 @@
-"""Slot attention: slots compete for tokens, round after round (Locatello et al. 2020)."""
+"""Slot attention: slots compete for tokens over several rounds (Locatello et al. 2020)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SlotAttention(nn.Module):
         self.mlp = mlp(width, config.mlp_hidden_size, width)
 
     def forward(self, tokens: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, N, C) and the slots to start from (B, K, D) → slots and attention masks.
+        """Tokens (B, N, C) and initial slots (B, K, D) → slots and attention masks.
 
         The attention masks (B, K, N) are the last round's weights, summed over heads; at each
         token they sum to one over the slots.

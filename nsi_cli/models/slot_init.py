@@ -1,4 +1,4 @@
-"""Where slots start: drawn from one Gaussian, learned one by one, or at tokens far apart."""
+"""Initial slots: drawn from one Gaussian, learned, or from tokens far apart; and their noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GaussianInit(nn.Module):
     def forward(self, tokens: Tensor, noise: Tensor | None) -> Tensor:
         """Tokens (B, N, C) and noise (B, K, D) → slots (B, K, D).
 
-        Without noise, ε is drawn from torch's own generator: slots that start equal stay equal.
+        Without noise, ε is drawn from torch's generator: slots that start equal stay equal.
         """
         if noise is None:
             shape = (len(tokens), self.num_slots, self.mean.shape[-1])
@@ -37,7 +37,7 @@ class GaussianInit(nn.Module):
 
 
 class LearnedInit(nn.Module):
-    """K learned slots, the same for every image; noise is left aside."""
+    """K learned slots, the same for every image; noise is ignored."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ class LearnedInit(nn.Module):
 class TokensInit(nn.Module):
     """Slots at Linear(token) + exp(log σ)·ε for K tokens far apart from each other.
 
-    The choice of the tokens carries no gradient; their values do. σ starts at 0.1. Without noise
-    the second term falls away.
+    The choice of the tokens has no gradient; their values do. σ starts at 0.1. Without noise the
+    second term is zero.
     """
 
     def __init__(self, config: ModelConfig, channels: int) -> None:
@@ -74,10 +74,10 @@ class TokensInit(nn.Module):
 
 @torch.no_grad()
 def farthest_points(points: Tensor, count: int) -> Tensor:
-    """For each row of points (B, N, C) the places (B, count) of points far apart, int64.
+    """The indices (B, count) int64 of points far apart among points (B, N, C).
 
-    The first is the one farthest from the mean of all, each further one is farthest from the
-    nearest chosen so far (Gonzalez 1985). Where count exceeds N, places repeat.
+    The first is the farthest from the mean; each further one is the farthest from those chosen so
+    far (Gonzalez 1985). If count exceeds N, indices repeat.
     """
     with torch.autocast(points.device.type, enabled=False):
         square = points.square().sum(-1)  # (B, N)
@@ -92,13 +92,13 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
         for _ in range(count - 1):
             latest = points[rows, chosen[-1]][:, None]  # (B, 1, C)
             nearest = torch.minimum(nearest, distance(latest))
-            nearest[rows, chosen[-1]] = -1.0  # rounding never chooses a point twice
+            nearest[rows, chosen[-1]] = -1.0  # so that rounding never chooses a point twice
             chosen.append(nearest.argmax(1))
         return torch.stack(chosen, dim=1)
 
 
 def build_slot_init(config: ModelConfig, channels: int) -> nn.Module:
-    """What ``config.slot_init`` names: a module (tokens, noise) → slots (B, K, D)."""
+    """The module that ``config.slot_init`` names: (tokens, noise) → slots (B, K, D)."""
     if config.slot_init == "learned":
         return LearnedInit(config)
     if config.slot_init == "tokens":
@@ -111,10 +111,10 @@ def slot_noise(
 ) -> Tensor:
     """Noise (B, K, D) float32 on the CPU, a pure function of seed, step and position.
 
-    ``positions`` are places in the global batch of training step ``step``, so that a process
-    that holds a part of the batch draws exactly its part; with ``step`` None they are the places
-    of scenes in a split, so that an evaluation never depends on its batch size. Each position has
-    a counter-based stream of its own (Philox; Salmon et al. 2011).
+    ``positions`` are those in the global batch of training step ``step``, so that a process that
+    holds a part of the batch draws exactly its part. With ``step`` None they are the indices of
+    scenes in a split, so that an evaluation does not depend on its batch size. Each position has
+    its own counter-based stream (Philox; Salmon et al. 2011).
     """
     shape = (config.num_slots, config.slot_dim)
     places = [int(position) for position in positions]

@@ -19,12 +19,12 @@ def render_plugin(name: str, into: Path) -> list[Path]:
 
     The project is whole or not there at all. Raises `ConfigError` for a name that cannot be a
     task's or whose package is there already, and where anything lies at its place; `DataError`
-    where the disk refuses.
+    if the disk cannot be written.
     """
     target = into / name
     words = _words(name)
     if target.exists() or target.is_symlink():
-        raise ConfigError(f"{target} is there already", "choose another name, or another --dir")
+        raise ConfigError(f"{target} exists already", "choose another name, or another --dir")
     with replacing_folder(target) as folder:
         for path, text in _rendered(words):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def _words(name: str) -> dict[str, str]:
     taken = location_of(package)
     if taken:
         raise ConfigError(
-            f"the package '{package}' of a task '{name}' is there already: {taken}",
+            f"the package '{package}' of a task '{name}' exists already: {taken}",
             "choose another name",
         )
     title = "".join(word.capitalize() for word in re.split(r"[-_]+", name))

@@ -148,7 +148,7 @@ class Continuous:
         return numbers
 
     def decode(self, numbers: Sequence[float]) -> float | tuple[float, ...] | None:
-        """The value of its components: a number, a tuple of them, or None where missing.
+        """The value of its components: a number, a tuple of them, or None if missing.
 
         Raises `SchemaError` for what `encode` never gives, such as a NaN among numbers.
         """

@@ -1,4 +1,4 @@
-"""A scene: one image with its primitives and, where the dataset has it, its instance mask."""
+"""A scene: one image with its primitives and, if the dataset has it, its instance mask."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class Scene:
         wanted = set(range(1, len(self.primitives) + 1))
         if found != wanted:
             extra, gone = sorted(found - wanted), sorted(wanted - found)
-            told = [f"object {gone[0]} has no pixel in the mask"] if gone else []
-            told += [f"the mask has a value {extra[0]} that is no object's"] if extra else []
+            faults = [f"object {gone[0]} has no pixel in the mask"] if gone else []
+            faults += [f"the mask has a value {extra[0]} of no object"] if extra else []
             raise DataError(
-                f"scene {self.id}: " + " and ".join(told),
+                f"scene {self.id}: " + " and ".join(faults),
                 "mask and primitives must agree; keep_visible leaves out objects without a pixel",
             )
 
@@ -101,11 +101,11 @@ def keep_visible(scene_id: str, image: Pixels | Picture, primitives: npt.NDArray
     """A scene without the objects that have no pixel in ``mask``; those are counted as dropped.
 
     ``dropped`` and ``hidden`` are counts from before, as in `Scene`. The objects left keep their
-    order and are numbered 1, 2, … anew, in the mask too.
+    order and are numbered 1, 2, … again, in the mask too.
     """
     found, count = _values(mask), len(primitives)
     visible = np.array([number in found for number in range(1, count + 1)], dtype=bool)
-    if visible.all() or max(found) > count:  # the latter is told by Scene
+    if visible.all() or max(found) > count:  # the latter is reported by Scene
         return Scene(scene_id, image, primitives, mask, dropped, hidden)
     numbers = np.zeros(count + 1, dtype=np.uint8)
     numbers[1:][visible] = np.arange(1, visible.sum() + 1)

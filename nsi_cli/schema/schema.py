@@ -87,7 +87,7 @@ class Schema:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __getitem__(self, name: str) -> Property:
-        """The property of that name. Raises `SchemaError` where there is none."""
+        """The property of that name. Raises `SchemaError` if there is none."""
         for item in self.properties:
             if item.name == name:
                 return item
@@ -172,7 +172,7 @@ class Schema:
         lines = []
         for place, values in enumerate(self.decode(primitives), start=1):
             lines.append(f"object {place}")
-            lines += [f"  {name:<{indent}}  {said(value)}" for name, value in values.items()]
+            lines += [f"  {name:<{indent}}  {as_text(value)}" for name, value in values.items()]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Schema:
             ) from None
 
 
-def said(value: Value) -> str:
+def as_text(value: Value) -> str:
     """A property's value as a person reads it: a word, numbers to two places, or 'unknown'."""
     if value is None:
         return "unknown"

@@ -1,4 +1,4 @@
-"""What can go wrong that the user can mend: one line, and a hint at the remedy."""
+"""Errors that the user can correct: one line, and a hint."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ LONGEST = 300
 
 
 def one_line(text: str) -> str:
-    """A text of unknown origin on one line that can be printed, stored, and read at a glance.
+    """A text of unknown origin as one printable line of limited length.
 
     Spaces are joined; what cannot be printed (control characters, halves of surrogate pairs) is
-    escaped; the middle of a very long text is left out.
+    escaped; the middle of a very long text is cut.
     """
     joined = " ".join(text.split())
     safe = "".join(
@@ -33,9 +33,9 @@ def text_of(value: object) -> str:
 
 
 class NsiError(Exception):
-    """A fault told to the user as one line and a hint, without a traceback.
+    """An error that is shown to the user as one line and a hint, without a traceback.
 
-    ``exit_code`` is what the command exits with (1 failed, 2 usage or config, 3 plugin,
+    ``exit_code`` is that of the command (1 failed, 2 usage or config, 3 plugin,
     130 interrupted).
     """
 
@@ -47,7 +47,7 @@ class NsiError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if hint:  # a traceback then tells it too, and with it what quotes the traceback
+        if hint:  # so that a traceback, and what quotes it, contains the hint
             self.add_note(hint)
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place and moved into it."""
+"""Atomic writing: files are written beside their path and moved there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from nsi_cli.support.reading import JSON_LIMIT, open_regular, read_regular, reas
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, moved over it when the body ends well, else removed."""
-    with told_when_disk_fails(path), parents_of(path):
+    """A temporary path beside ``path``, moved over it if the body succeeds, else removed."""
+    with disk_errors_explained(path), parents_of(path):
         sweep(path)
         beside = _beside(path, "part")
         try:
@@ -33,13 +33,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside ``path`` that takes its place when the body ends well, else goes.
+    """A new folder beside ``path`` that replaces it if the body succeeds, else is removed.
 
-    Where ``path`` is a link, the folder that it points to is replaced. Raises `DataError` where
+    If ``path`` is a link, the folder that it points to is replaced. Raises `DataError` if
     a folder cannot be replaced, before the body runs.
     """
     place = replaceable(path)
-    with told_when_disk_fails(path), parents_of(place):
+    with disk_errors_explained(path), parents_of(place):
         sweep(place)
         beside = _beside(place, "part")
         try:
@@ -51,7 +51,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def put_folder(beside: Path, place: Path) -> None:
-    """Put the whole folder ``beside`` in the place of ``place``; the folder there goes."""
+    """Replace the folder ``place`` by the complete folder ``beside``."""
     old = _beside(place, "old")
     try:
         if place.exists():
@@ -64,9 +64,9 @@ def put_folder(beside: Path, place: Path) -> None:
 
 
 def replaceable(path: Path) -> Path:
-    """The folder that ``path`` means, links followed, if another may take its place.
+    """The folder at ``path``, with links followed.
 
-    Raises `DataError` where it may not.
+    Raises `DataError` if it cannot be replaced.
     """
     place = Path(os.path.realpath(path))
     current = Path.cwd()
@@ -83,7 +83,7 @@ def replaceable(path: Path) -> Path:
 
 @contextmanager
 def parents_of(path: Path) -> Iterator[None]:
-    """The folders above ``path``, made where they lack; those made go again if the body fails."""
+    """Create the folders above ``path``; remove those created if the body fails."""
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         try:
@@ -98,7 +98,7 @@ def parents_of(path: Path) -> Iterator[None]:
         raise
 
 
-# What a killed process leaves behind is told by host and process, and swept by the next writer.
+# Temporary files carry a host and process id; the next writer removes those of killed processes.
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
 
 
@@ -107,9 +107,9 @@ def _beside(path: Path, kind: str) -> Path:
 
 
 def sweep(path: Path) -> None:
-    """Clear what processes that were killed left beside ``path``.
+    """Remove what killed processes left beside ``path``.
 
-    One killed between its two moves left the old folder aside: that is put back.
+    A process killed between its two renames left the old folder aside: it is restored.
     """
     left = re.compile(rf"\.{re.escape(path.name)}\.{_HOST}\.(\d+)\.(part|old)")
     for beside in sorted(path.parent.iterdir()):
@@ -123,7 +123,7 @@ def sweep(path: Path) -> None:
 
 
 def _runs(process: int) -> bool:
-    """Whether another process of that number runs; our own number was some dead one's."""
+    """Whether another process of that id runs; our own id was that of a dead one."""
     if process == os.getpid():
         return False
     if os.name == "nt":  # where signal 0 is not a question
@@ -138,7 +138,7 @@ def _runs(process: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; nothing is told where that fails."""
+    """Remove a file, or a folder with all that is in it; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -148,13 +148,13 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the file ``lock`` alone among processes; ``waiting`` is called if another holds it."""
+    """Hold a lock file; ``waiting`` is called if another process holds it."""
     try:
         import fcntl
     except ImportError:  # no such locks on this system
         yield
         return
-    with told_when_disk_fails(lock):
+    with disk_errors_explained(lock):
         file = lock.open("a+b", buffering=0)  # a named pipe in its place is an error, no wait
     with file:
         try:
@@ -172,10 +172,10 @@ _FULL_TEXTS = tuple(os.strerror(number) for number in sorted(_FULL))
 
 
 @contextmanager
-def told_when_disk_fails(path: Path, elsewhere: str = "--out") -> Iterator[None]:
-    """Turn an operating system's refusal to write under ``path`` into a `DataError`.
+def disk_errors_explained(path: Path, elsewhere: str = "--out") -> Iterator[None]:
+    """Turn an `OSError` of writing under ``path`` into a `DataError`.
 
-    ``elsewhere`` is the flag by which the user names another place.
+    ``elsewhere`` is the flag with which the user names another path.
     """
     try:
         yield
@@ -183,15 +183,15 @@ def told_when_disk_fails(path: Path, elsewhere: str = "--out") -> Iterator[None]
         full = error.errno in _FULL or any(text in str(error) for text in _FULL_TEXTS)
         reason = "the disk is full" if full else " ".join((error.strerror or str(error)).split())
         hint = (
-            f"free some space, or choose another place with {elsewhere}"
+            f"free some space, or choose another path with {elsewhere}"
             if full
-            else f"check the path and its permissions, or choose another place with {elsewhere}"
+            else f"check the path and its permissions, or choose another path with {elsewhere}"
         )
         raise DataError(f"cannot write {path}: {reason}", hint) from error
 
 
 def check_room(path: Path, needed: int, what: str, hint: str) -> None:
-    """Raise `DataError` where the disk of ``path`` has fewer than ``needed`` bytes free."""
+    """Raise `DataError` if the disk of ``path`` has fewer than ``needed`` bytes free."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
@@ -203,7 +203,7 @@ def check_room(path: Path, needed: int, what: str, hint: str) -> None:
 
 
 def readable(count: float) -> str:
-    """A number of bytes in a unit that suits it."""
+    """A number of bytes in a suitable unit."""
     for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= size * 0.99995:
             return f"{count / size:.1f} {unit}"

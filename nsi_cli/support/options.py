@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What a field says of itself: help, bounds, choices, and the group its flag is shown in."""
+    """The declaration of a field: help, bounds, choices, and the group of its flag."""
 
     help: str
     ge: float | None = None
@@ -42,7 +42,7 @@ class Option:
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """One declared option of a dataclass: name, type, default and what it says of itself."""
+    """One declared option of a dataclass: name, type, default and declaration."""
 
     name: str
     type: Any
@@ -73,9 +73,8 @@ def option(
     ``ge``, ``gt``, ``le`` and ``lt`` bound a number from below and above; ``choices`` lists the
     words that a text option takes, ``pattern`` is what they look like, as an expression and in
     words (both take the numbers that YAML makes of some words); ``group`` is the heading of its
-    flag in ``--help``. An option of a schema builder that ``changes_images`` makes other pictures
-    of the same scenes, so that a model is not to be evaluated on a store built with another value
-    of it unawares.
+    flag in ``--help``. An option of a schema builder with ``changes_images`` changes the images of
+    the same scenes, so that evaluating a model on a store with another value gives a warning.
     """
     declared = Option(help, ge, gt, le, lt, choices, pattern, group, changes_images)
     return dataclasses.field(default=default, metadata={_KEY: declared})
@@ -101,7 +100,7 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     """Check raw values against a dataclass's options and build the instance.
 
     ``where`` names the origin of the values for the error; ``fixed`` are fields that are not
-    options. All faults are told at once: unknown keys with the nearest known one, wrong types,
+    options. All faults are reported at once: unknown keys with the nearest known one, wrong types,
     values out of bounds. Raises `ConfigError`.
     """
     known = {item.name for item in declared_options(cls)}
@@ -133,7 +132,7 @@ def _unknown(keys: Sequence[str], known: set[str]) -> list[str]:
 
 
 def _validated(cls: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The values in their declared types, and the faults of those that have none."""
+    """The values in their declared types, and the faults of those that cannot be converted."""
     from pydantic import ValidationError
 
     try:
@@ -164,14 +163,14 @@ def _constrained(item: Declared) -> Any:
     """The declared type with its bounds, for pydantic."""
     from pydantic import AfterValidator, BeforeValidator, Field
 
-    said = item.option
-    kind: Any = typing.Literal[said.choices] if said.choices else item.type
+    spec = item.option
+    kind: Any = typing.Literal[spec.choices] if spec.choices else item.type
     limits = ("ge", "gt", "le", "lt")
-    bounds = {key: value for key in limits if (value := getattr(said, key)) is not None}
+    bounds = {key: value for key in limits if (value := getattr(spec, key)) is not None}
     checks: list[Any] = [Field(**bounds)] if bounds else []
-    if said.pattern:
-        checks.append(AfterValidator(_looks_like(*said.pattern)))
-    if said.choices or said.pattern:
+    if spec.pattern:
+        checks.append(AfterValidator(_looks_like(*spec.pattern)))
+    if spec.choices or spec.pattern:
         checks.append(BeforeValidator(_as_word))
     if bool not in (item.type, *typing.get_args(item.type)):
         checks.append(BeforeValidator(_refuse_bool))

@@ -1,4 +1,4 @@
-"""Processes: workers that never outlive who started them, and which of several this one is."""
+"""Processes: signals, workers that end with their parent, and the first of several processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def handle_stop_signals(handler: Callable[[int, FrameType | None], Any]) -> dict
 def is_first_process() -> bool:
     """Whether this is the first of the processes that torchrun, SLURM or Fabric started.
 
-    Read from what they set in the environment, since it is asked before they meet.
+    Read from the environment that they set, since it is needed before the processes connect.
     """
     for name in ("RANK", "SLURM_PROCID"):
         if name in os.environ:
@@ -47,8 +47,8 @@ def worker_pool(
 ) -> Iterator[ProcessPoolExecutor]:
     """A pool of ``workers`` processes; each first calls ``start(*arguments)``.
 
-    They are spawned, not forked: a forked child of a process with running threads may hang. What
-    is not begun when the body fails is not begun any more.
+    They are spawned, not forked: a forked child of a process with running threads may hang. If
+    the body fails, pending work is cancelled.
     """
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, arguments))
     try:
@@ -58,10 +58,10 @@ def worker_pool(
 
 
 def begin_worker() -> None:
-    """Make this process, which `multiprocessing` started, a worker that never outlives its parent.
+    """Make this process, which `multiprocessing` started, a worker that ends with its parent.
 
-    It ends with it even where that was killed and could tell nobody. Ctrl-C and SIGHUP, which reach
-    every process of a terminal, are left to the parent: that may still need its workers to save.
+    It ends with the parent even if the parent was killed. Ctrl-C and SIGHUP, which reach
+    every process of a terminal, are left to the parent, which may need its workers to save.
     """
     for number in STOP_SIGNALS:
         if number != signal.SIGTERM:

@@ -1,4 +1,4 @@
-"""How long work tells how far it is; what shows it on a terminal is the command line's affair."""
+"""How long operations report progress. The command line shows it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Told how many more items are done, and what there is to say of them."""
+    """Reports further items of a stage."""
 
-    def __call__(self, count: int, told: str = "") -> None:
-        """``count`` more are done; ``told`` goes beside the bar."""
+    def __call__(self, count: int, text: str = "") -> None:
+        """Report ``count`` further items, and a text to show beside the bar."""
 
 
-def _silent(count: int, told: str = "") -> None:
+def _silent(count: int, text: str = "") -> None:
     pass
 
 
 class Progress:
-    """Silent progress; the command line brings one that draws."""
+    """Progress that shows nothing; the command line has one that draws."""
 
     @contextmanager
     def stage(
         self, what: str, total: int, unit: str = "scenes", done: int = 0
     ) -> Iterator[Advance]:
-        """A stage of ``total`` items of ``unit`` ("B": bytes), ``done`` of them already there."""
+        """Begin a stage of ``total`` items of ``unit`` ("B": bytes), of which ``done`` are done."""
         yield _silent
 
     def note(self, text: str) -> None:
-        """Tell one line beside the progress."""
+        """Show one line beside the progress."""
 
 
 SILENT = Progress()

@@ -1,6 +1,6 @@
 """Reading files that a user names: only regular files, and none of an implausible size.
 
-A named pipe blocks a reader for ever, and a link to ``/dev/zero`` never ends.
+A named pipe blocks a reader forever, and a link to ``/dev/zero`` never ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps what plugins write to stdout out of the results, which stdout is reserved for."""
+"""Keeps what plugins print out of stdout, which is reserved for results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many threads compute, and how they wait: set before torch is imported."""
+"""CPU threads: their number and how they wait, set before torch is imported."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 def set_thread_defaults() -> None:
     """Set the environment variables that OpenMP reads once, when torch is imported.
 
-    By default a thread that waits for another spins. Where other work keeps the cores busy, the
-    one that it waits for then gets no core. A value that the user set stays.
+    By default a thread that waits for another spins. If other work keeps the cores busy, the thread
+    that it waits for then gets no core. A value that the user set stays.
     """
     if not any(name in os.environ for name in _WAITING):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     cores = available_cores()
-    if cores < _allowed_cores():  # torch counts these, and knows no quota
+    if cores < _allowed_cores():  # torch counts these, and ignores the quota
         os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 

@@ -61,7 +61,7 @@ def _built(kind: Any, raw: Path, options: Mapping[str, Any]) -> Any:
 
 
 def _check_archives(builder: Any) -> None:
-    """Where raw data can be downloaded, that it is told what, before anything is there."""
+    """If raw data can be downloaded, what is downloaded is known before anything exists."""
     if not isinstance(builder, Downloadable):
         return
     with expected_to_work("archives()"):

@@ -158,10 +158,10 @@ def _batches(
     options = LoaderOptions(2, shuffle=shuffle, masks=True, part=part, drop_last=shared)
     with expected_to_work(f"the dataloader on split '{split}'"):
         loader = task.load_dataloader()(store, split, options)
-        batches, told = list(loader), len(loader)
+        batches, length = list(loader), len(loader)
     wrong = [batch for batch in batches if not isinstance(batch, Batch)]
     expect(not wrong and bool(batches), f"the dataloader must give Batch records, not {wrong[:1]}")
-    expect(told == len(batches), f"the dataloader's len is {told}, but it gives {len(batches)}")
+    expect(length == len(batches), f"the dataloader's len is {length}, but it gives {len(batches)}")
     return batches
 
 

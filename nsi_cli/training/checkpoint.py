@@ -22,7 +22,7 @@ from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from nsi_cli.support.errors import ConfigError, DataError
-from nsi_cli.support.files import told_when_disk_fails
+from nsi_cli.support.files import disk_errors_explained
 from nsi_cli.support.options import did_you_mean
 from nsi_cli.support.reading import CHECKPOINT_LIMIT, open_regular, read_regular, reason_of
 from nsi_cli.training.schedule import Plateau
@@ -70,7 +70,7 @@ def replacing_checkpoint(folder: Path, *, retire: bool) -> Iterator[Path]:
     The old one is removed or, with ``retire``, renamed to its step.
     """
     beside, old = _beside(folder, "part"), _beside(folder, "old")
-    with told_when_disk_fails(folder):
+    with disk_errors_explained(folder):
         if old.is_dir() and not folder.exists():  # a kill fell between the two renames below
             os.replace(old, folder)
         _retire(old, folder, retire)
@@ -92,7 +92,7 @@ def prune(folder: Path, keep: int) -> None:
     now = step_of(folder)
     steps = {path: int(path.name.removeprefix("step-")) for path in folder.parent.glob("step-*")}
     before = sorted((path for path, step in steps.items() if step < now), key=steps.__getitem__)
-    with told_when_disk_fails(folder):
+    with disk_errors_explained(folder):
         for path in steps.keys() - before[max(0, len(before) - keep + 1) :]:
             _remove(path)
         for path in folder.parent.glob(".step-*.gone"):

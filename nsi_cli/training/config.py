@@ -1,4 +1,4 @@
-"""Everything that a training can be told; each option is declared here or in the model's."""
+"""The options of a training; those of the model are declared in `ModelConfig`."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ class TrainConfig(ModelConfig):
     num_workers: int = option(1, ge=0, le=256, help="Processes that read batches.", group=_MACHINE)
     feature_cache: str = option(
         "auto",
-        help="Where the frozen backbone's features are kept: auto (in the store, where they "
-        "fit on the disk), off, or a folder.",
+        help="Folder of the cached features of the frozen backbone; auto: the store, if "
+        "they fit on the disk; off: no cache.",
         group=_MACHINE,
     )
     checkpoint_minutes: float = option(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nsi_cli.models.image_encoder import ImageEncoding
-from nsi_cli.support.files import told_when_disk_fails
+from nsi_cli.support.files import disk_errors_explained
 
 # A named pipe in place of the file is an error, where it would make a writer wait.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
@@ -45,13 +45,13 @@ class RunLog(Log):
 
         self._path = metrics
         _drop_after(metrics, step)
-        with told_when_disk_fails(metrics):
+        with disk_errors_explained(metrics):
             self._file = os.fdopen(os.open(metrics, _APPEND, 0o666), "a", encoding="utf-8")
         self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def write(self, kind: str, step: int, measures: dict[str, float | int]) -> None:
         """Write one JSON object, and the same to TensorBoard."""
-        with told_when_disk_fails(self._path):
+        with disk_errors_explained(self._path):
             self._file.write(json.dumps({"kind": kind, "step": step, **measures}) + "\n")
         for name, value in measures.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
@@ -62,7 +62,7 @@ class RunLog(Log):
 
     def flush(self) -> None:
         """Write everything to disk."""
-        with told_when_disk_fails(self._path):
+        with disk_errors_explained(self._path):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._board.flush()
@@ -90,8 +90,8 @@ def _drop_after(metrics: Path, step: int) -> None:
 
 def _step(line: bytes) -> int:
     try:
-        said: Any = json.loads(line)
-        return int(said["step"])
+        line_values: Any = json.loads(line)
+        return int(line_values["step"])
     except (ValueError, KeyError, TypeError):
         return 2**62
 
@@ -101,7 +101,7 @@ def slot_pictures(
 ) -> npt.NDArray[np.uint8]:
     """Images (n, 3, S, S) uint8 in two rows: the image, and its coloured slots.
 
-    The masks are the slot masks where the model has a decoder, else the attention masks.
+    The masks are the slot masks if the model has a decoder, else the attention masks.
     Returns (2·S, n·S, 3) uint8.
     """
     masks = encoding.attention_masks if encoding.slot_masks is None else encoding.slot_masks

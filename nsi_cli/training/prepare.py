@@ -49,7 +49,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
         raise ConfigError(
             f"store {store.path} has images of {store.image_size} pixels, image_size is "
             f"{config.image_size}",
-            f"train with --image-size {store.image_size}, or build the store anew",
+            f"train with --image-size {store.image_size}, or build the store again",
         )
     store.schema.without(config.left_out)  # refuses what is no property's name
     most = max(int(store.primitives(split)[1].max(initial=0)) for split in store.splits)
@@ -78,7 +78,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
 def prepare(config: TrainConfig, task: Task, store: Store) -> Prepared:
     """Start the processes, and build the model and its surroundings from the seed.
 
-    Raises `ConfigError` where there are too few scenes for so many processes.
+    Raises `ConfigError` if there are too few scenes for so many processes.
     """
     fabric = launch(config)
     _check_shares(config, store, fabric.world_size)

@@ -27,7 +27,7 @@ def preset_names() -> list[str]:
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """The options of a preset. Raises `ConfigError` where there is none of that name."""
+    """The options of a preset. Raises `ConfigError` if there is none of that name."""
     names = preset_names()
     if name not in names:
         raise ConfigError(

@@ -13,7 +13,7 @@ from typing import Any
 from nsi_cli.data.store.record import read_schema
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import replacing, told_when_disk_fails, write_json
+from nsi_cli.support.files import disk_errors_explained, replacing, write_json
 from nsi_cli.support.options import check_options, plain
 from nsi_cli.training.checkpoint import BEST, LAST, checkpoint_named
 from nsi_cli.training.config import TrainConfig
@@ -72,7 +72,7 @@ def _difference(one: Schema, other: Schema) -> str:
 
 
 def create_run(path: Path, config: TrainConfig, schema: Schema) -> Run:
-    """Make a new run folder. Raises `DataError` where there is a run already."""
+    """Make a new run folder. Raises `DataError` if there is a run already."""
     if (path / CONFIG).exists():
         raise DataError(
             f"there is a run at {path} already",
@@ -91,7 +91,7 @@ def write_config(run: Run) -> None:
 
 
 def open_run(path: Path) -> Run:
-    """Read a run folder. Raises `DataError` where it is none."""
+    """Read a run folder. Raises `DataError` if it is not one."""
     hint = "name the folder that nsi train made, for example runs/TASK/TIME"
     if not (path / CONFIG).is_file():
         raise DataError(f"no run at {path}: it has no {CONFIG}", hint)
@@ -113,7 +113,7 @@ LOCK = ".lock"
 
 @contextmanager
 def run_lock(run: Path, *, first: bool = True) -> Iterator[None]:
-    """Hold a run's folder alone among processes. Raises `DataError` where another trains it.
+    """Hold a run's folder alone among processes. Raises `DataError` if another trains it.
 
     Of processes that train one run together only the ``first`` holds it. A record lock: the
     system lets go of it when the process ends, however that is, and loader processes that were
@@ -126,7 +126,7 @@ def run_lock(run: Path, *, first: bool = True) -> Iterator[None]:
     if not first:
         yield
         return
-    with told_when_disk_fails(run):
+    with disk_errors_explained(run):
         file = (run / LOCK).open("a+", encoding="utf-8")
     with file:
         try:
@@ -145,5 +145,5 @@ def run_lock(run: Path, *, first: bool = True) -> Iterator[None]:
 def _taken(run: Path, holder: str) -> DataError:
     return DataError(
         f"run {run} is being trained right now" + (f", by {holder}" if holder else ""),
-        "let it end, or stop it first: Ctrl-C or SIGTERM saves it",
+        "wait for it to end, or stop it: Ctrl-C and SIGTERM save it first",
     )

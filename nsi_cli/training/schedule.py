@@ -17,7 +17,7 @@ class Plateau:
         """The state after one more epoch.
 
         ``patience`` epochs in a row without a better loss multiply the scale by ``factor`` and
-        begin the count anew; a loss that is no number is not better.
+        restart the count; a NaN loss is not better.
         """
         if loss < self.best:
             return replace(self, best=loss, stale=0)

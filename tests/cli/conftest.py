@@ -17,16 +17,16 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_line() -> Any:
     """Checks that an answer is one line and a hint on stderr, with an exit code, and no more."""
 
-    def check(told: Any, code: int, *words: str) -> None:
-        assert told.code == code, told
-        assert told.stdout == "", told
-        assert "Traceback" not in told.stderr, told
-        lines = [line for line in told.stderr.splitlines() if not line.startswith(("build:",))]
-        assert len(lines) == 2, told
-        assert lines[0].startswith("nsi: "), told
-        assert lines[1].startswith("     "), told
-        assert lines[1].strip(), told
+    def check(result: Any, code: int, *words: str) -> None:
+        assert result.code == code, result
+        assert result.stdout == "", result
+        assert "Traceback" not in result.stderr, result
+        lines = [line for line in result.stderr.splitlines() if not line.startswith(("build:",))]
+        assert len(lines) == 2, result
+        assert lines[0].startswith("nsi: "), result
+        assert lines[1].startswith("     "), result
+        assert lines[1].strip(), result
         for word in words:
-            assert word in told.stderr, told
+            assert word in result.stderr, result
 
     return check

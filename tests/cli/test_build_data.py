@@ -24,8 +24,8 @@ def _words(raw: Path, out: Path, *more: object) -> list[object]:
 
 
 def test_a_limit_builds_the_first_scenes_of_each_split(nsi: Any, raw: Path, tmp_path: Path) -> None:
-    told = nsi(*_words(raw, tmp_path / "out", "--workers", 0, "--limit", 12, "--json"))
-    build = json.loads(told.stdout)
+    result = nsi(*_words(raw, tmp_path / "out", "--workers", 0, "--limit", 12, "--json"))
+    build = json.loads(result.stdout)
     assert {name: item["scenes"] for name, item in build["splits"].items()} == {
         "train": 10, "val": 1, "test": 1,
     }  # fmt: skip
@@ -46,8 +46,8 @@ def test_interrupted_it_leaves_nothing_and_says_how_to_start_again(
         pytest.skip("it was done before it was interrupted")
     assert process.returncode == 130, stderr
     assert stdout == ""
-    *_, told, hint = stderr.splitlines()
-    assert told == "nsi: interrupted"
+    *_, result, hint = stderr.splitlines()
+    assert result == "nsi: interrupted"
     words = " ".join(map(str, _words(raw, tmp_path / "out", "--workers", 1)))
     assert hint == f"     start again with: nsi {words}"
     assert "Traceback" not in stderr

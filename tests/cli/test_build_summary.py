@@ -24,15 +24,15 @@ def test_tables_fit_on_80_columns_and_nothing_is_broken(
     nsi: Nsi, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    told = build(nsi, raw, tmp_path / "data")
-    assert told.code == 0, told
-    lines = told.stdout.splitlines()
+    result = build(nsi, raw, tmp_path / "data")
+    assert result.code == 0, result
+    lines = result.stdout.splitlines()
     assert lines[:2] == [str(tmp_path / "data"), "clevrtex, images of 16 × 16"]
     assert max(len(line) for line in lines[1:-1]) <= 80
     words = {line.split()[0]: line.split() for line in lines if line.strip()}
     assert words["train"][1] == "51"
     assert float(words["cylinder"][2]) > 0
-    assert "█" in told.stdout
+    assert "█" in result.stdout
     assert len(words["position[0]"]) == 6
     assert lines[-1] == f"figure: {tmp_path / 'data' / 'summary.png'}"
 
@@ -46,16 +46,16 @@ def test_the_summary_is_in_the_store_but_no_recorded_part_of_it(
     assert summary["splits"]["train"]["scenes"] == 51
     assert (out / "summary.png").read_bytes().startswith(b"\x89PNG")
     assert not {"summary.json", "summary.png"} & set(recorded)
-    told = nsi("build-data", "clevrtex", "--check", out, "--json")
-    assert {check["status"] for check in json.loads(told.stdout)["checks"]} == {"ok"}
+    result = nsi("build-data", "clevrtex", "--check", out, "--json")
+    assert {check["status"] for check in json.loads(result.stdout)["checks"]} == {"ok"}
 
 
 def test_objects_and_scenes_that_are_left_out_are_explained(
     nsi: Nsi, raw: Path, tmp_path: Path
 ) -> None:
-    told = build(nsi, raw, tmp_path / "data", "--protocol", "benchmark")
+    result = build(nsi, raw, tmp_path / "data", "--protocol", "benchmark")
     assert re.search(
-        r"dropped: \d+ objects have no pixel after the crop or the resize", told.stdout
+        r"dropped: \d+ objects have no pixel after the crop or the resize", result.stdout
     )
     broken = tmp_path / "raw" / "clevrtex_full" / "0"
     broken.mkdir(parents=True)
@@ -67,17 +67,17 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
     mask = np.array(Image.open(path))
     mask[mask == 1] = 0
     Image.fromarray(mask).save(path)
-    told = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5,
+    result = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5,
                  "--split-by", "benchmark")  # fmt: skip
-    assert "dropped: 1 objects have no pixel in the dataset's own mask" in told.stdout
-    assert "--split-by benchmark: 10 scenes of full, by index: test 0–0 (1)" in told.stderr
-    assert "skipped: 2 × its JSON is not whole" in told.stdout
-    assert "(CLEVRTEX_full_000003)" in told.stdout
+    assert "dropped: 1 objects have no pixel in the dataset's own mask" in result.stdout
+    assert "--split-by benchmark: 10 scenes of full, by index: test 0–0 (1)" in result.stderr
+    assert "skipped: 2 × its JSON is not whole" in result.stdout
+    assert "(CLEVRTEX_full_000003)" in result.stdout
 
 
 def test_a_store_without_val_and_test_is_warned_of(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
     assert "warning" not in build(nsi, raw, tmp_path / "data").stderr
-    told = build(nsi, raw, tmp_path / "nsi", "--split-by", "nsi")  # indices below 60: all train
+    result = build(nsi, raw, tmp_path / "nsi", "--split-by", "nsi")  # indices below 60: all train
     for split in ("val", "test"):
-        assert f"warning: the store has no split '{split}'" in told.stderr
+        assert f"warning: the store has no split '{split}'" in result.stderr
     assert "warning" not in build(nsi, raw, tmp_path / "test", "--split-by", "test").stderr

@@ -25,10 +25,10 @@ def test_a_sound_store_is_ok_and_a_sheet_lies_beside_it(
     nsi: Nsi, copy: Path, tree: Any, tmp_path: Path
 ) -> None:
     before = tree(copy)
-    told = nsi("build-data", "clevrtex", "--check", copy)
-    assert told.code == 0, told
-    assert told.stdout.count(" ok ") == 9
-    assert f"contact sheet: {copy}-check.png" in told.stderr
+    answer = nsi("build-data", "clevrtex", "--check", copy)
+    assert answer.code == 0, answer
+    assert answer.stdout.count(" ok ") == 9
+    assert f"contact sheet: {copy}-check.png" in answer.stderr
     with Image.open(f"{copy}-check.png") as sheet:
         assert sheet.width > 1500
         assert len(sheet.convert("RGB").getcolors(1 << 24) or []) > 1000
@@ -50,27 +50,27 @@ def test_faults_are_listed_and_exit_1(nsi: Nsi, copy: Path) -> None:
     labels = np.load(copy / "train_labels.npy")
     labels[2, 0, 0] = 77
     np.save(copy / "train_labels.npy", labels)
-    told = nsi("build-data", "clevrtex", "--check", copy)
-    assert told.code == 1, told
-    assert "object 1 has size 77" in " ".join(told.stdout.split())
-    assert f"nsi: store {copy} has 2 faults" in told.stderr
-    told = nsi("build-data", "clevrtex", "--check", copy, "--json")
-    result = json.loads(told.stdout)
-    assert (told.code, result["ok"]) == (1, False)
+    answer = nsi("build-data", "clevrtex", "--check", copy)
+    assert answer.code == 1, answer
+    assert "object 1 has size 77" in " ".join(answer.stdout.split())
+    assert f"nsi: store {copy} has 2 faults" in answer.stderr
+    answer = nsi("build-data", "clevrtex", "--check", copy, "--json")
+    result = json.loads(answer.stdout)
+    assert (answer.code, result["ok"]) == (1, False)
     faulty = {check["name"]: check["faults"] for check in result["checks"] if check["faults"]}
     assert faulty == {"files": 1, "labels": 1}
 
 
 def test_flags_that_build_do_not_go_with_it(nsi: Nsi, copy: Path, one_line: Any) -> None:
-    told = nsi("build-data", "clevrtex", "--check", copy, "--raw", "x", "--variant", "camo")
-    one_line(told, 2, "--raw and --variant would be ignored")
+    answer = nsi("build-data", "clevrtex", "--check", copy, "--raw", "x", "--variant", "camo")
+    one_line(answer, 2, "--raw and --variant would be ignored")
 
 
 def test_the_store_of_another_task_is_named(nsi: Nsi, copy: Path, one_line: Any) -> None:
     build = json.loads((copy / "build.json").read_text())
     (copy / "build.json").write_text(json.dumps({**build, "task": "shapes"}))
-    told = nsi("build-data", "clevrtex", "--check", copy)
-    one_line(told, 2, "is of task 'shapes'", "nsi build-data shapes --check")
+    answer = nsi("build-data", "clevrtex", "--check", copy)
+    one_line(answer, 2, "is of task 'shapes'", "nsi build-data shapes --check")
 
 
 def test_no_store_is_one_line(nsi: Nsi, tmp_path: Path, one_line: Any) -> None:

@@ -28,7 +28,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """A plain server, as slow as it is told to be."""
+    """A plain server, as slow as it is asked to be."""
 
     pause = 0.0
 
@@ -101,15 +101,15 @@ def same(one: Path, other: Path) -> bool:
 
 
 def test_release_v1_is_built_from_its_five_parts(nsi: Nsi, parts: Mirror, raw: Path) -> None:
-    told = nsi(*words(parts, "--split-by", "proportional", "--json"))
-    assert told.code == 0, told
-    build = json.loads(told.stdout)
+    result = nsi(*words(parts, "--split-by", "proportional", "--json"))
+    assert result.code == 0, result
+    build = json.loads(result.stdout)
     assert sum(split["scenes"] for split in build["splits"].values()) == 60
     assert build["options"]["archives"] == {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in parts.folder.iterdir()
     }
     for word in ("clevrtex_full_part5.tar.gz", "to fetch: ", "free at ", "download: ", "unpack: "):
-        assert word in told.stderr
+        assert word in result.stderr
     assert (Path("data-raw") / "clevrtex_full").is_dir()
     straight = nsi("build-data", "clevrtex", "--raw", raw, "--out", "straight", "--image-size", 16,
                    "--workers", 0, "--split-by", "proportional")  # fmt: skip
@@ -129,8 +129,8 @@ def test_release_v2_is_built_plain_or_compressed(compress: bool, nsi: Nsi, mirro
             (scene / f"{scene.name}_{name}_0003.png").write_bytes(b"of the renderer")
     files = sorted(path for path in made.rglob("*") if path.parent != made)
     mirror.pack("clevrtexv2_full.tar", files, made, compress=compress)
-    told = nsi(*words(mirror, "--release", "v2", "--delete-archives", "--raw", "there"))
-    assert told.code == 0, told
+    result = nsi(*words(mirror, "--release", "v2", "--delete-archives", "--raw", "there"))
+    assert result.code == 0, result
     there = {str(path.relative_to("there")) for path in Path("there").rglob("*.*")}
     assert there == {
         str(path.relative_to(made)) for path in made.rglob("*.*") if path.parent in scenes
@@ -173,21 +173,21 @@ def test_on_a_terminal_it_asks(answer: str, code: int, parts: Mirror) -> None:
 
 
 def test_quiet_says_nothing(nsi: Nsi, parts: Mirror) -> None:
-    told = nsi("-q", *words(parts))
-    assert (told.code, told.stderr) == (0, "")
+    result = nsi("-q", *words(parts))
+    assert (result.code, result.stderr) == (0, "")
 
 
 def test_an_archive_that_is_not_there(nsi: Nsi, one_line: OneLine, parts: Mirror) -> None:
-    told = nsi("-q", *words(parts, "--variant", "camo"))
-    one_line(told, 1, "http://", "clevrtex_camo.tar.gz does not exist (404", "--mirror")
+    result = nsi("-q", *words(parts, "--variant", "camo"))
+    one_line(result, 1, "http://", "clevrtex_camo.tar.gz does not exist (404", "--mirror")
     assert not Path("data-raw").exists()
 
 
 def test_a_page_in_place_of_an_archive(nsi: Nsi, one_line: OneLine, mirror: Mirror) -> None:
     mirror.folder.mkdir()
     (mirror.folder / "clevrtex_camo.tar.gz").write_text("<html>Please log in</html>" * 40)
-    told = nsi("-q", *words(mirror, "--variant", "camo"))
-    one_line(told, 1, "is damaged: not a tar archive", "remove it")
+    result = nsi("-q", *words(mirror, "--variant", "camo"))
+    one_line(result, 1, "is damaged: not a tar archive", "remove it")
 
 
 def test_synthetic_scenes_are_not_mixed_with_real_ones(
@@ -225,8 +225,8 @@ def test_a_stall_tells_the_command_that_goes_on(
     parts.handler.pause = 60.0
     command = [str(word) for word in ("-q", *words(parts, "--timeout", 1))]
     monkeypatch.setattr(sys, "argv", ["nsi", *command])
-    told = nsi(*command)
+    result = nsi(*command)
     resume = f"kept; resume with: {shlex.join(['nsi', *command])}"
-    one_line(told, 1, "tar.gz stalled: less than 1.0 kB in 1 s", resume)
+    one_line(result, 1, "tar.gz stalled: less than 1.0 kB in 1 s", resume)
     parts.handler.pause = 0.0
     assert nsi(*command).code == 0

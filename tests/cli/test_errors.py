@@ -1,4 +1,4 @@
-"""What goes wrong is told in one line with a hint, on stderr, and nothing is written."""
+"""What goes wrong is reported in one line with a hint, on stderr, and nothing is written."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_raw_folder(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
-    told = nsi("build-data", "clevrtex", "--raw", "away", "--out", "new/data")
-    one_line(told, 1, "no raw folder at away", "--synthetic")
+    result = nsi("build-data", "clevrtex", "--raw", "away", "--out", "new/data")
+    one_line(result, 1, "no raw folder at away", "--synthetic")
     assert not list(tmp_path.iterdir())
 
 
@@ -42,9 +42,10 @@ def test_an_unknown_task(
 
 def test_unknown_keys_of_a_config_file(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
     Path("c.yaml").write_text("task: clevrtex\nnum_slot: 3\nbatchsize: 4\nlr: -1\n")
-    told = nsi("train", "--config", "c.yaml")
+    result = nsi("train", "--config", "c.yaml")
     one_line(
-        told, 2, "'num_slot' (did you mean 'num_slots'?)", "'batchsize' (did you mean 'batch_size'",
+        result, 2, "'num_slot' (did you mean 'num_slots'?)",
+        "'batchsize' (did you mean 'batch_size'",
         "lr: ", "3 faults",
     )  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
@@ -52,15 +53,15 @@ def test_unknown_keys_of_a_config_file(nsi: Nsi, one_line: OneLine, tmp_path: Pa
 
 def test_a_flag_that_is_out_of_bounds(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
     one_line(nsi("train", "--task", "clevrtex", "--dropout", "1"), 2, "flags: dropout")
-    told = nsi("train", "--task", "clevrtex", "--devices", "two")
-    one_line(told, 2, "flags: devices: must be auto or a number from 1 to 99, not 'two'")
+    result = nsi("train", "--task", "clevrtex", "--devices", "two")
+    one_line(result, 2, "flags: devices: must be auto or a number from 1 to 99, not 'two'")
     one_line(nsi("train"), 2, "no task is named (--task NAME")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_store(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
-    told = nsi("train", "--task", "clevrtex")
-    one_line(told, 1, "no store at data/clevrtex", "nsi build-data")
+    result = nsi("train", "--task", "clevrtex")
+    one_line(result, 1, "no store at data/clevrtex", "nsi build-data")
     assert not list(tmp_path.iterdir())
 
 
@@ -103,7 +104,7 @@ def add_pixels_without_object(scene: Path) -> None:
         (corrupt_picture, "CLEVRTEX_full_000000"),
         (truncate_json, "its JSON is not whole"),
         (misname_material, "poliigonbrickz01"),
-        (add_pixels_without_object, "the mask has a value 99 that is no object's"),
+        (add_pixels_without_object, "the mask has a value 99 of no object"),
     ],
 )
 def test_a_damaged_scene(
@@ -112,9 +113,9 @@ def test_a_damaged_scene(
 ) -> None:  # fmt: skip
     damage(damaged)
     folder = damaged.parents[2]
-    told = nsi("build-data", "clevrtex", "--raw", folder, "--out", "new/data", "--workers", 0,
+    result = nsi("build-data", "clevrtex", "--raw", folder, "--out", "new/data", "--workers", 0,
                "--image-size", 32)  # fmt: skip
-    one_line(told, 1, "1 of 60 scenes cannot be read", cause, "--max-skipped")
+    one_line(result, 1, "1 of 60 scenes cannot be read", cause, "--max-skipped")
     assert not list(tmp_path.iterdir())
 
 
@@ -133,7 +134,7 @@ def test_nothing_but_a_store_is_ever_replaced(nsi: Nsi, one_line: OneLine, raw: 
 def test_a_store_is_replaced_only_by_force(nsi: Nsi, one_line: OneLine, raw: Path) -> None:
     words = ("build-data", "clevrtex", "--raw", raw, "--out", "data", "--workers", 0)
     assert nsi(*words, "--image-size", 16).code == 0
-    one_line(nsi(*words, "--image-size", 32), 1, "there is a store at data already", "--force")
+    one_line(nsi(*words, "--image-size", 32), 1, "data is a store already", "--force")
     assert json.loads(Path("data/build.json").read_text())["image_size"] == 16
     assert nsi(*words, "--image-size", 32, "--force").code == 0
     assert json.loads(Path("data/build.json").read_text())["image_size"] == 32
@@ -152,8 +153,8 @@ def test_a_run_without_a_checkpoint(
     done = open_run(trained)
     create_run(tmp_path / "run", done.config, done.schema)
     before = tree(tmp_path)
-    told = nsi(command, tmp_path / "run")
-    one_line(told, 1, "no checkpoint at", f"nsi train --resume {tmp_path / 'run'}")
+    result = nsi(command, tmp_path / "run")
+    one_line(result, 1, "no checkpoint at", f"nsi train --resume {tmp_path / 'run'}")
     assert tree(tmp_path) == before
 
 
@@ -175,8 +176,8 @@ def test_a_store_of_another_schema(
     command: str, nsi: Nsi, one_line: OneLine, trained: Path, other_store: Path, tree: Tree
 ) -> None:
     before = tree(trained)
-    told = nsi(command, trained, "--data", other_store)
-    one_line(told, 1, "another schema", "'material' has other values", "--data")
+    result = nsi(command, trained, "--data", other_store)
+    one_line(result, 1, "another schema", "'material' has other values", "--data")
     assert tree(trained) == before
 
 
@@ -187,8 +188,8 @@ def test_resuming_on_a_store_of_another_schema(
     config = tmp_path / "run" / "config.yaml"
     values = yaml.safe_load(config.read_text())
     config.write_text(yaml.safe_dump({**values, "data": str(other_store), "batch_size": 1}))
-    told = nsi("-q", "train", "--resume", tmp_path / "run", "--epochs", 9)
-    one_line(told, 1, "another schema")
+    result = nsi("-q", "train", "--resume", tmp_path / "run", "--epochs", 9)
+    one_line(result, 1, "another schema")
 
 
 def test_an_unknown_split_and_an_unknown_metric(
@@ -210,8 +211,8 @@ def test_a_new_run_never_takes_the_place_of_another(
     nsi: Nsi, one_line: OneLine, tiny_flags: list[str], trained: Path, tree: Tree
 ) -> None:
     before = tree(trained)
-    told = nsi("-q", "train", *tiny_flags, "--out", trained)
-    one_line(told, 1, "there is a run at", "--resume")
+    result = nsi("-q", "train", *tiny_flags, "--out", trained)
+    one_line(result, 1, "there is a run at", "--resume")
     assert tree(trained) == before
 
 
@@ -239,8 +240,8 @@ def test_an_unknown_checkpoint_is_told_with_the_nearest(
 def test_a_property_that_is_none_is_not_left_out(
     nsi: Nsi, one_line: OneLine, tiny_flags: list[str], tmp_path: Path, tree: Tree
 ) -> None:
-    told = nsi("-q", "train", *tiny_flags, "--without", "materia", "--out", tmp_path / "run")
-    one_line(told, 2, "no property 'materia' to leave out", "'material'?")
+    result = nsi("-q", "train", *tiny_flags, "--without", "materia", "--out", tmp_path / "run")
+    one_line(result, 2, "no property 'materia' to leave out", "'material'?")
     assert tree(tmp_path) == {}
 
 
@@ -259,11 +260,11 @@ def test_a_damaged_checkpoint_and_a_changed_config(
 
 
 def test_debug_shows_the_traceback(nsi: Nsi) -> None:
-    told = nsi("--debug", "eval", "away")
-    assert told.code == 1
-    assert "Traceback (most recent call last)" in told.stderr
-    assert "nsi: no run at away" in told.stderr
-    assert told.stdout == ""
+    result = nsi("--debug", "eval", "away")
+    assert result.code == 1
+    assert "Traceback (most recent call last)" in result.stderr
+    assert "nsi: no run at away" in result.stderr
+    assert result.stdout == ""
 
 
 def test_a_fault_of_our_own_is_one_line_too(

@@ -62,19 +62,19 @@ def test_listing_tasks_imports_no_torch() -> None:
 
 
 def test_commands_are_listed_in_the_order_of_use(nsi: Nsi) -> None:
-    told = nsi("--help")
-    lines = [line.strip("│ ").split() for line in told.stdout.split("Commands")[1].splitlines()]
+    result = nsi("--help")
+    lines = [line.strip("│ ").split() for line in result.stdout.split("Commands")[1].splitlines()]
     names = ["tasks", "build-data", "train", "eval", "interpret", "new-task", "demo"]
     assert [words[0] for words in lines if words and words[0] in names] == names
-    assert told.code == 0
-    assert told.stderr == ""
+    assert result.code == 0
+    assert result.stderr == ""
 
 
 def test_every_command_says_more_in_its_own_help(nsi: Nsi) -> None:
     for name in ("tasks", "build-data", "train", "eval", "interpret", "new-task", "demo"):
-        told = nsi(name, "--help")
-        assert told.code == 0, told
-        assert "Usage" in told.stdout
+        result = nsi(name, "--help")
+        assert result.code == 0, result
+        assert "Usage" in result.stdout
 
 
 def test_every_hyperparameter_is_a_flag_with_its_default(
@@ -98,10 +98,10 @@ def test_the_options_of_a_task_have_a_panel_of_their_own(nsi: Nsi) -> None:
 
 
 def test_a_misspelt_command_has_a_suggestion(nsi: Nsi) -> None:
-    told = nsi("trian")
-    assert told.code == 2
-    assert "Did you mean 'train'?" in told.stderr
-    assert told.stdout == ""
+    result = nsi("trian")
+    assert result.code == 2
+    assert "Did you mean 'train'?" in result.stderr
+    assert result.stdout == ""
 
 
 def _commands() -> dict[str, Any]:
@@ -159,7 +159,7 @@ def test_a_number_beyond_its_bound_is_a_usage_error_at_once(
     words: tuple[str, ...], value: str, nsi: Nsi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = nsi(*words, value)
-    assert told.code == 2, told
-    assert "Traceback" not in told.stderr
+    result = nsi(*words, value)
+    assert result.code == 2, result
+    assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []

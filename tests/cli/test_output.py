@@ -15,35 +15,35 @@ ESCAPE = "\x1b"
 
 
 def test_tasks_as_json_are_one_list(nsi: Nsi) -> None:
-    told = nsi("tasks", "--json")
-    (row,) = [row for row in json.loads(told.stdout) if row["name"] == "clevrtex"]
+    result = nsi("tasks", "--json")
+    (row,) = [row for row in json.loads(result.stdout) if row["name"] == "clevrtex"]
     assert list(row) == ["name", "summary", "source", "version", "path", "status", "reason"]
     assert (row["status"], row["reason"]) == ("ok", "")
-    assert told.stderr == ""
+    assert result.stderr == ""
 
 
 def test_tasks_for_a_person(nsi: Nsi) -> None:
-    told = nsi("tasks")
-    assert re.search(r"clevrtex +ok +CLEVRTex", told.stdout)
-    assert told.stderr == ""
+    result = nsi("tasks")
+    assert re.search(r"clevrtex +ok +CLEVRTex", result.stdout)
+    assert result.stderr == ""
 
 
 def test_build_data_as_json_is_what_is_on_disk(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
-    told = nsi("build-data", "clevrtex", "--raw", raw, "--out", out, "--image-size", 16,
+    result = nsi("build-data", "clevrtex", "--raw", raw, "--out", out, "--image-size", 16,
                "--workers", 0, "--json")  # fmt: skip
-    assert told.code == 0, told
-    assert json.loads(told.stdout) == json.loads((out / "build.json").read_text())
-    assert re.search(r"^build: 60/60 scenes", told.stderr, re.MULTILINE)
-    assert ESCAPE not in told.stdout + told.stderr
+    assert result.code == 0, result
+    assert json.loads(result.stdout) == json.loads((out / "build.json").read_text())
+    assert re.search(r"^build: 60/60 scenes", result.stderr, re.MULTILINE)
+    assert ESCAPE not in result.stdout + result.stderr
 
 
 def test_build_data_for_a_person(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
-    told = nsi("-q", "build-data", "clevrtex", "--raw", raw, "--out", tmp_path / "data",
+    result = nsi("-q", "build-data", "clevrtex", "--raw", raw, "--out", tmp_path / "data",
                "--image-size", 16, "--workers", 0)  # fmt: skip
-    assert told.stderr == ""
+    assert result.stderr == ""
     counts = {name: int(count) for name, count in
-              re.findall(r"(train|val|test) +(\d+)", told.stdout)}  # fmt: skip
+              re.findall(r"(train|val|test) +(\d+)", result.stdout)}  # fmt: skip
     assert sum(counts.values()) == 60
 
 
@@ -51,35 +51,35 @@ def test_training_prints_its_run_and_tells_the_rest(
     nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    told = nsi("train", *tiny_flags, "--epochs", 1, "--out", run)
-    assert told.stdout == f"trained: {run}\n"
-    assert re.search(r"^train: 48/48 images .* loss .* R@1 ", told.stderr, re.MULTILINE), told
-    assert f"nsi eval {run}" in told.stderr
-    assert ESCAPE not in told.stderr
+    result = nsi("train", *tiny_flags, "--epochs", 1, "--out", run)
+    assert result.stdout == f"trained: {run}\n"
+    assert re.search(r"^train: 48/48 images .* loss .* R@1 ", result.stderr, re.MULTILINE), result
+    assert f"nsi eval {run}" in result.stderr
+    assert ESCAPE not in result.stderr
 
 
 def test_quiet_silences_all_but_results(
     nsi: Nsi, tiny_flags: list[str], trained: Path, tmp_path: Path
 ) -> None:
-    told = nsi("-q", "train", *tiny_flags, "--epochs", 1, "--out", tmp_path / "run")
-    assert (told.stdout, told.stderr) == (f"trained: {tmp_path / 'run'}\n", "")
-    told = nsi("-q", "eval", tmp_path / "run")
-    assert told.stderr == ""
-    assert "R@10" in told.stdout
+    result = nsi("-q", "train", *tiny_flags, "--epochs", 1, "--out", tmp_path / "run")
+    assert (result.stdout, result.stderr) == (f"trained: {tmp_path / 'run'}\n", "")
+    result = nsi("-q", "eval", tmp_path / "run")
+    assert result.stderr == ""
+    assert "R@10" in result.stdout
     assert nsi("-q", "interpret", tmp_path / "run").stderr == ""
 
 
 def test_evaluation_as_json_is_what_is_on_disk(nsi: Nsi, trained: Path) -> None:
-    told = nsi("eval", trained, "--split", "val", "--json")
-    assert json.loads(told.stdout) == json.loads((trained / "eval" / "val.json").read_text())
-    assert "evaluate: " in told.stderr
+    result = nsi("eval", trained, "--split", "val", "--json")
+    assert json.loads(result.stdout) == json.loads((trained / "eval" / "val.json").read_text())
+    assert "evaluate: " in result.stderr
 
 
 def test_a_part_of_the_suite_leaves_the_whole_on_disk(nsi: Nsi, trained: Path) -> None:
     assert nsi("-q", "eval", trained).code == 0
     written = (trained / "eval" / "test.json").read_bytes()
-    told = nsi("-q", "eval", trained, "--metric", "retrieval", "--json")
-    part = json.loads(told.stdout)
+    result = nsi("-q", "eval", trained, "--metric", "retrieval", "--json")
+    part = json.loads(result.stdout)
     assert "segmentation" not in part
     assert part["retrieval"] == json.loads(written)["retrieval"]
     assert (trained / "eval" / "test.json").read_bytes() == written
@@ -108,10 +108,10 @@ def test_what_libraries_say_is_shown_when_asked_for(
         '[project]\nname = "noisy"\n[project.entry-points."nsi.tasks"]\nnoisy = "noisy"\n'
     )
     (tmp_path / "noisy.py").write_text(NOISY)
-    told = run_nsi(*flags, "--plugin-dir", tmp_path, "tasks", "--json")
-    assert "noisy" in {row["name"] for row in json.loads(told.stdout)}
+    result = run_nsi(*flags, "--plugin-dir", tmp_path, "tasks", "--json")
+    assert "noisy" in {row["name"] for row in json.loads(result.stdout)}
     for word in ("warned of", "noted", "minded"):
-        assert (word in told.stderr) is shown, told
+        assert (word in result.stderr) is shown, result
 
 
 def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(

@@ -43,9 +43,9 @@ def broken(tmp_path: Path) -> Path:
 
 
 def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path) -> None:
-    told = run_nsi("--plugin-dir", broken, "tasks", "--json")
-    assert told.code == 0, told
-    rows = {row["source"]: row for row in json.loads(told.stdout)}
+    result = run_nsi("--plugin-dir", broken, "tasks", "--json")
+    assert result.code == 0, result
+    rows = {row["source"]: row for row in json.loads(result.stdout)}
     assert (rows["folder syntax"]["status"], rows["folder misspelt"]["status"]) == ("broken",) * 2
     assert "SyntaxError" in rows["folder syntax"]["reason"]
     assert "no hook 'nsi_task'" in rows["folder misspelt"]["reason"]
@@ -60,17 +60,17 @@ def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path
 def test_training_works_beside_them(
     run_nsi: Nsi, broken: Path, tiny_flags: list[str], tmp_path: Path
 ) -> None:
-    told = run_nsi("--plugin-dir", broken, "train", *tiny_flags, "--epochs", 1,
+    result = run_nsi("--plugin-dir", broken, "train", *tiny_flags, "--epochs", 1,
                    "--out", tmp_path / "run")  # fmt: skip
-    assert told.code == 0, told
+    assert result.code == 0, result
     assert (tmp_path / "run" / "checkpoints" / "best").is_dir()
 
 
 def test_asking_for_a_broken_one_is_one_line(
     run_nsi: Nsi, broken: Path, one_line: Callable[..., None]
 ) -> None:
-    told = run_nsi("--plugin-dir", broken, "build-data", "syntax")
-    one_line(told, 3, "task 'syntax' is broken", "SyntaxError", "fix the plugin")
+    result = run_nsi("--plugin-dir", broken, "build-data", "syntax")
+    one_line(result, 3, "task 'syntax' is broken", "SyntaxError", "fix the plugin")
 
 
 def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,13 +116,13 @@ def test_plugins_that_would_end_the_process_leave_one_json_document(
     assert run_nsi("tasks").code == 0  # remembers that they are harmless
     monkeypatch.setenv("NSI_PROBE_TIMEOUT", "1")
 
-    told = run_nsi("--plugin-dir", harmful, "tasks", "--json")
+    result = run_nsi("--plugin-dir", harmful, "tasks", "--json")
 
-    assert told.code == 0, told
-    statuses = {row["name"]: row["status"] for row in json.loads(told.stdout)}
+    assert result.code == 0, result
+    statuses = {row["name"]: row["status"] for row in json.loads(result.stdout)}
     expected = {"healthy": "ok", "noisy": "ok", "clevrtex": "ok"}
     assert statuses == {**expected, **dict.fromkeys(HARMFUL, "broken")}
-    assert "noise" in told.stderr
+    assert "noise" in result.stderr
     monkeypatch.delenv("NSI_PLUGIN_PATH")
     asked = nsi("--plugin-dir", harmful / "endless", "train", "--task", "endless")
     one_line(asked, 3, "task 'endless' is broken", "its import did not end within 1 s",
@@ -220,10 +220,10 @@ def test_help_lists_no_flags_that_a_builder_cannot_serve(
 ) -> None:
     plain_plugin(tmp_path, "side")
     words = ("--plugin-dir", tmp_path, "build-data", "clash")
-    told = run_nsi(*words, "--help").stdout
-    assert "--side" in told
+    result = run_nsi(*words, "--help").stdout
+    assert "--side" in result
     for flag in ("Download", "--mirror", "--synthetic"):
-        assert flag not in told
+        assert flag not in result
         assert flag in run_nsi("build-data", "clevrtex", "--help").stdout
     one_line(run_nsi(*words, "--download"), 2, "task 'clash' has nothing to download")
 
@@ -232,5 +232,5 @@ def test_an_option_that_the_command_has_itself_is_the_plugins_fault(
     run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
 ) -> None:
     plain_plugin(tmp_path, "workers")
-    told = run_nsi("--plugin-dir", tmp_path, "build-data", "clash", "--help")
-    one_line(told, 3, "option 'workers'", "another name")
+    result = run_nsi("--plugin-dir", tmp_path, "build-data", "clash", "--help")
+    one_line(result, 3, "option 'workers'", "another name")

@@ -1,4 +1,4 @@
-"""Stores that were built otherwise than the run's are told; images of one's own are cut alike."""
+"""Differences from the run's store are reported; one's own images are cropped alike."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Nsi = Callable[..., Any]
 @pytest.fixture
 def build(nsi: Nsi, raw: Path, tmp_path: Path) -> Callable[..., Path]:
     def run(name: str, *flags: object) -> Path:
-        told = nsi("-q", "build-data", "clevrtex", "--raw", raw, "--image-size", 48, "--workers", 0,
-                   "--out", tmp_path / name, *flags)  # fmt: skip
-        assert told.code == 0, told
+        result = nsi("-q", "build-data", "clevrtex", "--raw", raw, "--image-size", 48,
+                     "--workers", 0, "--out", tmp_path / name, *flags)  # fmt: skip
+        assert result.code == 0, result
         return tmp_path / name
 
     return run
@@ -46,9 +46,9 @@ def test_another_image_protocol_is_a_warning_and_other_options_a_note(
 ) -> None:
     run = run_on(build("trained-on"))
     other = build("other", "--protocol", "benchmark", "--split-by", "test")
-    told = nsi("eval", run, "--data", other)
-    assert told.code == 0, told
-    note, warning = (line for line in told.stderr.splitlines() if " was built with " in line)
+    result = nsi("eval", run, "--data", other)
+    assert result.code == 0, result
+    note, warning = (line for line in result.stderr.splitlines() if " was built with " in line)
     assert warning.startswith(f"warning: {other} was built with --protocol benchmark")
     assert "the run's store with nsi" in warning
     assert note.startswith(f"note: {other} was built with --split-by test")
@@ -58,11 +58,11 @@ def test_another_image_protocol_is_a_warning_and_other_options_a_note(
 
 def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: Nsi) -> None:
     run = run_on(Path("gone"))
-    told = nsi("eval", run, "--data", build("here"))
-    assert told.code == 0, told
-    assert "note: there is no store at gone any more" in told.stderr
-    told = nsi("eval", run)
-    assert (told.code, "nsi build-data clevrtex --out gone" in told.stderr) == (1, True)
+    result = nsi("eval", run, "--data", build("here"))
+    assert result.code == 0, result
+    assert "note: there is no store at gone any more" in result.stderr
+    result = nsi("eval", run)
+    assert (result.code, "nsi build-data clevrtex --out gone" in result.stderr) == (1, True)
 
 
 def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
@@ -75,15 +75,15 @@ def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
     np.testing.assert_array_equal(cut, image[24:216, 64:256])
     for name, size in (("frame.png", (320, 240)), ("square.png", (90, 90))):
         Image.new("RGB", size, "teal").save(tmp_path / name)
-    told = nsi("interpret", run, "--image", tmp_path / "frame.png", "--image",
+    result = nsi("interpret", run, "--image", tmp_path / "frame.png", "--image",
                tmp_path / "square.png", "--scenes", 1)  # fmt: skip
-    assert told.code == 0, told
-    warnings = [line for line in told.stderr.splitlines() if line.startswith("warning")]
+    assert result.code == 0, result
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning")]
     assert warnings == [
         "warning: square.png: 90 × 90 pixels, unlike the images of the task; it is used whole"
     ]
-    assert "interpret: " in told.stderr
-    assert "evaluate: " not in told.stderr
+    assert "interpret: " in result.stderr
+    assert "evaluate: " not in result.stderr
 
 
 def test_the_parts_of_the_suite_are_listed(nsi: Nsi) -> None:

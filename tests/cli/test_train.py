@@ -54,8 +54,8 @@ def test_a_printed_config_is_read_back(nsi: Nsi, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_prints_what_it_resolves_to(name: str, nsi: Nsi) -> None:
-    told = nsi("train", "--task", "clevrtex", "--data", "d", "--preset", name, "--print-config")
-    assert yaml.safe_load(told.stdout) == plain(
+    result = nsi("train", "--task", "clevrtex", "--data", "d", "--preset", name, "--print-config")
+    assert yaml.safe_load(result.stdout) == plain(
         resolve(name, None, {"task": "clevrtex", "data": "d"})
     )
 
@@ -66,9 +66,9 @@ def test_a_dry_run_writes_nothing(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
-    told = nsi("train", *tiny_flags, "--dry-run")
-    assert told.code == 0, told
-    assert [line.split()[0] for line in told.stdout.splitlines()] == [
+    result = nsi("train", *tiny_flags, "--dry-run")
+    assert result.code == 0, result
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [
         "loss", "contrastive", "reconstruction", "R@1",
     ]  # fmt: skip
     assert tree(tmp_path) == {}
@@ -78,9 +78,9 @@ def test_a_dry_run_writes_nothing(
 def test_too_few_slots_are_a_warning_and_training_goes_on(
     nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:
-    told = nsi("train", *tiny_flags, "--num-slots", 3, "--epochs", 1, "--out", tmp_path / "run")
-    assert told.code == 0, told
-    (warning,) = [line for line in told.stderr.splitlines() if line.startswith("warning:")]
+    result = nsi("train", *tiny_flags, "--num-slots", 3, "--epochs", 1, "--out", tmp_path / "run")
+    assert result.code == 0, result
+    (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
     assert "3 slots for scenes of up to 10 objects" in warning
     assert "share slots" in warning
 
@@ -148,8 +148,8 @@ def test_a_signal_saves_and_tells_how_to_go_on(
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert stdout == ""
-    *_, told, hint = stderr.splitlines()
-    assert told.startswith("nsi: interrupted after step ")
+    *_, result, hint = stderr.splitlines()
+    assert result.startswith("nsi: interrupted after step ")
     assert hint == f"     resume with: nsi --plugin-dir {tmp_path} train --resume '{run}'"
     assert "Traceback" not in stderr
     assert nsi("train", "--resume", run).code == 0
@@ -203,16 +203,16 @@ def test_a_killed_loader_worker_ends_the_training_with_one_line(
         time.sleep(0.05)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (1, "")
-    told, hint = stderr.splitlines()
-    assert re.fullmatch(r"nsi: a loader worker \(process \d+\) was killed \(signal 9\)", told)
+    result, hint = stderr.splitlines()
+    assert re.fullmatch(r"nsi: a loader worker \(process \d+\) was killed \(signal 9\)", result)
     assert "--num-workers" in hint
 
 
 def _children(process: int) -> list[int]:
-    told = subprocess.run(
+    result = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
     )
-    return [int(word) for word in told.stdout.split()]
+    return [int(word) for word in result.stdout.split()]
 
 
 def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
@@ -221,9 +221,9 @@ def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
     done = open_run(trained)
     run = create_run(tmp_path / "run", done.config, done.schema)
     shutil.copy(trained / "metrics.jsonl", run.metrics)  # what it had logged before it was killed
-    told = nsi("train", "--resume", run.path)
-    assert told.code == 0, told
-    assert "no checkpoint yet: it starts from the beginning" in told.stderr
+    result = nsi("train", "--resume", run.path)
+    assert result.code == 0, result
+    assert "no checkpoint yet: it starts from the beginning" in result.stderr
     assert has_checkpoint(run.best)
     assert_same(run.path, trained)
 
@@ -234,9 +234,9 @@ def test_a_run_that_is_being_trained_is_not_resumed(
     run = tmp_path / "run"
     process = start_nsi("train", *tiny_flags, "--epochs", 10_000, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 7)
-    told = nsi("train", "--resume", run)
-    assert (told.code, told.stdout) == (1, "")
-    message, hint = told.stderr.splitlines()
+    result = nsi("train", "--resume", run)
+    assert (result.code, result.stdout) == (1, "")
+    message, hint = result.stderr.splitlines()
     assert f"{run} is being trained right now, by process {process.pid} on" in message
     assert hint.strip()
     process.kill()
@@ -248,10 +248,10 @@ def test_a_finished_run_says_so_and_goes_on_for_more_epochs(
 ) -> None:
     run, alone = tmp_path / "run", tmp_path / "alone"
     shutil.copytree(trained, run)
-    told = nsi("train", "--resume", run)
-    assert (told.code, told.stdout) == (0, f"trained: {run}\n")
+    result = nsi("train", "--resume", run)
+    assert (result.code, result.stdout) == (0, f"trained: {run}\n")
     assert f"already finished: 3 epochs; train more: nsi train --resume {run} --epochs 6" in (
-        told.stderr
+        result.stderr
     )
     assert_same(run, trained)
     assert nsi("train", "--resume", run, "--epochs", 5).code == 0
@@ -268,10 +268,10 @@ def test_a_run_goes_back_to_an_earlier_checkpoint_and_comes_out_the_same(
     assert nsi("train", *tiny_flags, "--epochs", 1, "--out", shorter).code == 0
     step = load_state(shorter / "checkpoints" / "last")[1].step
     shutil.copytree(shorter / "checkpoints" / "last", run / "checkpoints" / f"step-{step:08d}")
-    told = nsi("train", "--resume", run, "--checkpoint", f"step-{step:08d}")
-    assert told.code == 0, told
-    assert "already finished" not in told.stderr
-    assert f"resuming after step {step}\n" in told.stderr
+    result = nsi("train", "--resume", run, "--checkpoint", f"step-{step:08d}")
+    assert result.code == 0, result
+    assert "already finished" not in result.stderr
+    assert f"resuming after step {step}\n" in result.stderr
     assert_same(run, trained)
 
 
@@ -289,10 +289,10 @@ def unlike(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_a_run_of_the_papers_alternatives_is_evaluated_and_interpreted(
     nsi: Nsi, unlike: Path
 ) -> None:
-    told = nsi("eval", unlike, "--json")
-    assert told.code == 0, told
-    assert set(json.loads(told.stdout)["properties"]) == {"material", "size"}
-    assert "shape, position: excluded from training" in told.stderr
+    result = nsi("eval", unlike, "--json")
+    assert result.code == 0, result
+    assert set(json.loads(result.stdout)["properties"]) == {"material", "size"}
+    assert "shape, position: excluded from training" in result.stderr
     assert nsi("interpret", unlike).code == 0
 
 
@@ -301,9 +301,9 @@ def test_another_checkpoint_has_an_evaluation_and_a_report_of_its_own(
 ) -> None:
     assert nsi("eval", unlike, "--checkpoint", "last", "--json").code == 0
     assert (unlike / "eval" / "test-last.json").is_file()
-    told = nsi("interpret", unlike, "--checkpoint", "last")
-    assert told.stdout == f"{unlike / 'report-last' / 'index.html'}\n"
-    assert "at last" in Path(told.stdout.strip()).read_text()
+    result = nsi("interpret", unlike, "--checkpoint", "last")
+    assert result.stdout == f"{unlike / 'report-last' / 'index.html'}\n"
+    assert "at last" in Path(result.stdout.strip()).read_text()
 
 
 def test_the_release_preset_trains_evaluates_and_draws(

@@ -40,16 +40,16 @@ def materials(store: Path) -> list[str]:
 def test_new_values_are_refused_before_anything_is_built(
     build: Any, one_line: Any, tmp_path: Path
 ) -> None:
-    told = build()
-    one_line(told, 1, "lacks values of this data: material: poliigon", "extend", "drop")
+    answer = build()
+    one_line(answer, 1, "lacks values of this data: material: poliigon", "extend", "drop")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_dropped_values_are_missing_and_the_trained_run_is_evaluated(
     build: Any, nsi: Nsi, trained: Path, store: Path, tmp_path: Path
 ) -> None:
-    told = build("--new-values", "drop")
-    assert told.code == 0, told
+    answer = build("--new-values", "drop")
+    assert answer.code == 0, answer
     out = tmp_path / "camo"
     recorded = json.loads((out / "build.json").read_text())
     lost = recorded["splits"]["test"]["lost_values"]["material"]
@@ -60,27 +60,27 @@ def test_dropped_values_are_missing_and_the_trained_run_is_evaluated(
     assert materials(out) == materials(store)
     assert recorded["vocabulary"]["origin"] == str(store)
     assert recorded["options"]["new_values"] == "drop"
-    assert f"stored as missing: {max(lost.values())} × material" in told.stdout
-    assert "(missing)" in told.stdout
+    assert f"stored as missing: {max(lost.values())} × material" in answer.stdout
+    assert "(missing)" in answer.stdout
     assert nsi("-q", "build-data", "clevrtex", "--check", out).code == 0
 
-    told = nsi("eval", trained, "--data", out, "--json")
-    assert told.code == 0, told
-    result = json.loads(told.stdout)
+    answer = nsi("eval", trained, "--data", out, "--json")
+    assert answer.code == 0, answer
+    result = json.loads(answer.stdout)
     assert result["scenes"] == 12
     assert result["properties"]["material"]["primitives"] == lengths.sum() - sum(lost.values())
-    told = nsi("interpret", trained, "--data", out, "--out", tmp_path / "page")
-    assert told.code == 0, told
+    answer = nsi("interpret", trained, "--data", out, "--out", tmp_path / "page")
+    assert answer.code == 0, answer
     assert "unknown material" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
 def test_extended_words_come_after_the_known_ones(build: Any, store: Path, tmp_path: Path) -> None:
-    told = build("--new-values", "extend", "--json")
-    assert told.code == 0, told
+    answer = build("--new-values", "extend", "--json")
+    assert answer.code == 0, answer
     known, words = materials(store), materials(tmp_path / "camo")
     assert words[: len(known)] == known
     assert words[len(known) :] == sorted(words[len(known) :]) != []
-    assert json.loads(told.stdout)["vocabulary"]["added"] == {"material": words[len(known) :]}
+    assert json.loads(answer.stdout)["vocabulary"]["added"] == {"material": words[len(known) :]}
 
 
 def test_a_run_gives_its_words_too(build: Any, trained: Path, tmp_path: Path) -> None:
@@ -89,5 +89,5 @@ def test_a_run_gives_its_words_too(build: Any, trained: Path, tmp_path: Path) ->
 
 
 def test_a_choice_without_a_vocabulary_is_a_mistake(nsi: Nsi, camo: Path, one_line: Any) -> None:
-    told = nsi("build-data", "clevrtex", "--raw", camo, "--new-values", "drop")
-    one_line(told, 2, "--new-values drop", "--vocabulary STORE")
+    answer = nsi("build-data", "clevrtex", "--raw", camo, "--new-values", "drop")
+    one_line(answer, 2, "--new-values drop", "--vocabulary STORE")

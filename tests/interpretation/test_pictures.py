@@ -88,7 +88,7 @@ def test_a_file_that_is_no_image_is_one_clear_line(tmp_path) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "result"),
     [
         (Path.mkdir, "a folder"),
         (os.mkfifo, "a named pipe"),

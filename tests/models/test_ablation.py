@@ -77,9 +77,9 @@ def test_nothing_left_out_is_the_encoder_itself(small: ModelConfig, schema: Sche
 def test_an_unknown_property_and_all_of_them_are_refused(
     small: ModelConfig, schema: Schema
 ) -> None:
-    with pytest.raises(ConfigError, match="no property 'positon' to leave out") as told:
+    with pytest.raises(ConfigError, match="no property 'positon' to leave out") as result:
         encoder_of(small, schema, "shape,positon")
-    assert "position" in told.value.hint
+    assert "position" in result.value.hint
     with pytest.raises(ConfigError, match="every property is left out"):
         encoder_of(small, schema, "shape,size,material,position")
 

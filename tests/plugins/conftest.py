@@ -36,7 +36,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No child process imports a plugin first, which saves time where that does not matter."""
+    """No child process imports a plugin first, which saves time if that does not matter."""
     monkeypatch.setattr(
         probing, "probe", lambda plugins, *_: {plugin: Verdict() for plugin in plugins}
     )

@@ -64,9 +64,9 @@ def test_discovery_finds_it_uninstalled(project: Path, monkeypatch: pytest.Monke
 
 
 def test_its_own_tests_pass(project: Path) -> None:
-    told = run("pytest", "-q", "-p", "no:cacheprovider", cwd=project)
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "1 passed" in told.stdout
+    result = run("pytest", "-q", "-p", "no:cacheprovider", cwd=project)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in result.stdout
 
 
 @pytest.mark.parametrize("name", ["a", "scenes-of-a-rather-long-name"])
@@ -74,15 +74,15 @@ def test_its_code_is_clean_whatever_the_name(name: str, tmp_path: Path) -> None:
     pytest.importorskip("ruff")
     render_plugin(name, tmp_path)
     for command in (("check",), ("format", "--check")):
-        told = run("ruff", *command, "--no-cache", ".", cwd=tmp_path / name)
-        assert told.returncode == 0, told.stdout
+        result = run("ruff", *command, "--no-cache", ".", cwd=tmp_path / name)
+        assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.slow
 def test_its_types_are_strict(project: Path, tmp_path: Path) -> None:
     pytest.importorskip("mypy")
-    told = run("mypy", "--cache-dir", tmp_path, cwd=project)
-    assert told.returncode == 0, told.stdout
+    result = run("mypy", "--cache-dir", tmp_path, cwd=project)
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("name", ["", "Shapes", "3d", "-x", "x-", "a b", "../x", "x.y", "ä"])
@@ -99,7 +99,7 @@ def test_a_name_whose_package_is_taken_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "shapes").mkdir()
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         render_plugin("shapes", tmp_path)
     assert not list((tmp_path / "shapes").iterdir())
 

@@ -101,7 +101,7 @@ def test_a_property_needs_a_name(name: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "result"),
     [
         ({"size": 0}, "size must be"),
         ({"size": True}, "size must be"),
@@ -115,7 +115,7 @@ def test_a_property_needs_a_name(name: object) -> None:
     ],
 )
 def test_a_continuous_property_needs_a_size_and_finite_bounds_in_order(
-    wrong: dict[str, object], told: str
+    wrong: dict[str, object], result: str
 ) -> None:
-    with pytest.raises(SchemaError, match=told):
+    with pytest.raises(SchemaError, match=result):
         Continuous("x", **wrong)

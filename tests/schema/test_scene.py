@@ -22,7 +22,7 @@ def _mask(*values: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "result"),
     [
         ({"image": IMAGE[..., 0]}, "an image must be uint8"),
         ({"image": IMAGE.astype(np.float32)}, "an image must be uint8"),
@@ -32,14 +32,14 @@ def _mask(*values: int) -> np.ndarray:
         ({"mask": _mask(1, 2, 3).T}, "a mask must be uint8"),
         ({"mask": _mask(1, 2, 3).astype(np.int64)}, "a mask must be uint8"),
         ({"mask": _mask(1, 3)}, "object 2 has no pixel in the mask"),
-        ({"mask": _mask(1, 2, 3, 7)}, "the mask has a value 7 that is no object's"),
+        ({"mask": _mask(1, 2, 3, 7)}, "the mask has a value 7 of no object"),
         ({"mask": _mask(1, 2, 4)}, "object 3 has no pixel .* and the mask has a value 4"),
     ],
 )
 def test_what_does_not_agree_is_told_with_the_scenes_id(
-    changes: dict[str, np.ndarray], told: str
+    changes: dict[str, np.ndarray], result: str
 ) -> None:
-    with pytest.raises(DataError, match=f"scene s: {told}"):
+    with pytest.raises(DataError, match=f"scene s: {result}"):
         Scene("s", **{"image": IMAGE, "primitives": ROWS, "mask": _mask(1, 2, 3), **changes})
 
 
@@ -93,12 +93,12 @@ def test_a_pillow_image_is_as_good_as_an_array(size: int) -> None:
 
 
 def test_an_image_that_is_not_rgb_is_refused() -> None:
-    for image, told in (
+    for image, result in (
         (np.zeros((4, 4), np.uint8), r"not uint8 \(4, 4\)"),
         (Image.new("L", (4, 4)), "not Image of mode L"),
         ("4 x 4", "not str of mode None"),
     ):
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=result):
             Scene("s", image, ROWS)  # type: ignore[arg-type]
 
 

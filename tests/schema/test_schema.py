@@ -119,7 +119,7 @@ def test_a_property_is_found_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objects", "told"),
+    ("objects", "result"),
     [
         ([BALL, {**BALL, "shape": "spere"}], "object 2: unknown shape 'spere'"),
         ([{**BALL, "place": (1.0,)}], r"object 1: place: \(1.0,\) is not 2 finite numbers"),
@@ -130,8 +130,8 @@ def test_a_property_is_found_by_its_name() -> None:
         ([BALL] * 4, "4 objects in a scene, at most 3 fit"),
     ],
 )
-def test_an_object_that_does_not_fit_is_told(objects: list[dict[str, object]], told: str) -> None:
-    with pytest.raises(SchemaError, match=told) as caught:
+def test_an_object_that_does_not_fit_is_told(objects: list[dict[str, object]], result: str) -> None:
+    with pytest.raises(SchemaError, match=result) as caught:
         MIXED.encode(objects)
     assert caught.value.hint
     assert "\n" not in caught.value.message
@@ -144,7 +144,7 @@ def test_rows_of_another_shape_are_not_decoded(rows: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "most", "told"),
+    ("items", "most", "result"),
     [
         ((), 3, "properties of different names"),
         ((Continuous("x"), Continuous("x")), 3, "properties of different names"),
@@ -155,9 +155,9 @@ def test_rows_of_another_shape_are_not_decoded(rows: np.ndarray) -> None:
     ],
 )
 def test_a_schema_needs_properties_and_a_most_of_objects(
-    items: tuple[object, ...], most: int, told: str
+    items: tuple[object, ...], most: int, result: str
 ) -> None:
-    with pytest.raises(SchemaError, match=told):
+    with pytest.raises(SchemaError, match=result):
         Schema(items, most)
 
 
@@ -194,8 +194,8 @@ def test_a_schema_without_some_properties_keeps_the_others_in_order() -> None:
 
 
 def test_leaving_out_an_unknown_property_or_all_is_a_fault_of_the_options() -> None:
-    with pytest.raises(ConfigError, match="no property 'shap' to leave out") as told:
+    with pytest.raises(ConfigError, match="no property 'shap' to leave out") as result:
         MIXED.without(["size", "shap"])
-    assert "shape" in told.value.hint
+    assert "shape" in result.value.hint
     with pytest.raises(ConfigError, match="every property is left out"):
         MIXED.without(list(BALL))

@@ -10,7 +10,7 @@ from nsi_cli.support.errors import LONGEST, DataError, NsiError, one_line
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ("a scene:\n  is\tnot whole ", "a scene: is not whole"),
         ("\x1b[31mred\x00", r"\x1b[31mred\x00"),
@@ -18,16 +18,16 @@ from nsi_cli.support.errors import LONGEST, DataError, NsiError, one_line
         ("größer als 7 × 7 🐒", "größer als 7 × 7 🐒"),
     ],
 )
-def test_it_can_be_printed_and_stored(text: str, told: str) -> None:
-    assert one_line(text) == told
+def test_it_can_be_printed_and_stored(text: str, result: str) -> None:
+    assert one_line(text) == result
     one_line(text).encode()
 
 
 def test_of_a_long_text_the_beginning_and_the_end_are_kept() -> None:
-    told = one_line("begin" + "x" * 100_000 + "end")
-    assert told.startswith("beginx")
-    assert told.endswith("xend")
-    assert len(told) < LONGEST
+    result = one_line("begin" + "x" * 100_000 + "end")
+    assert result.startswith("beginx")
+    assert result.endswith("xend")
+    assert len(result) < LONGEST
 
 
 @pytest.mark.parametrize("kind", [NsiError, DataError])

@@ -12,12 +12,12 @@ import pytest
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import (
     check_room,
+    disk_errors_explained,
     held,
     read_json,
     replacing,
     replacing_folder,
     sha256,
-    told_when_disk_fails,
     write_json,
 )
 
@@ -162,8 +162,8 @@ def test_a_folder_that_cannot_be_replaced_is_told_before_any_work(
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path / "here" / "in")
     places = [(Path(), "current"), (tmp_path / "here", "current"), (tmp_path / "file", "a file")]
-    for place, told in [*places, (Path("/proc"), "current|mounted")]:
-        with pytest.raises(DataError, match=told), replacing_folder(place):
+    for place, result in [*places, (Path("/proc"), "current|mounted")]:
+        with pytest.raises(DataError, match=result), replacing_folder(place):
             pytest.fail("the body ran")
 
 
@@ -189,7 +189,7 @@ def test_a_place_in_a_file_is_told(tmp_path: Path) -> None:
 def test_a_full_disk_is_called_so(error: OSError) -> None:
     with (
         pytest.raises(DataError) as caught,
-        told_when_disk_fails(Path("out"), "--elsewhere"),
+        disk_errors_explained(Path("out"), "--elsewhere"),
     ):
         raise error
     assert caught.value.message == "cannot write out: the disk is full"
@@ -197,7 +197,7 @@ def test_a_full_disk_is_called_so(error: OSError) -> None:
 
 
 def test_another_refusal_is_told_in_one_line() -> None:
-    with pytest.raises(DataError) as caught, told_when_disk_fails(Path("out")):
+    with pytest.raises(DataError) as caught, disk_errors_explained(Path("out")):
         raise OSError(errno.EIO, "broken\n   at once")
     assert caught.value.message == "cannot write out: broken at once"
 

@@ -100,9 +100,9 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
     ],
 )
 def test_a_value_of_another_type_or_out_of_bounds_is_told_by_name(key: str, value: object) -> None:
-    told = _faults(**{key: value})
-    assert told.startswith(f"test: {key}: ")
-    assert f"not {value if key != 'sizes' else 'a'!r}" in told
+    result = _faults(**{key: value})
+    assert result.startswith(f"test: {key}: ")
+    assert f"not {value if key != 'sizes' else 'a'!r}" in result
 
 
 def test_choices_are_listed_when_another_word_is_given() -> None:
@@ -110,9 +110,9 @@ def test_choices_are_listed_when_another_word_is_given() -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    told = _faults(num_slot=3, lr=-1, dropout="much", protocol="x")
+    result = _faults(num_slot=3, lr=-1, dropout="much", protocol="x")
     for name in ("num_slot", "lr", "dropout", "protocol"):
-        assert name in told
+        assert name in result
 
 
 def test_what_does_not_fit_together_is_told_by_the_class() -> None:

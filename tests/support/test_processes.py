@@ -81,7 +81,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
 
 def _runs(process: int) -> bool:
     """Whether a process is there and no zombie that nobody has collected."""
-    told = subprocess.run(
+    result = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
     )
-    return bool(told.stdout.strip()) and not told.stdout.startswith("Z")
+    return bool(result.stdout.strip()) and not result.stdout.startswith("Z")

@@ -36,10 +36,10 @@ def test_what_is_no_file_is_refused_at_once(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path may not be long
-    make, told = NOT_FILES[kind]
+    make, result = NOT_FILES[kind]
     make(tmp_path / "it")
     for read in (open_regular, lambda path: read_regular(path, 9)):
-        with pytest.raises(UnsuitableFileError, match=told):
+        with pytest.raises(UnsuitableFileError, match=result):
             read(tmp_path / "it")
 
 

@@ -145,9 +145,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_builder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
-    right, wrong, told = FAULTS[fault]
+    right, wrong, result = FAULTS[fault]
     assert right in GOOD
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=result):
         check_task(task_of(GOOD.replace(right, wrong)))
 
 
@@ -163,7 +163,7 @@ ENCODERS = {
 
 @pytest.mark.parametrize("fault", ENCODERS)
 def test_a_faulty_schema_encoder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
-    body, told = ENCODERS[fault]
+    body, result = ENCODERS[fault]
     encoder = f"""
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
 
@@ -173,7 +173,7 @@ class Encoder(PropertySchemaEncoder):
         {body}
 """
     task = with_part(task_of(GOOD), encoder, task_of, schema_encoder="Encoder")
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=result):
         check_task(task)
 
 
@@ -203,7 +203,7 @@ LOADERS = {
 
 @pytest.mark.parametrize("fault", LOADERS)
 def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
-    expression, told = LOADERS[fault]
+    expression, result = LOADERS[fault]
     loader = f"""
 import dataclasses
 import torch
@@ -214,7 +214,7 @@ def make(store, split, options):
     return {expression}
 """
     task = with_part(task_of(GOOD), loader, task_of, dataloader="make")
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=result):
         check_task(task)
 
 

@@ -75,7 +75,7 @@ def main(out: Path) -> None:
     """Write the gradients and the loss of every case."""
     fabric = launch(CONFIG)
     schema = Schema((Categorical("shape", ("cube", "cone")), Continuous("at", 2, 0.0, 1.0)), 3)
-    told: dict[str, Tensor] = {}
+    result: dict[str, Tensor] = {}
     for name, options in CASES.items():
         config = replace(CONFIG, **options)
         torch.manual_seed(0)
@@ -86,12 +86,12 @@ def main(out: Path) -> None:
         own = step.group.share(SIZE)
         cut = slice(own.start, own.stop)
         losses = step.train(joint_batch().rows(cut), annotated(name)[cut], 3, SIZE)
-        told |= {f"{name}/{key}": torch.tensor(value) for key, value in losses.items()}
+        result |= {f"{name}/{key}": torch.tensor(value) for key, value in losses.items()}
         for key, parameter in model.named_parameters():
             assert parameter.grad is not None, f"{name}: {key} has no gradient"
-            told[f"{name}/{key}"] = parameter.grad.clone()
+            result[f"{name}/{key}"] = parameter.grad.clone()
     if fabric.global_rank == 0:
-        save_file(told, out)
+        save_file(result, out)
 
 
 if __name__ == "__main__":

@@ -214,9 +214,9 @@ def test_an_unknown_checkpoint_is_told_with_those_there_are(last: Path) -> None:
     save(last, 2, keep=2)
     assert checkpoint_named(last.parent, "best") == last.with_name("best")  # not yet, but may be
     for name in ("step-00000009", "../..", "lst"):
-        with pytest.raises(ConfigError, match="no checkpoint") as told:
+        with pytest.raises(ConfigError, match="no checkpoint") as result:
             checkpoint_named(last.parent, name)
-        assert "last" in told.value.hint or "step-00000001" in told.value.hint
+        assert "last" in result.value.hint or "step-00000001" in result.value.hint
 
 
 def test_reading_between_the_renames_moves_nothing(last: Path) -> None:
@@ -244,17 +244,17 @@ def test_a_full_disk_keeps_the_old_and_is_told_in_one_line(
     weights: int, state: int, last: Path
 ) -> None:
     save(last, 1)
-    with room_for(2**16), pytest.raises(DataError, match="disk is full") as told:
+    with room_for(2**16), pytest.raises(DataError, match="disk is full") as result:
         save_checkpoint(last, {"w": torch.zeros(weights)}, {"optimizer": torch.zeros(state)}, AT)
-    assert "\n" not in told.value.message
+    assert "\n" not in result.value.message
     assert load(last) == 1
     assert [path.name for path in last.parent.iterdir()] == ["last"]
 
 
 def test_no_checkpoint_is_told_with_the_way_on(last: Path) -> None:
-    with pytest.raises(DataError, match="no checkpoint at") as told:
+    with pytest.raises(DataError, match="no checkpoint at") as result:
         load_weights(last)
-    assert f"nsi train --resume {last.parent.parent}" in told.value.hint
+    assert f"nsi train --resume {last.parent.parent}" in result.value.hint
     assert not has_checkpoint(last)
 
 
@@ -263,16 +263,16 @@ def test_no_checkpoint_is_told_with_the_way_on(last: Path) -> None:
 def test_a_damaged_checkpoint_is_told_in_one_line(name: str, content: bytes, last: Path) -> None:
     save(last, 1)
     (last / name).write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read") as told:
+    with pytest.raises(DataError, match="cannot be read") as result:
         load(last)
-    assert "\n" not in told.value.message
-    assert told.value.hint
+    assert "\n" not in result.value.message
+    assert result.value.hint
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", [WEIGHTS, STATE])
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "result"),
     [
         (Path.mkdir, "a folder"),
         (os.mkfifo, "a named pipe"),
@@ -281,12 +281,12 @@ def test_a_damaged_checkpoint_is_told_in_one_line(name: str, content: bytes, las
     ],
 )
 def test_what_is_no_file_is_told_and_not_waited_for(
-    name: str, make: Callable[[Path], object], told: str, last: Path
+    name: str, make: Callable[[Path], object], result: str, last: Path
 ) -> None:
     save(last, 1)
     (last / name).unlink()
     make(last / name)
-    with pytest.raises(DataError, match=rf"{name} cannot be read: .*{told}"):
+    with pytest.raises(DataError, match=rf"{name} cannot be read: .*{result}"):
         load(last)
 
 

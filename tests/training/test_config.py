@@ -87,16 +87,16 @@ def test_all_faults_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> Non
         tmp_path / "c.yaml",
         "task: clevrtex\nepoch: 7\nlr: fast\nbatch_size: 0\ntau: .nan\nbeta: yes\n",
     )
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as result:
         resolve(None, file, {"dropout": 1.5})
-    message = told.value.message
+    message = result.value.message
     assert "unknown key 'epoch' (did you mean 'epochs'?)" in message
     for name in ("lr", "batch_size", "tau", "beta", "dropout"):
         assert f"{name}: " in message
     assert str(file) in message
     assert "\n" not in message
-    assert "6 faults" in told.value.hint
-    assert told.value.exit_code == 2
+    assert "6 faults" in result.value.hint
+    assert result.value.exit_code == 2
 
 
 def test_sizes_that_do_not_fit_together_are_faults() -> None:
@@ -106,11 +106,11 @@ def test_sizes_that_do_not_fit_together_are_faults() -> None:
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "just words\n"])
 def test_a_file_that_is_no_mapping_is_told_in_one_line(text: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as result:
         resolve(None, write(tmp_path / "c.yaml", text), {"task": "x"})
-    assert "c.yaml" in told.value.message
-    assert "\n" not in told.value.message
-    assert told.value.hint
+    assert "c.yaml" in result.value.message
+    assert "\n" not in result.value.message
+    assert result.value.hint
 
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
@@ -121,7 +121,7 @@ LAUGHS = "a: &a [x, x]\n" + "".join(
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         (LAUGHS, r"more than 10 YAML aliases"),
         ("lr: &a [*a]\n" + "- *a\n" * 20, "not YAML"),
@@ -138,9 +138,9 @@ LAUGHS = "a: &a [x, x]\n" + "".join(
     ],
 )
 def test_a_file_made_to_fill_memory_or_time_is_one_short_line(
-    text: str, told: str, tmp_path: Path
+    text: str, result: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=told) as caught:
+    with pytest.raises(ConfigError, match=result) as caught:
         resolve(None, write(tmp_path / "c.yaml", text), {"task": "x"})
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 1200
@@ -154,7 +154,7 @@ def test_a_few_aliases_are_what_they_stand_for(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "result"),
     [
         (Path.mkdir, "a folder"),
         (os.mkfifo, "a named pipe"),
@@ -162,10 +162,10 @@ def test_a_few_aliases_are_what_they_stand_for(tmp_path: Path) -> None:
     ],
 )
 def test_a_config_that_is_no_file_is_told(
-    make: Callable[[Path], object], told: str, tmp_path: Path
+    make: Callable[[Path], object], result: str, tmp_path: Path
 ) -> None:
     make(tmp_path / "c.yaml")
-    with pytest.raises(ConfigError, match=rf"c\.yaml cannot be read: .*{told}"):
+    with pytest.raises(ConfigError, match=rf"c\.yaml cannot be read: .*{result}"):
         resolve(None, tmp_path / "c.yaml", {})
 
 
@@ -198,9 +198,9 @@ def test_no_machine_has_so_many_devices(value: str) -> None:
 def test_a_missing_file_and_an_unknown_preset_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"away\.yaml cannot be read"):
         resolve(None, tmp_path / "away.yaml", {})
-    with pytest.raises(ConfigError, match="no preset 'redme'") as told:
+    with pytest.raises(ConfigError, match="no preset 'redme'") as result:
         resolve("redme", None, {})
-    assert "readme" in told.value.hint
+    assert "readme" in result.value.hint
 
 
 @pytest.mark.parametrize("value", [-1, 2**32])

@@ -57,8 +57,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def layout(**options: object) -> tuple[object, object]:
-    told = launch(TrainConfig(task="test", accelerator="cpu", **options)).asked  # type: ignore
-    return told["devices"], told["num_nodes"]
+    result = launch(TrainConfig(task="test", accelerator="cpu", **options)).asked  # type: ignore
+    return result["devices"], result["num_nodes"]
 
 
 def test_one_process_is_started_unless_more_are_asked_for(asked: pytest.MonkeyPatch) -> None:
@@ -84,9 +84,9 @@ def test_what_slurm_started_is_taken(asked: pytest.MonkeyPatch) -> None:
 def test_a_number_that_is_not_the_launchers_is_refused(asked: pytest.MonkeyPatch) -> None:
     for name, value in TORCHRUN.items():
         asked.setenv(name, value)
-    with pytest.raises(ConfigError, match="started 4 processes on each of 2 machines") as told:
+    with pytest.raises(ConfigError, match="started 4 processes on each of 2 machines") as result:
         layout(devices="3")
-    assert "leave both out" in told.value.hint
+    assert "leave both out" in result.value.hint
 
 
 def test_no_thread_that_talks_to_the_others_is_left_when_python_ends(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Gradients:
     return gradients(tmp_path_factory.mktemp("alone"), 1)
 
 
-def of_case(told: Gradients, case: str) -> Gradients:
-    found = {key.removeprefix(case): value for key, value in told.items() if key.startswith(case)}
+def of_case(result: Gradients, case: str) -> Gradients:
+    found = {key.removeprefix(case): value for key, value in result.items() if key.startswith(case)}
     assert found
     return found
 
@@ -82,8 +82,8 @@ def test_scenes_without_annotation_are_reconstructed_and_not_contrasted(alone: G
 
 
 def test_without_the_contrast_only_the_image_is_learned(alone: Gradients) -> None:
-    told = of_case(alone, "ungrounded/")
-    assert told["loss"] == pytest.approx(told["reconstruction"])
-    assert told["contrastive"] > 0  # still told
-    learned = {key.split(".")[0] for key, value in told.items() if "." in key and value.any()}
+    result = of_case(alone, "ungrounded/")
+    assert result["loss"] == pytest.approx(result["reconstruction"])
+    assert result["contrastive"] > 0  # still told
+    learned = {key.split(".")[0] for key, value in result.items() if "." in key and value.any()}
     assert learned == {"image_encoder"}

@@ -82,9 +82,11 @@ def wait_for_the_moment(process: subprocess.Popen[str], run: Path, chance: rando
 
 
 def printed(stderr: str) -> list[str] | None:
-    """The words of the command that a stopped training says it goes on with."""
-    told = [line.split("resume with: ")[1] for line in stderr.splitlines() if "resume with" in line]
-    return shlex.split(told[-1])[1:] if told else None
+    """The words of the command that a stopped training says it continues with."""
+    result = [
+        line.split("resume with: ")[1] for line in stderr.splitlines() if "resume with" in line
+    ]
+    return shlex.split(result[-1])[1:] if result else None
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -27,13 +27,13 @@ def save(run: Path, step: int = 7, **more) -> Path | None:
 
 
 def test_the_batch_and_what_happened_are_written(tmp_path: Path) -> None:
-    told = save(tmp_path)
-    assert told == tmp_path / "nonfinite" / "step-7.json"
+    result = save(tmp_path)
+    assert result == tmp_path / "nonfinite" / "step-7.json"
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    said = json.loads(told.read_text(), parse_constant=refuse)
+    said = json.loads(result.read_text(), parse_constant=refuse)
     assert said == {
         "step": 7,
         "epoch": 1,
@@ -43,7 +43,7 @@ def test_the_batch_and_what_happened_are_written(tmp_path: Path) -> None:
         "tensors_not_finite": ["features"],
         "scenes": ["clevrtex_0003"],
     }
-    tensors = load_file(told.with_suffix(".safetensors"))
+    tensors = load_file(result.with_suffix(".safetensors"))
     assert sorted(tensors) == ["features", "present"]
     assert tensors["features"].shape == (2, 1)
     assert tensors["features"].isnan().tolist() == [[False], [True]]
@@ -51,8 +51,8 @@ def test_the_batch_and_what_happened_are_written(tmp_path: Path) -> None:
 
 
 def test_where_steps_are_skipped_only_the_first_few_are_kept(tmp_path: Path) -> None:
-    told = [save(tmp_path, step, most=3) for step in range(10, 15)]
-    assert told[3:] == [None, None]
+    result = [save(tmp_path, step, most=3) for step in range(10, 15)]
+    assert result[3:] == [None, None]
     names = sorted(path.stem for path in (tmp_path / "nonfinite").glob("*.safetensors"))
     assert names == ["step-10", "step-11", "step-12"]
     assert save(tmp_path, 99) is not None  # what stops a training is always kept
@@ -60,9 +60,9 @@ def test_where_steps_are_skipped_only_the_first_few_are_kept(tmp_path: Path) -> 
 
 def test_each_process_of_a_training_keeps_its_part(tmp_path: Path) -> None:
     save(tmp_path)
-    told = save(tmp_path, rank=1)
-    assert told is not None
-    assert told.name == "step-7-rank-1.json"
+    result = save(tmp_path, rank=1)
+    assert result is not None
+    assert result.name == "step-7-rank-1.json"
     assert len(list((tmp_path / "nonfinite").iterdir())) == 4
 
 

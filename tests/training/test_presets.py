@@ -101,8 +101,8 @@ def test_a_preset_takes_a_step(name: str) -> None:
     )
     before = {key: value.clone() for key, value in model.named_parameters()}
     step = Step(config, model, backbone, launch(config))
-    told = step.train(batch, torch.ones(2, dtype=torch.bool), 0, 2)
-    assert math.isfinite(step.update(told, config.lr))
+    result = step.train(batch, torch.ones(2, dtype=torch.bool), 0, 2)
+    assert math.isfinite(step.update(result, config.lr))
     assert [key for key, value in model.named_parameters() if torch.equal(value, before[key])] == []
 
 

@@ -32,11 +32,11 @@ SMALLER = () if THOROUGH else (
 def data(tmp_path_factory: pytest.TempPathFactory, run_nsi: Callable[..., Any]) -> Path:
     """A store whose training split is one batch, so that an epoch is a step."""
     folder = tmp_path_factory.mktemp("ranks")
-    told = run_nsi(
+    result = run_nsi(
         "build-data", "clevrtex", "--synthetic", SCENES, "--image-size", 128, "--workers", 2,
         "--raw", folder / "raw", "--out", folder / "data", "--protocol", "benchmark",
     )  # fmt: skip
-    assert told.code == 0, told
+    assert result.code == 0, result
     return folder / "data"
 
 

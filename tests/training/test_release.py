@@ -70,12 +70,12 @@ OUR_NAMES = (
 
 
 def renamed(ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    told = {}
+    result = {}
     for name, value in ours.items():
         for pattern, other in OUR_NAMES:
             name = re.sub(pattern, other, name)
-        told[name] = value
-    return told
+        result[name] = value
+    return result
 
 
 @pytest.fixture
@@ -184,13 +184,13 @@ def largest_errors(pair: Pair) -> dict[str, float]:
         theirs, own = published.losses(*given), own_embeddings(pair, batch, noise)
         before = {name: value.detach().clone() for name, value in others.items()}
         published(*given)
-        told = step.train(batch, torch.ones(3, dtype=torch.bool), number, 3)
+        result = step.train(batch, torch.ones(3, dtype=torch.bool), number, 3)
         rate = learning_rate(config.lr, number, config.lr_warmup_steps, Plateau())
-        step.update(told, rate)
+        step.update(result, rate)
         apart["embeddings"] += [error(own[0], theirs.slots), error(own[1], theirs.primitives)]
         apart["losses"] += [
-            error(torch.tensor(told["contrastive"]), theirs.contrastive),
-            error(torch.tensor(told["reconstruction"]), theirs.reconstruction),
+            error(torch.tensor(result["contrastive"]), theirs.contrastive),
+            error(torch.tensor(result["reconstruction"]), theirs.reconstruction),
         ]
         for name, ours in renamed(dict(pair.model.named_parameters())).items():
             other = others[name]

@@ -41,11 +41,11 @@ def holder(tmp_path: Path):
 def test_a_run_that_another_process_trains_is_refused_in_one_line(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="being trained right now") as told, run_lock(tmp_path):
+    with pytest.raises(DataError, match="being trained right now") as result, run_lock(tmp_path):
         raise AssertionError
-    assert f"by process {holder.pid} on " in told.value.message
-    assert "\n" not in told.value.message
-    assert told.value.hint
+    assert f"by process {holder.pid} on " in result.value.message
+    assert "\n" not in result.value.message
+    assert result.value.hint
 
 
 def test_a_killed_process_lets_go(holder: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_loader_process_that_outlives_its_training_does_not_hold_the_run(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("told", "first"),
+    ("result", "first"),
     [
         ({}, True),
         ({"RANK": "0", "LOCAL_RANK": "0"}, True),
@@ -102,10 +102,10 @@ def test_a_loader_process_that_outlives_its_training_does_not_hold_the_run(tmp_p
     ],
 )
 def test_the_first_process_knows_itself(
-    told: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch
+    result: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in told.items():
+    for name, value in result.items():
         monkeypatch.setenv(name, value)
     assert is_first_process() == first

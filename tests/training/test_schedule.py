@@ -25,11 +25,11 @@ def test_a_plateau_scales_the_rate_during_warm_up_too() -> None:
 
 
 def scales(losses: list[float], patience: int) -> list[float]:
-    plateau, told = Plateau(), []
+    plateau, result = Plateau(), []
     for loss in losses:
         plateau = plateau.after(loss, patience=patience, factor=0.5)
-        told.append(plateau.scale)
-    return told
+        result.append(plateau.scale)
+    return result
 
 
 def test_the_rate_halves_after_patience_epochs_without_a_better_loss() -> None:

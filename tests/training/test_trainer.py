@@ -48,13 +48,13 @@ def assert_same(run: Path, other: Path) -> None:
 def test_a_run_logs_each_step_and_each_epoch(
     trained: Path, lines: Callable[[Path], list[dict[str, Any]]]
 ) -> None:
-    told = lines(trained)
-    steps = [line for line in told if line["kind"] == "train"]
+    result = lines(trained)
+    steps = [line for line in result if line["kind"] == "train"]
     assert [line["step"] for line in steps] == list(range(1, STEPS + 1))
     assert [line["epoch"] for line in steps] == [0] * 6 + [1] * 6 + [2] * 6
-    epochs = [line for line in told if line["kind"] == "val"]
+    epochs = [line for line in result if line["kind"] == "val"]
     assert [line["step"] for line in epochs] == [6, 12, 18]
-    for line in told:
+    for line in result:
         assert line["loss"] == pytest.approx(line["contrastive"] + line["reconstruction"])
         assert 0 <= line["R@1"] <= 1
     assert all(line["grad_norm"] > 0 for line in steps)
@@ -177,10 +177,10 @@ def test_the_rate_falls_where_validation_stands_still(
 def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(
     trainer_of: TrainerOf, tmp_path: Path
 ) -> None:
-    with pytest.raises(NsiError, match="not finite at step") as told:
+    with pytest.raises(NsiError, match="not finite at step") as result:
         trainer_of(tmp_path / "run", lr=1e30, lr_warmup_steps=0, epochs=9).fit()
-    assert "\n" not in told.value.message
-    assert "--lr" in told.value.hint
+    assert "\n" not in result.value.message
+    assert "--lr" in result.value.hint
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_in_one_line(
@@ -189,9 +189,9 @@ def test_a_gradient_that_is_not_finite_ends_the_run_in_one_line(
     trainer = trainer_of(tmp_path / "run")
     fabric = trainer._step._fabric
     monkeypatch.setattr(fabric, "clip_gradients", lambda *_, **__: torch.tensor(math.inf))
-    with pytest.raises(NsiError, match="the gradient is not finite at step 1") as told:
+    with pytest.raises(NsiError, match="the gradient is not finite at step 1") as result:
         trainer.fit()
-    assert told.value.hint
+    assert result.value.hint
 
 
 def test_a_gradient_that_is_not_clipped_is_looked_at_too(
@@ -201,9 +201,9 @@ def test_a_gradient_that_is_not_clipped_is_looked_at_too(
     train = Step.train
 
     def poisoned(step: Step, *given: Any) -> Any:
-        told = train(step, *given)
+        result = train(step, *given)
         trainer._model.schema_encoder.norm.weight.grad.fill_(math.inf)
-        return told
+        return result
 
     monkeypatch.setattr(Step, "train", poisoned)
     with pytest.raises(NsiError, match="the gradient is not finite at step 1"):
@@ -228,9 +228,9 @@ def test_the_batch_of_a_loss_that_is_not_finite_is_saved_and_named(
 ) -> None:
     poison(monkeypatch, 8)
     run = tmp_path / "run"
-    with pytest.raises(NsiError, match=r"at step 8; its batch is in .*step-8.json") as told:
+    with pytest.raises(NsiError, match=r"at step 8; its batch is in .*step-8.json") as result:
         trainer_of(run).fit()
-    assert "--on-nonfinite skip" in told.value.hint
+    assert "--on-nonfinite skip" in result.value.hint
     saved = json.loads((run / "nonfinite" / "step-8.json").read_text())
     assert saved["not_finite"] == "loss"
     assert saved["measures"]["loss"] == "nan"
@@ -291,9 +291,9 @@ def test_a_share_of_annotated_scenes_and_pieces_train_too(
 ) -> None:
     run = tmp_path / "run"
     trainer_of(run, annotated=0.1, micro_batch_size=3, alignment="hungarian").fit()
-    told = [line for line in lines(run) if line["kind"] == "train"]
-    assert min(line["contrastive"] for line in told) == 0  # no annotated scene in the batch
-    assert max(line["contrastive"] for line in told) > 0
+    result = [line for line in lines(run) if line["kind"] == "train"]
+    assert min(line["contrastive"] for line in result) == 0  # no annotated scene in the batch
+    assert max(line["contrastive"] for line in result) > 0
 
 
 @pytest.mark.parametrize("options", [{}, RELEASE], ids=["defaults", "release"])
@@ -312,8 +312,8 @@ def test_a_dry_run_gives_the_losses_of_a_batch_and_writes_nothing(
 ) -> None:  # fmt: skip
     trainer = trainer_of(tmp_path / "run")
     before = tree(tmp_path)
-    told = trainer.dry_run()
-    assert told["loss"] == pytest.approx(lines(trained)[0]["loss"], rel=1e-6)
+    result = trainer.dry_run()
+    assert result["loss"] == pytest.approx(lines(trained)[0]["loss"], rel=1e-6)
     assert tree(tmp_path) == before
 
 
@@ -341,9 +341,9 @@ def test_a_batch_larger_than_the_split_is_warned_of(tiny: dict[str, Any], store:
 def test_options_that_do_not_fit_the_store_are_refused(
     options: dict[str, Any], remedy: str, tiny: dict[str, Any], store: Path
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as result:
         check(config_of(tiny, **options), open_store(store))
-    assert remedy in told.value.hint
+    assert remedy in result.value.hint
 
 
 def test_a_full_disk_is_told_and_the_run_can_be_resumed(
@@ -379,9 +379,9 @@ def test_a_signal_before_the_first_step_stops_at_once(
     monkeypatch.setattr(
         trainer_module, "prepare_cache", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
-    with pytest.raises(Interrupted, match="at once") as told:
+    with pytest.raises(Interrupted, match="at once") as result:
         trainer_of(tmp_path / "run").fit()
-    assert told.value.exit_code == 130
+    assert result.value.exit_code == 130
 
 
 def test_a_second_signal_stops_at_once_and_keeps_the_last_checkpoint(

@@ -41,12 +41,11 @@ def build_store(
 ) -> Path:
     """Build the store of ``task`` at ``out`` from what ``builder`` reads, and return its path.
 
-    Scenes that cannot be read are skipped and listed in ``build.json`` with the reason; too many of
-    them fail the build. A build that fails or is killed leaves ``out`` as it was; the next one
+    Scenes that cannot be read are skipped and listed in ``build.json`` with the reason; too many
+    fail the build. A build that fails or is killed leaves ``out`` as it was; the next one
     starts again. A store at ``out`` is replaced; anything else there, or raw data in it, is
-    refused. With a vocabulary the store takes its schema in place of the builder's own.
-    ``meanwhile`` is called with the store when only the hash of its images is missing, and may add
-    to its folder. Raises `DataError`.
+    refused. With a vocabulary, its schema replaces the builder's own. ``meanwhile`` is called with
+    the store while its files are hashed, and may add to its folder. Raises `DataError`.
     """
     refuse_to_overwrite(out, builder.raw)
     plan = make_plan(builder, task, options)
@@ -69,32 +68,30 @@ def _killed_workers_explained() -> Iterator[None]:
 
 
 def refuse_to_overwrite(out: Path, raw: Path) -> None:
-    """Raise `DataError` where ``out`` holds anything but a store, or the raw data."""
+    """Raise `DataError` if ``out`` holds anything but a store, or the raw data."""
     if out.is_dir() and any(out.iterdir()) and not is_store(out):
-        raise DataError(
-            f"{out} holds something that is not a store", "choose another place with --out"
-        )
+        raise DataError(f"{out} is not empty and not a store", "choose another path with --out")
     if raw.resolve().is_relative_to(out.resolve()):
         raise DataError(
             f"the raw data {raw} lies in {out}, which the store would replace",
-            "choose another place with --out",
+            "choose another path with --out",
         )
 
 
 def _write_store(plan: Plan, folder: Path, progress: Progress, meanwhile: Meanwhile | None) -> None:
     """Write the whole store of a plan into an empty folder."""
     size = plan.options.image_size
-    hint = "free some space, or choose another place with --out"
+    hint = "free some space, or choose another path with --out"
     check_room(folder, plan.total * size * size * 3, f"a store of {plan.total:,} scenes", hint)
     info = StoreInfo(plan.task, plan.schema, size, _has_masks(plan))
     collectors, skipped = _write_images(plan, folder / IMAGES, info, progress)
     splits = write_labels(folder, {split: one.labels() for split, one in collectors.items()})
-    del collectors  # they are large where the scenes are many
+    del collectors  # they are large if there are many scenes
     complete_store(folder, info, splits, _record(plan, skipped), meanwhile)
 
 
 def _has_masks(plan: Plan) -> bool:
-    """Whether scenes have masks: that of the first one that can be read decides."""
+    """Whether scenes have masks, as the first one that can be read does."""
     skipped = []
     for chunk in plan.chunks():
         for number, source in enumerate(chunk.sources, start=chunk.first):
@@ -109,7 +106,7 @@ def _has_masks(plan: Plan) -> bool:
 def _write_images(
     plan: Plan, images: Path, info: StoreInfo, progress: Progress
 ) -> tuple[Collectors, list[Skipped]]:
-    """Write the file of images; return the labels and what was skipped, both in order."""
+    """Write the file of images; return the labels and the skipped scenes, both in order."""
     rows = images.with_name("rows.h5")
     create_images(rows, plan.counts, info.image_size, masked=info.masked)
     collectors = {split: LabelCollector(count, plan.schema) for split, count in plan.counts.items()}
@@ -145,7 +142,7 @@ def _copy_kept(rows: Path, images: Path, collectors: Collectors, info: StoreInfo
 
 
 def _check_skipped(plan: Plan, skipped: list[Skipped]) -> None:
-    """Raise `DataError` where more scenes are unreadable than the options allow."""
+    """Raise `DataError` if more scenes are unreadable than the options allow."""
     most = plan.options.max_skipped
     if len(skipped) <= most * plan.total:
         return
@@ -159,7 +156,7 @@ def _check_skipped(plan: Plan, skipped: list[Skipped]) -> None:
 
 
 def _check_splits(plan: Plan, skipped: list[Skipped]) -> None:
-    """Raise `DataError` where nothing is left of a split."""
+    """Raise `DataError` if a split is empty."""
     for split, count in plan.counts.items():
         lost = [item for item in skipped if item.split == split]
         if len(lost) == count:
@@ -170,7 +167,7 @@ def _check_splits(plan: Plan, skipped: list[Skipped]) -> None:
 
 
 def _record(plan: Plan, skipped: list[Skipped]) -> dict[str, Any]:
-    """What ``build.json`` says of how the store was built."""
+    """What ``build.json`` records of the build."""
     options = {**plan.options.recorded, "image_size": plan.options.image_size}
     if plan.options.limit is not None:
         options["limit"] = plan.options.limit
@@ -186,7 +183,7 @@ def _record(plan: Plan, skipped: list[Skipped]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the packages that make a store."""
+    """The versions of the packages that affect a store."""
     installed = {}
     for name in ("nsi-cli", "numpy", "pillow", "h5py"):
         try:

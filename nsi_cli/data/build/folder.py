@@ -1,4 +1,4 @@
-"""The folder in which a store is built, and from which it is moved to its path when it is whole."""
+"""The temporary folder in which a store is built until it is complete."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import (
+    disk_errors_explained,
     held,
     parents_of,
     put_folder,
     remove,
     replaceable,
     sweep,
-    told_when_disk_fails,
 )
 
 _LOCK = ".lock"
@@ -23,14 +23,14 @@ _LOCK = ".lock"
 
 @contextmanager
 def build_folder(out: Path) -> Iterator[Path]:
-    """An empty folder beside ``out`` that is moved there if the body ends well, else removed.
+    """An empty folder beside ``out`` that is moved there if the body succeeds, else removed.
 
-    What a killed build left is removed first. Raises `DataError` where another process builds
-    ``out``, and where the disk refuses to write.
+    What a killed build left is removed first. Raises `DataError` if another process builds
+    ``out``, or if the disk cannot be written.
     """
     target = replaceable(out)
     beside = _beside(target)
-    with told_when_disk_fails(out), parents_of(target):
+    with disk_errors_explained(out), parents_of(target):
         sweep(target)
         try:
             beside.mkdir(exist_ok=True)
@@ -46,7 +46,7 @@ def build_folder(out: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(out: Path) -> None:
-    """Remove what killed builds of ``out`` left beside it, unless another process builds there."""
+    """Remove what killed builds of ``out`` left beside it, unless another process builds it."""
     target = Path(os.path.realpath(out))
     if target.parent.is_dir():
         sweep(target)
@@ -65,12 +65,12 @@ def _beside(target: Path) -> Path:
 
 def _refuse(out: Path) -> None:
     raise DataError(
-        f"another process is building {out}", "wait for it, or choose another place with --out"
+        f"another process is building {out}", "wait for it, or choose another path with --out"
     )
 
 
 def _flush(folder: Path) -> None:
-    """Wait until the disk has every file: it may refuse what it seemed to have taken."""
+    """Flush every file to the disk, which may fail only now."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())

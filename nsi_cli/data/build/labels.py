@@ -13,7 +13,7 @@ from nsi_cli.schema import Schema
 
 
 class LabelCollector:
-    """Takes the scenes of a split in any order; those that never come leave no gap."""
+    """Collects the scenes of a split in any order; skipped ones leave no gap."""
 
     def __init__(self, count: int, schema: Schema) -> None:
         self.kept = np.zeros(count, dtype=bool)
@@ -24,7 +24,7 @@ class LabelCollector:
         self._lost: Counter[tuple[str, str]] = Counter()
 
     def add(self, scene: Kept) -> None:
-        """Take one scene."""
+        """Add one scene."""
         number, length = scene.number, len(scene.primitives)
         self.kept[number] = True
         self._ids[number], self._lengths[number] = scene.id, length
@@ -35,11 +35,11 @@ class LabelCollector:
 
     @property
     def numbers(self) -> npt.NDArray[np.int64]:
-        """The numbers of the scenes that came, ascending."""
+        """The numbers of the collected scenes, ascending."""
         return np.flatnonzero(self.kept)
 
     def labels(self) -> Labels:
-        """The labels of the scenes that came, in the order of their numbers."""
+        """The labels of the collected scenes, in the order of their numbers."""
         return Labels(
             [self._ids[number] for number in self.numbers],
             self._primitives[self.kept],

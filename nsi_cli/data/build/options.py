@@ -1,4 +1,4 @@
-"""How a store is built, whatever its task; the defaults are written here only."""
+"""The options of a build that every task has, with their defaults."""
 
 from __future__ import annotations
 

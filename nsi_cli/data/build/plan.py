@@ -28,7 +28,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the content of a store depends on."""
+    """What the content of a store depends on."""
 
     builder: SchemaBuilder
     task: str
@@ -60,7 +60,7 @@ class Plan:
 
 
 def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
-    """The plan of a build. Raises `DataError` where there is nothing to build."""
+    """The plan of a build. Raises `DataError` if there is nothing to build."""
     translate = translation(builder.schema(), options.vocabulary)
     splits = {split: sources for split, sources in builder.splits().items() if len(sources)}
     if not splits:
@@ -77,8 +77,8 @@ def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
 def limited(splits: Splits, limit: int | None) -> Splits:
     """The first scenes of each split, ``limit`` in all, in proportion to the splits' sizes.
 
-    What rounding leaves over goes to the splits with the largest remainders, the earlier first; a
-    split gets at least one scene while there are enough for all.
+    The remainder of rounding goes to the splits with the largest fractions, earlier ones first;
+    each split gets at least one scene if there are enough.
     """
     total = sum(map(len, splits.values()))
     if limit is None or limit >= total:

@@ -1,4 +1,4 @@
-"""What a build is asked for: raw data to make or fetch, a builder with its options, a store."""
+"""The request of a build: raw data to render or download, a builder with options, a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nsi_cli.data.download.options import DownloadOptions
 from nsi_cli.data.store.reader import Store, is_store, open_store
 from nsi_cli.plugins.contract import Downloadable, Synthesizer, Task
 from nsi_cli.support.errors import ConfigError, DataError, Interrupted
-from nsi_cli.support.files import told_when_disk_fails
+from nsi_cli.support.files import disk_errors_explained
 from nsi_cli.support.options import check_options, plain
 from nsi_cli.support.progress import Progress
 
@@ -79,7 +79,7 @@ def _check_out(out: Path, *, force: bool) -> None:
     remove_leftovers(out)
     if is_store(out):
         if not force:
-            raise DataError(f"there is a store at {out} already", "replace it with --force")
+            raise DataError(f"{out} is a store already", "replace it with --force")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is not a store", "choose another path with --out")
 
@@ -139,7 +139,7 @@ def _synthesize(
         )
     workers = request.store.workers
     with (
-        told_when_disk_fails(request.raw_folder, "--raw"),
+        disk_errors_explained(request.raw_folder, "--raw"),
         progress.stage("render", count) as advance,
     ):
         builder.synthesize(count, seed=request.seed, workers=workers, advance=advance)

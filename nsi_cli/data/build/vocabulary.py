@@ -1,4 +1,4 @@
-"""A store built in the words of another: values keep the ids that they have there."""
+"""A store built with the vocabulary of another: values keep their ids."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Vocabulary:
 
 
 def read_vocabulary(folder: Path, new_values: str = "refuse") -> Vocabulary:
-    """The vocabulary of a store, or of a run. Raises `DataError` where there is none."""
+    """The vocabulary of a store, or of a run. Raises `DataError` if there is none."""
     hint = "name a store that nsi build-data made, or a run of nsi train"
     schema = read_schema(folder / SCHEMA, "vocabulary", hint)
     return Vocabulary(schema, str(folder), new_values)
@@ -38,7 +38,7 @@ def read_vocabulary(folder: Path, new_values: str = "refuse") -> Vocabulary:
 
 @dataclass(frozen=True)
 class Translation:
-    """From primitives in a builder's own schema to primitives in the schema of a store."""
+    """Translates primitives from a builder's schema to the schema of a store."""
 
     own: Schema
     schema: Schema
@@ -47,8 +47,7 @@ class Translation:
     def apply(self, scene: Scene) -> Scene:
         """The scene in the store's schema.
 
-        A value without an id becomes a missing one; the object stays, and the scene tells which
-        values it lost.
+        A value without an id becomes missing; the object stays, and the scene records the value.
         """
         if self.own == self.schema:
             return scene
@@ -63,25 +62,25 @@ class Translation:
         return replace(scene, primitives=primitives, lost=tuple(lost))
 
     def record(self) -> dict[str, Any]:
-        """What ``build.json`` tells of it; nothing where no vocabulary was given."""
+        """What ``build.json`` records of it; empty without a vocabulary."""
         if self.given is None:
             return {}
-        told = {
+        record = {
             "origin": self.given.origin,
             "schema": self.given.schema.fingerprint,
             "added": _lacking(self.schema, self.given.schema),
         }
-        return {"vocabulary": told}
+        return {"vocabulary": record}
 
     @cached_property
     def _columns(self) -> npt.NDArray[np.int64]:
-        """For each column of the store's primitives the builder's own."""
+        """The builder's column of each column of the store's primitives."""
         own = np.arange(self.own.width)
         return np.concatenate([own[self.own.columns[name]] for name in self.schema.columns])
 
     @cached_property
     def _tables(self) -> dict[str, npt.NDArray[np.float32]]:
-        """By property the store's id of each of the builder's ids; the last is for id −1."""
+        """The store's id of each of the builder's ids, by property; the last is for id −1."""
         return {
             item.name: np.array([*map(self._id_of(item.name), item.values), MISSING_ID], np.float32)
             for item in self.own.categorical
@@ -94,11 +93,11 @@ class Translation:
 
 
 def translation(own: Schema, given: Vocabulary | None) -> Translation:
-    """How scenes in a builder's own schema are stored, in that schema or in a given vocabulary.
+    """The translation from a builder's schema to itself or to a given vocabulary.
 
-    Continuous properties take the bounds of the vocabulary. Raises `DataError` where the
-    properties are others, where scenes may have more objects than fit, or, unless new values may
-    be added or dropped, for the values that the vocabulary lacks.
+    Continuous properties take the bounds of the vocabulary. Raises `DataError` if the properties
+    differ, if scenes may have more objects than fit, or for values that the vocabulary lacks
+    unless they may be added or dropped.
     """
     if given is None:
         return Translation(own, own)
@@ -128,7 +127,7 @@ def _extended(item: Property, new: tuple[str, ...]) -> Property:
 
 
 def _lacking(one: Schema, other: Schema) -> dict[str, tuple[str, ...]]:
-    """By property the values of the one, sorted, that the other has not."""
+    """The values of one schema, by property and sorted, that the other lacks."""
     lacking = {
         item.name: tuple(sorted(set(item.values) - set(_values(other[item.name]))))
         for item in one.categorical

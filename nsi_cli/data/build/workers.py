@@ -1,4 +1,4 @@
-"""What worker processes do: load scenes, resize them, and write their rows at once."""
+"""The worker processes of a build: they load scenes, resize them, and write their rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nsi_cli.support.processes import worker_pool
 
 @dataclass(frozen=True)
 class Kept:
-    """A scene whose image and mask are written, and what else a store keeps of it."""
+    """The labels of a scene whose image and mask are written."""
 
     number: int
     id: str
@@ -37,7 +37,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A scene left out of a store, and why."""
+    """A skipped scene, and the reason."""
 
     split: str
     number: int
@@ -51,7 +51,7 @@ Loaded = Kept | Skipped
 
 @dataclass(frozen=True)
 class Job:
-    """The part of a plan that every worker needs, and where the rows go."""
+    """What every worker needs: a part of the plan, and the location of the rows."""
 
     builder: SchemaBuilder
     translate: Translation
@@ -62,7 +62,7 @@ class Job:
     def do(self, chunk: Chunk, file: int) -> list[Loaded]:
         """Load a chunk of scenes and write their images and masks to the open ``file``.
 
-        Raises `DataError` for a scene that does not fit the store, `OSError` where the disk is
+        Raises `DataError` for a scene that does not fit the store, `OSError` if the disk is
         full.
         """
         return [
@@ -95,7 +95,7 @@ class Job:
         masked = any(name.startswith("masks/") for name in self.rows)
         if (scene.mask is not None) != masked:
             raise DataError(
-                f"scene {scene.id} has {'no' if masked else 'a'} mask, unlike those before it",
+                f"scene {scene.id} has {'no' if masked else 'a'} mask, unlike the scenes before it",
                 "give every scene a mask, or none",
             )
 
@@ -103,7 +103,7 @@ class Job:
 def load_one(
     builder: SchemaBuilder, size: int, split: str, number: int, source: Source
 ) -> Scene | Skipped:
-    """A scene at the store's size, or why it cannot be loaded."""
+    """A scene at the store's size, or the reason why it cannot be loaded."""
     try:
         return resized(builder.load(source), size)
     except NsiError as error:
@@ -118,8 +118,8 @@ def load_one(
 def load_all(plan: Plan, images: Path) -> Iterator[tuple[str, list[Loaded]]]:
     """Load all scenes of a plan, write their rows to ``images``, and return the rest in order.
 
-    At most three chunks a worker are under way, so memory does not grow with the number of scenes.
-    Raises what `Job.do` does, and `BrokenProcessPool` where a worker is killed.
+    At most three chunks per worker are pending, so memory does not grow with the number of scenes.
+    Raises what `Job.do` does, and `BrokenProcessPool` if a worker is killed.
     """
     workers = plan.options.workers
     job = Job(plan.builder, plan.translate, plan.options.image_size, images, rows_of(images))
@@ -152,7 +152,7 @@ _worker: dict[str, tuple[Job, int]] = {}
 
 
 def _start(job: Job) -> None:
-    """Prepare a worker: the job comes once, not with every chunk."""
+    """Prepare a worker: the job is sent once, not with every chunk."""
     _worker["job"] = job, os.open(job.images, os.O_WRONLY)
 
 

@@ -1,4 +1,4 @@
-"""Verification of a store: it is read again, and held against its own ``build.json``."""
+"""Verification of a store: it is read again and compared with its own ``build.json``."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _DAMAGE = (OSError, ValueError, LookupError, TypeError, RuntimeError, Arithmetic
 
 
 def check_store(path: Path, progress: Progress = SILENT) -> list[CheckResult]:
-    """Read the whole store at ``path`` again, and tell everything that is wrong with it.
+    """Read the whole store at ``path`` again and return everything that is wrong with it.
 
-    Memory does not grow with the number of scenes but for their ids and labels. A check whose
-    ground is missing (labels without a schema, say) is left out. Raises `DataError` where there
-    is no ``build.json`` to hold the store against.
+    Memory grows with the number of scenes only by their ids and labels. A check whose input is
+    missing (labels without a schema, say) is skipped. Raises `DataError` if there is no
+    ``build.json``.
     """
     hint = "name the folder that nsi build-data made"
     build = read_json(path / BUILD, "store", hint)
@@ -65,7 +65,7 @@ def _check_contents(
 
 
 def _run(check: Callable[..., Any], result: CheckResult, *ground: Any) -> Any:
-    """A check's answer; what it trips over is one fault more, and None the answer."""
+    """Run a check; an error becomes a fault, and the return value None."""
     result.begun = True
     try:
         return check(result, *ground)

@@ -1,4 +1,4 @@
-"""Checks of a store's files as such: the record, hashes, the schema and its vocabulary."""
+"""Checks of a store's files: the record, hashes, the schema and its vocabulary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEGABYTE = 1_000_000
 
 
 def check_record(result: CheckResult, build: dict[str, Any]) -> None:
-    """``build.json`` has every key, of the type that a build writes."""
+    """Check that ``build.json`` has every key, of the type that a build writes."""
     for fault in record_faults(build):
         result.fault(fault)
     if not result.faults:
@@ -30,8 +30,8 @@ def check_record(result: CheckResult, build: dict[str, Any]) -> None:
 
 
 def check_files(result: CheckResult, path: Path, build: dict[str, Any], progress: Progress) -> None:
-    """Every recorded file is there with its size and hash; what else is there is warned of."""
-    total = sum(told["bytes"] for told in build["files"].values())
+    """Check the size and hash of every recorded file; warn of other files."""
+    total = sum(recorded["bytes"] for recorded in build["files"].values())
     with progress.stage("hash", total // _MEGABYTE, "MB") as advance:
         done = 0
 
@@ -40,14 +40,14 @@ def check_files(result: CheckResult, path: Path, build: dict[str, Any], progress
             advance((done + count) // _MEGABYTE - done // _MEGABYTE)
             done += count
 
-        for name, told in build["files"].items():
-            if fault := size_fault(path, name, told["bytes"]):
+        for name, recorded in build["files"].items():
+            if fault := size_fault(path, name, recorded["bytes"]):
                 result.fault(fault)
-            elif _sha256(path / name, add) != told["sha256"]:
+            elif _sha256(path / name, add) != recorded["sha256"]:
                 result.fault(f"{name} has another SHA-256 than was written")
     names = sorted(file.name for file in path.iterdir())
     extra = [name for name in names if name not in build["files"] and name not in DERIVED]
-    result.warn_each(range(len(extra)), lambda at: f"{extra[at]} is no part of the store")
+    result.warn_each(range(len(extra)), lambda at: f"{extra[at]} is not part of the store")
     result.looked_at = f"{len(build['files'])} files, {total / 1e6:,.1f} MB"
 
 
@@ -61,7 +61,7 @@ def _sha256(file: Path, advance: Callable[[int], None]) -> str:
 
 
 def check_schema(result: CheckResult, path: Path, build: dict[str, Any]) -> Schema:
-    """The schema of the store, held against the recorded fingerprint."""
+    """The schema of the store, compared with the recorded fingerprint."""
     schema = read_schema(path / SCHEMA, "schema", "build the store again")
     if schema.fingerprint != build["schema"]:
         result.fault(f"{SCHEMA} has fingerprint {schema.fingerprint}, not {build['schema']}")
@@ -70,7 +70,7 @@ def check_schema(result: CheckResult, path: Path, build: dict[str, Any]) -> Sche
 
 
 def check_vocabulary(result: CheckResult, path: Path, schema: Schema) -> None:
-    """The published label files hold exactly what follows from the schema."""
+    """Check that the published label files agree with the schema."""
     for name, wanted in vocabularies(schema).items():
         found = read_json(path / name, "vocabulary", "build the store again")
         if not isinstance(found, dict):

@@ -40,7 +40,7 @@ class _Block:
 
 
 def check_ids(result: CheckResult, store: Store) -> Ids:
-    """Each scene has an id of its own in the whole store; the ids by split."""
+    """Check that no two scenes of the store share an id; return the ids by split."""
     ids: Ids = {}
     for split in store.splits:
         ids[split] = store.ids(split)
@@ -66,9 +66,9 @@ def check_pictures(
     lengths: Lengths,
     progress: Progress,
 ) -> None:
-    """Every image can be read; every mask holds the numbers of its scene's objects and no other.
+    """Check that every image can be read, and that masks hold their objects' numbers only.
 
-    Both ways exactly: a build drops an object of which the resize leaves no pixel.
+    A build drops objects without a pixel, so both sets must be equal.
     """
     masks.begun = store.has_masks
     total = sum(map(store.count, store.splits))
@@ -107,7 +107,7 @@ def _check_shapes(counts: CheckResult, file: h5py.File, store: Store) -> set[str
 
 
 def _blocks(result: CheckResult, dataset: Any, split: str, ids: list[str]) -> Iterator[_Block]:
-    """A dataset block by block; where one cannot be read, scene by scene what can be."""
+    """A dataset block by block; a block that cannot be read is read scene by scene."""
     for start in range(0, len(dataset), AT_ONCE):
         try:
             yield _Block(dataset[start : start + AT_ONCE], start, split, ids)
@@ -116,8 +116,8 @@ def _blocks(result: CheckResult, dataset: Any, split: str, ids: list[str]) -> It
                 try:
                     block = _Block(dataset[place : place + 1], place, split, ids)
                 except (OSError, RuntimeError) as error:
-                    told = " ".join(str(error).split())
-                    result.fault(f"{scene_name(split, place, ids)}: cannot be read: {told}")
+                    reason = " ".join(str(error).split())
+                    result.fault(f"{scene_name(split, place, ids)}: cannot be read: {reason}")
                 else:
                     yield block
 

@@ -23,7 +23,7 @@ Ids = dict[str, list[str]]
 
 
 def check_labels(result: CheckResult, counts: CheckResult, store: Store, ids: Ids) -> Lengths:
-    """Every split's labels fit the schema and the recorded counts; the lengths of those that do."""
+    """Check every split's labels against schema and record; return the lengths of valid splits."""
     counts.begun = True
     missing = {item.name: 0 for item in store.schema.properties}
     sound: Lengths = {}

@@ -18,7 +18,7 @@ from nsi_cli.data.download.plan import FOLDER, DownloadPlan, PlannedArchive, is_
 from nsi_cli.data.download.transfer import Transfer, run_transfers
 from nsi_cli.data.download.unpack import check_python, extract
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import told_when_disk_fails
+from nsi_cli.support.files import disk_errors_explained
 from nsi_cli.support.progress import SILENT, Progress
 
 
@@ -30,7 +30,7 @@ def download(plan: DownloadPlan, progress: Progress = SILENT) -> dict[str, str]:
     """
     check_python()
     folder, raw = plan.raw / FOLDER, plan.raw
-    with told_when_disk_fails(raw, "--raw"):
+    with disk_errors_explained(raw, "--raw"):
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, progress):
             manifest = DownloadManifest(folder)

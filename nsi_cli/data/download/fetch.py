@@ -121,7 +121,7 @@ class Fetch:
                 return
             elif not self._is_continued_by(response, known):
                 self._restart(RemoteFile(known.size))
-                raise RetryableError("the server's answer does not continue what is here")
+                raise RetryableError("the server's response does not continue the partial file")
             self._receive(response)
 
     def _ended_before(self, response: httpx.Response) -> bool:

@@ -69,7 +69,7 @@ def make_client(timeout: float) -> httpx.Client:
 def probe(client: httpx.Client, url: str, transfer: Transfer) -> RemoteFile:
     """Ask for a file's size and validators without fetching it.
 
-    Raises `DataError` where the file does not exist.
+    Raises `DataError` if the file does not exist.
     """
 
     def ask() -> RemoteFile:
@@ -100,7 +100,7 @@ def check_status(response: httpx.Response) -> None:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """The seconds that the server asks to wait; 0 where it does not."""
+    """The seconds that the server asks to wait; 0 if it does not ask."""
     value = header(response, "retry-after").strip()
     if re.fullmatch(r"[0-9]{1,18}", value):
         return float(value)

@@ -76,9 +76,9 @@ def make_plan(
 ) -> DownloadPlan:
     """Compare the raw folder with the server; nothing is written.
 
-    The server is not contacted where all archives are here. Raises `DataError` where it does not
+    The server is not contacted where all archives are here. Raises `DataError` if it does not
     answer or lacks an archive, where a complete archive has another size than the server's, and
-    where the disk has too little space for the download.
+    if the disk has too little space for the download.
     """
     options = options or DownloadOptions()
     manifest = DownloadManifest(raw / FOLDER)

@@ -66,7 +66,7 @@ class Transfer:
     def run(self, attempt: Callable[[], T]) -> T:
         """Call ``attempt`` until it succeeds, and return its result.
 
-        Raises `DataError` where it cannot succeed, `StoppedError` where the transfer is stopped.
+        Raises `DataError` if it cannot succeed, `StoppedError` where the transfer is stopped.
         """
         self._since = time.monotonic()
         retrying = tenacity.Retrying(

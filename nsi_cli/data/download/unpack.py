@@ -70,7 +70,7 @@ def extract(
     path: Path,
     archive: Archive,
     raw: Path,
-    advance: Advance = lambda count, told="": None,
+    advance: Advance = lambda count, text="": None,
 ) -> int:
     """Write the wanted members of the archive at ``path`` under ``raw``; returns their number.
 

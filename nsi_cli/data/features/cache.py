@@ -1,4 +1,4 @@
-"""The feature cache: what a frozen backbone makes of each image, kept on the disk."""
+"""The feature cache: the features of a store's images under a frozen backbone, on disk."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class FeatureCache:
     def read(self, split: str, index: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """The features (n, N, C) of the scenes at ``index``, in that order.
 
-        Plain reads of whole scenes, in the order they lie in: through a memory map, the disk
-        would be read a few pages at a time. Raises `DataError` where the file is damaged.
+        Whole scenes are read in file order; a memory map would read the disk a few pages at a
+        time. Raises `DataError` if the file is damaged.
         """
         rows = np.empty((len(index), self.tokens, self.channels), self.dtype)
         try:
@@ -60,13 +60,13 @@ class FeatureCache:
         )
 
     def path(self, split: str) -> Path:
-        """Where the split's features lie once they are complete."""
+        """The file of the split's features once they are complete."""
         return self.folder / f"{split}.npy"
 
     def has(self, split: str, scenes: int) -> bool:
-        """Whether the split's features are complete, those of so many scenes.
+        """Whether the features of all ``scenes`` of the split are complete.
 
-        Raises `DataError` where something else is in their place.
+        Raises `DataError` if something else is at their path.
         """
         header = self.header(scenes)
         try:
@@ -81,11 +81,11 @@ class FeatureCache:
         return True
 
     def bytes_of(self, scenes: int) -> int:
-        """How many bytes the features of so many scenes take."""
+        """The bytes of the features of so many scenes."""
         return self.dtype.itemsize * scenes * self.tokens * self.channels
 
     def header(self, scenes: int) -> bytes:
-        """What the file of so many scenes begins with."""
+        """The header of the file of so many scenes."""
         buffer = BytesIO()
         shape = (scenes, self.tokens, self.channels)
         form = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
@@ -94,12 +94,12 @@ class FeatureCache:
 
     @property
     def index(self) -> Path:
-        """The file that tells what the cache is of."""
+        """The file that identifies the cache."""
         return self.folder / _INDEX
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What that file says."""
+    def record(self) -> dict[str, Any]:
+        """The content of that file."""
         return {"tokens": self.tokens, "channels": self.channels, "backbone": self.backbone}
 
 
@@ -122,20 +122,19 @@ def cache_for(
 
     ``backbone`` is the backbone's fingerprint: its name, weights, image size, precision and the
     ``dtype`` of its features. The images' hash tells how they were cropped and resized. The cache
-    lies within the store unless ``root`` says otherwise. Raises `DataError` where another one lies
-    there.
+    is in the store unless ``root`` is given. Raises `DataError` if another one is there.
     """
     key = hashlib.sha256(f"{store.fingerprint} {backbone}".encode()).hexdigest()[:16]
     cache = FeatureCache((root or store.path / "features") / key, tokens, channels, backbone, dtype)
     if os.path.lexists(cache.index):
         hint = f"remove {cache.folder}; it is computed again"
-        if read_json(cache.index, "feature cache", hint) != cache.told:
+        if read_json(cache.index, "feature cache", hint) != cache.record:
             raise DataError(f"feature cache {cache.folder} belongs to another backbone", hint)
     return cache
 
 
 def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
-    """How many bytes the features of these splits take that are not on the disk yet."""
+    """The bytes of the features of these splits that are not on the disk yet."""
     lacking = [split for split in splits if not cache.has(split, store.count(split))]
     parts = [cache.folder / f"{split}.part" for split in lacking]
     there = sum(part.stat().st_size for part in parts if part.is_file())
@@ -143,6 +142,6 @@ def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
 
 
 def room_for(cache: FeatureCache, store: Store, splits: list[str]) -> None:
-    """Raise `DataError` where the disk has too little room for what the cache lacks."""
+    """Raise `DataError` if the disk has too little room for the missing features."""
     hint = f"give it another place with {FLAG}, or train with --feature-cache off"
     check_room(cache.folder, size_of(store, splits, cache), "the feature cache", hint)

@@ -1,4 +1,4 @@
-"""How a feature cache is filled: each image once, whatever interrupts it."""
+"""Filling a feature cache: each image is encoded once, and an interruption is resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nsi_cli.data.features.cache import FLAG, FeatureCache, room_for
 from nsi_cli.data.store.reader import Store
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import held, readable, replacing, told_when_disk_fails, write_json
+from nsi_cli.support.files import disk_errors_explained, held, readable, replacing, write_json
 from nsi_cli.support.progress import SILENT, Advance, Progress
 from nsi_cli.support.reading import read_regular
 
@@ -39,22 +39,22 @@ def fill(
     at_once: int,
     progress: Progress = SILENT,
 ) -> None:
-    """Compute what the cache lacks of these splits, continuing where it was interrupted.
+    """Compute the missing features of these splits, resuming an interrupted filling.
 
     ``encode`` is given ``at_once`` images at a time; meanwhile the next are read and the last
-    features are written. Where another process fills the same cache, wait for it. Raises
-    `DataError` where the disk has too little room, before anything is written.
+    features are written. If another process fills the same cache, wait for it. Raises
+    `DataError` if the disk has too little room, before anything is written.
     """
     if all(cache.has(split, store.count(split)) for split in splits):
         return
     room_for(cache, store, splits)
-    with told_when_disk_fails(cache.folder, FLAG):
+    with disk_errors_explained(cache.folder, FLAG):
         cache.folder.mkdir(parents=True, exist_ok=True)
     with held(
         cache.folder / ".lock",
         waiting=lambda: progress.note("another process computes these features; waiting for it"),
     ):
-        write_json(cache.index, cache.told)
+        write_json(cache.index, cache.record)
         missing = [split for split in splits if not cache.has(split, store.count(split))]
         if not missing:  # that other process has computed them all
             return
@@ -70,7 +70,7 @@ def _fill_split(
 ) -> None:
     count = store.count(split)
     with (
-        told_when_disk_fails(cache.folder / f"{split}.part", FLAG),
+        disk_errors_explained(cache.folder / f"{split}.part", FLAG),
         _Rows(cache, split, count) as rows,
     ):
         advance(rows.done)
@@ -83,7 +83,7 @@ def _fill_split(
 
 
 def _read_ahead(store: Store, split: str, start: int, count: int, at_once: int) -> Iterator[Images]:
-    """The images of a split from ``start`` on; the next are read while these are worked on."""
+    """The images of a split from ``start``; the next are read while these are processed."""
 
     def read(place: int) -> Images:
         return store.images(split, np.arange(place, min(place + at_once, count)))
@@ -98,11 +98,10 @@ def _read_ahead(store: Store, split: str, start: int, count: int, at_once: int) 
 
 
 class _Rows:
-    """The rows of a split on their way to the disk, each write beside the work on the next.
+    """Writes the rows of a split while the next ones are computed.
 
-    They go into a file beside their place; a text file tells how many of them are safely down.
-    It is written as a plain file and not through a memory map, for which a full disk is the end
-    of the process.
+    They go into a temporary file; a text file counts the rows that are flushed to the disk. A plain
+    file is used, since a full disk ends a process that writes through a memory map.
     """
 
     def __init__(self, cache: FeatureCache, split: str, count: int) -> None:
@@ -130,7 +129,7 @@ class _Rows:
         return self
 
     def write(self, features: Features) -> None:
-        """Add rows. Raises `OSError` where those before them did not go down."""
+        """Add rows. Raises `OSError` if earlier rows were not written."""
         self._settle()
         if time.monotonic() - self._saved > SAVED_EVERY:
             self._save()
@@ -149,7 +148,7 @@ class _Rows:
         self._down.unlink(missing_ok=True)
 
     def _settle(self) -> None:
-        """Wait for the write that is under way, and count its rows."""
+        """Wait for the pending write, and count its rows."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             self.done += writing.result() // self._cache.bytes_of(1)
@@ -173,7 +172,7 @@ class _Rows:
             return 0
 
     def _reserve(self, size: int) -> None:
-        """Take the space that the file will need, where the file system can."""
+        """Allocate the space that the file will need, if the file system can."""
         if hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(self._file.fileno(), 0, size)

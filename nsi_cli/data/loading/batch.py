@@ -1,4 +1,4 @@
-"""A batch: scenes side by side, padded to the schema's most objects."""
+"""A batch of scenes, padded to the schema's most objects."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SMALL = 1 << 17
 
 @dataclass(frozen=True)
 class Batch:
-    """B scenes as tensors. The image may be left out where its features stand in for it."""
+    """B scenes as tensors; images are None if features replace them."""
 
-    index: Tensor  # (B,) int64, the place of each scene in its split
+    index: Tensor  # (B,) int64, the index of each scene in its split
     primitives: Tensor  # (B, T, W) float32
     present: Tensor  # (B, T) bool
     images: Tensor | None = None  # (B, 3, S, S) uint8
@@ -45,9 +45,9 @@ class Batch:
         return self.map(Tensor.pin_memory)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Small tensors travel between processes in the message itself.
+        """Send small tensors between processes in the message itself.
 
-        Torch would share each of them, for which the two processes meet once more.
+        Torch would share the memory of each, which takes another exchange between the processes.
         """
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return _rebuilt, ({name: _sent(part) for name, part in parts.items()},)

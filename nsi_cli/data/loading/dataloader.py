@@ -1,4 +1,4 @@
-"""What a task's dataloader is: a function of a store, a split and options that gives batches."""
+"""The types of a task's dataloader: a function from a store, a split and options to batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of a store's split: one sorted read a batch, in a seeded order, from any worker."""
+"""Batches of a store's split: one sorted read per batch, in a seeded order, from any worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nsi_cli.support.processes import begin_worker
 
 @dataclass(frozen=True)
 class LoaderOptions:
-    """How a split is read. The order of a shuffled epoch is a pure function of seed and epoch."""
+    """The options of a loader. The order of a shuffled epoch is a function of seed and epoch."""
 
     batch_size: int = 128
     workers: int = 0
@@ -26,7 +26,7 @@ class LoaderOptions:
     drop_last: bool = False
     seed: int = 0
     epoch: int = 0
-    start: int = 0  # batches of the epoch to leave out, for a resumed run
+    start: int = 0  # batches of the epoch to skip, for a resumed run
     part: tuple[int, int] = (0, 1)  # process r of n reads the r-th of n parts of every batch
     images: bool = True
     masks: bool = False
@@ -35,16 +35,16 @@ class LoaderOptions:
 
 
 def part_of(size: int, part: tuple[int, int]) -> range:
-    """The places of a batch of ``size`` scenes that process ``part`` = (r, n) holds.
+    """The positions of a batch of ``size`` scenes that process ``part`` = (r, n) holds.
 
-    The n parts lie one after the other, lose nothing, and differ by one scene at most.
+    The n parts are consecutive, cover the batch, and differ in size by at most one scene.
     """
     rank, count = part
     return range(rank * size // count, (rank + 1) * size // count)
 
 
 class BatchDataset(Dataset[Batch]):
-    """A split whose items are whole batches, asked for by an array of scene indices."""
+    """A split whose items are whole batches, indexed by arrays of scene indices."""
 
     def __init__(self, store: Store, split: str, options: LoaderOptions) -> None:
         self._store, self._split, self._options = store, split, options
@@ -67,7 +67,7 @@ class BatchDataset(Dataset[Batch]):
 
 
 class EpochBatches(Sampler[npt.NDArray[np.int64]]):
-    """The scene indices of each batch of one epoch: of this process's part of it."""
+    """The scene indices of this process's part of each batch of an epoch."""
 
     def __init__(self, count: int, options: LoaderOptions) -> None:
         self._count, self._options = count, options
@@ -107,5 +107,5 @@ def make_dataloader(store: Store, split: str, options: LoaderOptions) -> DataLoa
 
 
 def _begin(number: int) -> None:
-    """Prepare a worker. Of itself, torch's would wait for ever to hand a killed parent a batch."""
+    """Prepare a worker. Torch's own would wait forever to send a batch to a killed parent."""
     begin_worker()

@@ -21,8 +21,8 @@ SECONDS_TO_STOP = 10.0
 def batches_of(loader: Iterable[T]) -> Iterator[T]:
     """The batches of a loader, the toolkit's own or a plugin's.
 
-    What a worker raises is raised here as it was: torch quotes it with its traceback. Raises
-    `DataError` where a worker was killed.
+    An error in a worker is raised with its own message, where torch quotes its traceback. Raises
+    `DataError` if a worker was killed.
     """
     if getattr(loader, "num_workers", None) == 0:
         yield from loader
@@ -92,7 +92,7 @@ class _Reader(threading.Thread, Generic[T]):
                 return killed
 
     def _killed(self) -> DataError | None:
-        """The error that tells of a worker that did not end by itself."""
+        """The error that reports a worker that did not end by itself."""
         for worker in self._workers:
             if worker.exitcode:
                 code = worker.exitcode
@@ -106,15 +106,17 @@ class _Reader(threading.Thread, Generic[T]):
 
 
 def as_raised(error: BaseException) -> BaseException:
-    """The error that a worker raised, where ``error`` is torch's copy with the quoted traceback.
+    """The error that a worker raised, if ``error`` is torch's copy with the quoted traceback.
 
     The hint of an `NsiError` is the note that follows its message there.
     """
     name, text = type(error).__name__, str(error)
     if not text.startswith(f"Caught {name} in "):
         return error
-    *_, told = re.split(rf"^(?:\w+\.)*{name}: ", text, flags=re.MULTILINE)
-    message, *notes = told.strip().split("\n") if isinstance(error, NsiError) else [told.strip()]
+    *_, quoted = re.split(rf"^(?:\w+\.)*{name}: ", text, flags=re.MULTILINE)
+    message, *notes = (
+        quoted.strip().split("\n") if isinstance(error, NsiError) else [quoted.strip()]
+    )
     raised = type(error)(message)
     if isinstance(raised, NsiError):
         raised.hint = " ".join(notes)

@@ -1,4 +1,4 @@
-"""What one check of a store found."""
+"""The result of one check of a store."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class CheckResult:
     examples: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
 
-    def fault(self, told: str) -> None:
-        """Something is wrong with the store."""
-        self.fault_each([0], lambda _: told)
+    def fault(self, text: str) -> None:
+        """Add a fault."""
+        self.fault_each([0], lambda _: text)
 
-    def fault_each(self, places: Iterable[Any], told: Callable[[int], str]) -> None:
-        """One fault for each of the places; ``told`` says of a place what is wrong there."""
-        self.faults += _keep(self.examples, places, told)
+    def fault_each(self, index: Iterable[Any], describe: Callable[[int], str]) -> None:
+        """Add a fault for each index; ``describe`` returns its text."""
+        self.faults += _keep(self.examples, index, describe)
 
-    def warn_each(self, places: Iterable[Any], told: Callable[[int], str]) -> None:
-        """Something is allowed at each of the places, but deserves a look."""
-        self.warnings += _keep(self.warned, places, told)
+    def warn_each(self, index: Iterable[Any], describe: Callable[[int], str]) -> None:
+        """Add a warning for each index."""
+        self.warnings += _keep(self.warned, index, describe)
 
     @property
     def status(self) -> str:
-        """``faults``, ``warnings``, ``ok``, or ``left out`` where what it needs is missing."""
+        """``faults``, ``warnings``, ``ok``, or ``left out`` if what it needs is missing."""
         if self.faults:
             return "faults"
         if not self.begun:
@@ -46,12 +46,12 @@ class CheckResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain JSON values."""
-        told = {name: value for name, value in vars(self).items() if name != "begun"}
-        return {**told, "status": self.status}
+        values = {name: value for name, value in vars(self).items() if name != "begun"}
+        return {**values, "status": self.status}
 
 
-def _keep(examples: list[str], places: Iterable[Any], told: Callable[[int], str]) -> int:
+def _keep(examples: list[str], index: Iterable[Any], describe: Callable[[int], str]) -> int:
     """Keep the first few as examples, and count them all."""
-    all_places = [int(place) for place in places]
-    examples += [told(place) for place in all_places[: SHOWN - len(examples)]]
-    return len(all_places)
+    indices = [int(number) for number in index]
+    examples += [describe(number) for number in indices[: SHOWN - len(examples)]]
+    return len(indices)

@@ -1,8 +1,8 @@
 """Reading the structure of ``images.h5`` without trusting it.
 
 A name in an HDF5 file may be a link to another file, and a dataset may keep its rows in other
-files. Both are refused: the file they name could be a pipe that never answers, and a store is
-complete in its own folder.
+files. Both are refused: the file they name could be a pipe that never answers, and a store
+is complete in its own folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def id_shapes(counts: Mapping[str, int]) -> dict[str, Shape]:
 
 @contextmanager
 def open_images(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file, opened for reading. Raises `OSError` for whatever is wrong with it."""
+    """An HDF5 file, opened for reading. Raises `OSError` if it cannot be."""
     # Through a Python file: HDF5 itself would wait for ever on a named pipe, and would lock.
     with open_regular(path) as raw:
         try:
@@ -80,7 +80,7 @@ def _is_own(group: h5py.Group, name: str) -> bool:
 
 
 def fault_of(file: h5py.File, name: str, shape: Shape) -> str | None:
-    """What is wrong with the type or shape of a dataset, or with where it is; None if nothing."""
+    """What is wrong with the type or shape of a dataset, or with its location; None if nothing."""
     try:
         dataset = dataset_at(file, name)
         found, kind = dataset.shape, dataset.dtype
@@ -97,12 +97,12 @@ def fault_of(file: h5py.File, name: str, shape: Shape) -> str | None:
 
 
 def is_contiguous(dataset: h5py.Dataset) -> bool:
-    """Whether the rows of a dataset, one at least, are one whole run of bytes in the file."""
+    """Whether the rows of a dataset, at least one, are one contiguous run of bytes in the file."""
     size = dataset.size * dataset.dtype.itemsize
     return dataset.id.get_offset() is not None and dataset.id.get_storage_size() == size
 
 
 def describe(name: str) -> str:
-    """What a dataset holds, by its name."""
+    """What a dataset contains, by its name."""
     what, _, split = name.rpartition("/")
     return f"{what or 'images'} of split '{split}'"

@@ -1,7 +1,7 @@
-"""``images.h5``: every image and mask is a row at a known place of the file, as it is.
+"""``images.h5``: every image and mask is an uncompressed row at a known offset of the file.
 
-A dataset that HDF5 keeps in one piece is one run of bytes. So rows are written and read past
-HDF5, by many processes at once and in any order, and random batches are read many times faster
+A contiguous HDF5 dataset is one run of bytes. So rows are written and read without HDF5, by many
+processes at once and in any order, and random batches are read many times faster
 (``docs/files.md`` has the numbers).
 """
 
@@ -42,7 +42,7 @@ COPIED = 1 << 23
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the rows of a dataset lie: ``place`` is the first one's, in bytes."""
+    """The location of a dataset's rows: ``place`` is the offset of the first, in bytes."""
 
     place: int
     count: int
@@ -55,14 +55,14 @@ class Rows:
 
     @property
     def end(self) -> int:
-        """The place behind the last row."""
+        """The offset behind the last row."""
         return self.place + self.count * self.bytes
 
 
 def create_images(path: Path, counts: Mapping[str, int], size: int, *, masked: bool) -> None:
-    """Make the file with room for ``counts`` scenes a split; the room takes no disk yet.
+    """Create the file for ``counts`` scenes per split, sparse.
 
-    Raises `OSError` where the disk is full.
+    Raises `OSError` if the disk is full.
     """
 
     def fill(file: h5py.File) -> None:
@@ -81,7 +81,7 @@ def _in_one_piece() -> Any:
 
 
 def add_ids(path: Path, ids: Mapping[str, Sequence[str]]) -> None:
-    """Add the scenes' ids under ``ids/``. Raises `OSError` where the disk is full."""
+    """Add the scenes' ids under ``ids/``. Raises `OSError` if the disk is full."""
 
     def fill(file: h5py.File) -> None:
         for split, items in ids.items():
@@ -91,15 +91,15 @@ def add_ids(path: Path, ids: Mapping[str, Sequence[str]]) -> None:
 
 
 def read_ids(path: Path, split: str) -> list[str]:
-    """The ids of a split's scenes. Raises `OSError` where the file cannot be read."""
+    """The ids of a split's scenes. Raises `OSError` if the file cannot be read."""
     with open_images(path) as file:
         return [str(item) for item in dataset_at(file, f"{IDS}/{split}").asstr()[()]]
 
 
 def _write(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> None:
-    """Write through HDF5, in a thread of its own.
+    """Write through HDF5 in a separate thread.
 
-    An interruption, which Python raises in the main thread, would come between HDF5 and the file.
+    KeyboardInterrupt, which Python raises in the main thread, would interrupt HDF5's writing.
     """
     with ThreadPoolExecutor(1) as aside:
         aside.submit(_write_here, path, mode, fill).result()
@@ -112,7 +112,7 @@ def _write_here(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> Non
         try:
             fill(file)
         finally:
-            with suppress(OSError, RuntimeError):  # what went wrong is told already
+            with suppress(OSError, RuntimeError):  # the first error is raised already
                 file.close()
         disk.close(whole=True)
     finally:
@@ -120,9 +120,9 @@ def _write_here(path: Path, mode: str, fill: Callable[[h5py.File], None]) -> Non
 
 
 def rows_of(path: Path) -> dict[str, Rows]:
-    """Where the images and masks of each split lie in a file, by the name of their dataset.
+    """The location of the images and masks of each split, by the name of their dataset.
 
-    Raises `OSError` where the file cannot be read, or one of them is not in one piece.
+    Raises `OSError` if the file cannot be read, or a dataset is not contiguous.
     """
     with open_images(path) as file:
         return {name: _rows(file, name) for name in dataset_names(file)}
@@ -133,7 +133,7 @@ def checked_rows(
 ) -> dict[str, Rows]:
     """The same of a store with ``counts`` scenes a split, whose headers are checked.
 
-    Raises `OSError` where a dataset is missing, is a link, is of another type or shape, overlaps
+    Raises `OSError` if a dataset is missing, is a link, is of another type or shape, overlaps
     another or lies beyond the end of the file. No image is read.
     """
     shapes = image_shapes(counts, size, masked=masked)
@@ -160,7 +160,7 @@ def _rows(file: h5py.File, name: str) -> Rows:
 
 
 def write_at(file: int, place: int, data: Any) -> None:
-    """Write all bytes of ``data`` at a place of an open file."""
+    """Write all bytes of ``data`` at an offset of an open file."""
     left = memoryview(data).cast("B")
     while len(left):
         done = os.pwrite(file, left, place)
@@ -169,7 +169,7 @@ def write_at(file: int, place: int, data: Any) -> None:
 
 def copy_rows(source: int, rows: Rows, chosen: npt.NDArray[np.int64], target: int,
               place: int) -> None:  # fmt: skip
-    """Copy the rows of ascending numbers ``chosen`` from one open file to a place of another."""
+    """Copy the rows of ascending numbers ``chosen`` from one open file to an offset of another."""
     for first, last in runs(chosen):
         start, end = rows.place + first * rows.bytes, rows.place + last * rows.bytes
         while start < end:
@@ -183,8 +183,8 @@ def copy_rows(source: int, rows: Rows, chosen: npt.NDArray[np.int64], target: in
 def read_rows(file: int, rows: Rows, index: npt.NDArray[np.int64]) -> Bytes:
     """The rows at ``index`` (n,), in any order and with repeats: n × the rows' shape.
 
-    The file is read in its own order, and neighbours at once. Raises `IndexError` for a number that
-    is none of the rows', `OSError` where the file cannot be read.
+    The file is read in order, neighbours together. Raises `IndexError` for a number outside the
+    rows, and `OSError` if the file cannot be read.
     """
     if len(index) and (index.min() < 0 or index.max() >= rows.count):
         raise IndexError(f"scenes are numbered 0 to {rows.count - 1}")
@@ -216,7 +216,7 @@ def _read_into(file: int, rows: Rows, first: int, found: Bytes) -> None:
 
 
 def runs(numbers: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Sorted numbers as runs of neighbours, each from its first to behind its last."""
+    """Sorted numbers as runs of neighbours, as half-open ranges."""
     if not len(numbers):
         return []
     breaks = np.flatnonzero(np.diff(numbers) != 1)

@@ -64,14 +64,14 @@ def read_labels(folder: Path, split: str, scenes: int, schema: Schema) -> tuple[
 def read_array(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:
     """The array of an ``npy`` file. Raises `OSError` unless it has this shape and type.
 
-    Its header is checked before any memory is taken; objects are never unpickled.
+    Its header is checked before memory is allocated; objects are never unpickled.
     """
     try:
         with open_regular(path) as file:
             return _read_array(file, shape, np.dtype(kind))
     except FileNotFoundError:
         raise OSError(f"{path.name} is missing") from None
-    except Exception as error:  # numpy raises many kinds on a damaged header
+    except Exception as error:  # numpy raises many types on a damaged header
         raise OSError(f"{path.name} cannot be read: {reason_of(error)}") from error
 
 
@@ -94,7 +94,7 @@ def _read_array(file: BinaryIO, shape: tuple[int, ...], kind: np.dtype[Any]) -> 
 
 
 def check_lengths(result: CheckResult, part: SplitLabels, most: int) -> bool:
-    """Whether every length is a number of objects that fits; faults go to ``result``."""
+    """Whether every length is within bounds; faults are added to ``result``."""
     bad = np.flatnonzero((part.lengths < 0) | (part.lengths > most))
     result.fault_each(
         bad, lambda row: f"{part.name(row)}: {part.lengths[row]} objects, 0 to {most} fit"
@@ -105,9 +105,9 @@ def check_lengths(result: CheckResult, part: SplitLabels, most: int) -> bool:
 def check_values(
     result: CheckResult, part: SplitLabels, schema: Schema, missing: dict[str, int]
 ) -> None:
-    """Ids are in the vocabulary, numbers finite, and the padding is zero.
+    """Check that ids are in the vocabulary, numbers finite, and the padding zero.
 
-    Adds to ``missing`` how many objects lack each property.
+    Adds to ``missing`` the number of objects that lack each property.
     """
     present = np.arange(part.labels.shape[1]) < part.lengths[:, None]
     padding = (part.labels != 0).any(2) & ~present
@@ -163,7 +163,7 @@ def _tell(
 
 
 def _categorical(item: Categorical, ids: Floats) -> tuple[Flags, Flags]:
-    """Which ids (n,) are not in the vocabulary, and which stand for a missing value."""
+    """Which ids (n,) are not in the vocabulary, and which mean a missing value."""
     known = (ids >= 0) & (ids < len(item.values)) & (ids == np.floor(ids))
     missing = ids == MISSING_ID
     return ~(known | missing), missing
@@ -172,7 +172,7 @@ def _categorical(item: Categorical, ids: Floats) -> tuple[Flags, Flags]:
 def _continuous(item: Continuous, values: Floats) -> tuple[Flags, Flags, Flags]:
     """Which values (n, size) are not finite, are missing, or are outside the bounds.
 
-    A missing value is NaN in every component. Bounds normalise, and forbid nothing.
+    A missing value is NaN in every component. Values outside the bounds are allowed.
     """
     missing = np.asarray(np.isnan(values).all(1))
     finite = np.asarray(np.isfinite(values).all(1))

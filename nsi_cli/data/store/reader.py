@@ -1,4 +1,4 @@
-"""The store: a built dataset on disk, and how it is read."""
+"""The store: a built dataset on disk, and its reader."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class _Opened:
-    """The file of images, and where its rows lie.
+    """The file of images, and the location of its rows.
 
-    It is read by place, so processes and threads may share it.
+    It is read by offset, so processes and threads can share it.
     """
 
     file: BinaryIO
@@ -78,11 +78,11 @@ class Store:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the images; two stores of the same images share their feature caches."""
+        """A hash of the images, which identifies their feature caches."""
         return str(self.build["files"][IMAGES]["sha256"])
 
     def count(self, split: str) -> int:
-        """How many scenes a split has. Raises `DataError` for a split that is not there."""
+        """The number of scenes of a split. Raises `DataError` for an unknown split."""
         if split not in self.build["splits"]:
             raise DataError(
                 f"store {self.path} has no split '{split}'", f"it has: {', '.join(self.splits)}"
@@ -103,7 +103,7 @@ class Store:
         return self._rows(split, index)
 
     def masks(self, split: str, index: npt.ArrayLike) -> Bytes | None:
-        """The masks (n, S, S) uint8 of the scenes at ``index``; None where there are none."""
+        """The masks (n, S, S) uint8 of the scenes at ``index``; None if there are none."""
         self.count(split)
         return self._rows(f"masks/{split}", index) if self.has_masks else None
 
@@ -149,16 +149,16 @@ class Store:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a whole store is at ``path``."""
+    """Whether there is a complete store at ``path``."""
     return (path / BUILD).is_file()
 
 
 def open_store(path: Path, task: str = "TASK") -> Store:
-    """Open a store. Raises `DataError` where there is no whole one.
+    """Open a store. Raises `DataError` if there is no complete one.
 
-    All that a command reads of it is checked but the images and masks themselves: the record,
+    Everything that a command reads is checked, except the images and masks themselves: the record,
     the sizes of files, the schema, the headers of ``images.h5``, lengths and labels. ``task``,
-    where it is known, goes into the hint at how to build it.
+    if it is known, is named in the hint.
     """
     hint = f"build it: nsi build-data {task} --out {path}"
     if not os.path.lexists(path / BUILD):

@@ -1,11 +1,11 @@
-"""``build.json`` and ``schema.json``: what a store records of itself, and how it is checked."""
+"""``build.json`` and ``schema.json``: the record of a store, and its checks."""
 
 from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from reprlib import repr  # short, whatever a file may hold
+from reprlib import repr  # short, whatever the file contains
 from typing import Any
 
 from nsi_cli.schema import Schema
@@ -76,7 +76,7 @@ def _file_faults(build: dict[str, Any]) -> Iterator[str]:
         ):
             yield f"file '{name}' has no size or no SHA-256"
         elif Path(name).name != name:
-            yield f"file '{name}' is no plain name"
+            yield f"file '{name}' is not a plain file name"
     arrays = [name for split in build["splits"] for name in array_files(split).values()]
     for name in (IMAGES, SCHEMA, *arrays):
         if name not in files:
@@ -88,7 +88,7 @@ def _is_count(value: object) -> bool:
 
 
 def size_fault(folder: Path, name: str, size: int) -> str | None:
-    """What is wrong with a recorded file as far as its entry in the folder tells; else None."""
+    """What is wrong with the existence, kind or size of a recorded file; None if nothing."""
     try:
         status = (folder / name).stat()
     except OSError as error:
@@ -102,7 +102,7 @@ def size_fault(folder: Path, name: str, size: int) -> str | None:
 
 
 def read_schema(path: Path, what: str, hint: str) -> Schema:
-    """The schema in a JSON file. Raises `DataError` that names ``what`` it is of, with ``hint``."""
+    """The schema in a JSON file. Raises `DataError` that names ``what`` it is, with ``hint``."""
     data = read_json(path, what, hint)
     try:
         return Schema.from_json(data)

@@ -1,4 +1,4 @@
-"""What a store holds, in numbers: scenes, objects, every property's values, what was left out."""
+"""The summary of a store: scenes, objects, the values of every property, what was dropped."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Floats = npt.NDArray[np.float32]
 
 
 def summarize(store: Store) -> dict[str, Any]:
-    """A store in numbers, ready for JSON.
+    """The summary of a store as plain values.
 
     ``splits``: scenes, objects, dropped and hidden objects, and objects per scene (min, mean, max,
     histogram from 0 to the schema's most). ``properties``: over all splits, for a categorical one
-    how often each value occurs; for a continuous one the `QUANTILES` and a histogram of each
-    component; both with how many objects lack it. ``skipped``: scenes left out, grouped by reason.
+    the count of each value; for a continuous one the `QUANTILES` and a histogram of each component;
+    for both the number of objects without a value. ``skipped``: skipped scenes, grouped by reason.
     """
     labels = {split: store.primitives(split) for split in store.splits}
     most = store.schema.max_objects
@@ -55,9 +55,10 @@ def summarize(store: Store) -> dict[str, Any]:
     }
 
 
-def _split(told: dict[str, Any], lengths: npt.NDArray[np.int64], most: int) -> dict[str, Any]:
-    counted = {name: told[name] for name in ("scenes", "objects", "dropped_objects")}
-    counted["hidden_objects"] = told.get("hidden_objects", 0)  # stores built before lack it
+def _split(recorded: dict[str, Any], lengths: npt.NDArray[np.int64], most: int) -> dict[str, Any]:
+    counted = {name: recorded[name] for name in ("scenes", "objects", "dropped_objects")}
+    # Stores built by earlier versions lack it.
+    counted["hidden_objects"] = recorded.get("hidden_objects", 0)
     if not len(lengths):
         return {**counted, "objects_per_scene": None}
     per_scene = {
@@ -87,7 +88,7 @@ def _property(item: Property, values: Floats) -> dict[str, Any]:
 
 
 def _component(item: Continuous, place: int, values: Floats) -> dict[str, Any] | None:
-    """One component's spread; None where no object has it."""
+    """The distribution of one component; None if no object has a value."""
     if not len(values):
         return None
     low = min(item.lows[place], float(values.min()))
@@ -101,9 +102,9 @@ def _component(item: Continuous, place: int, values: Floats) -> dict[str, Any] |
 
 
 def group_skipped(skipped: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Scenes left out, grouped by reason, most frequent first, each group with an example.
+    """Skipped scenes, grouped by reason, most frequent first, each group with an example.
 
-    Reasons that differ only in the scene's name, in numbers or in quoted words are one.
+    Reasons that differ only in the scene's name, in numbers or in quoted words are grouped.
     """
     groups: dict[str, dict[str, Any]] = {}
     for item in skipped:

@@ -1,4 +1,4 @@
-"""What makes a store of a file of images: labels, ids, schema, vocabularies and ``build.json``."""
+"""Writing the rest of a store beside its images: labels, ids, schema and ``build.json``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nsi_cli.support.files import sha256, write_json
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store is of."""
+    """The task, schema and image size of a store."""
 
     task: str
     schema: Schema
@@ -30,7 +30,7 @@ class StoreInfo:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a store holds of a split's n scenes beside their pictures."""
+    """The labels and ids of a split's n scenes."""
 
     ids: list[str]
     primitives: npt.NDArray[np.float32]  # (n, T, W), zero-padded
@@ -48,9 +48,9 @@ Meanwhile = Callable[[Store], object]
 
 
 def write_labels(folder: Path, labels: Mapping[str, Labels]) -> Splits:
-    """Add ids, primitives and their counts to a folder that holds the file of images.
+    """Write ids, primitives and their counts into a folder that holds the file of images.
 
-    Returns what ``build.json`` tells of each split. Raises `OSError` where the disk is full.
+    Returns what ``build.json`` records of each split. Raises `OSError` if the disk is full.
     """
     add_ids(folder / IMAGES, {split: item.ids for split, item in labels.items()})
     for split, item in labels.items():
@@ -63,13 +63,13 @@ def complete_store(
     folder: Path,
     info: StoreInfo,
     splits: Splits,
-    told: Mapping[str, Any],
+    record: Mapping[str, Any],
     meanwhile: Meanwhile | None = None,
 ) -> None:
-    """Make a whole store of a folder that holds images and labels, the ``splits``.
+    """Complete a store in a folder that holds images and labels of the ``splits``.
 
-    What ``meanwhile`` adds to the folder is no recorded part of the store. Last comes
-    ``build.json``, with ``told`` in it. Raises `OSError` where the disk is full.
+    ``meanwhile`` is called while the files are hashed; what it adds to the folder is not recorded.
+    ``build.json``, with ``record`` in it, is written last. Raises `OSError` if the disk is full.
     """
     write_json(folder / SCHEMA, info.schema.to_json())
     for name, data in vocabularies(info.schema).items():
@@ -82,7 +82,7 @@ def complete_store(
         "masks": info.masked,
         "schema": info.schema.fingerprint,
         "splits": splits,
-        **told,
+        **record,
     }
     with ThreadPoolExecutor(1) as beside:
         hashing = beside.submit(_files, recorded)
@@ -93,7 +93,7 @@ def complete_store(
 
 
 def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
-    # Through memory: numpy's own writing to a file does not tell that a disk is full.
+    # Through memory: numpy's own file writing does not report a full disk.
     buffer = BytesIO()
     np.save(buffer, array, allow_pickle=False)
     path.write_bytes(buffer.getbuffer())
@@ -117,7 +117,7 @@ def _files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 
 def vocabularies(schema: Schema) -> dict[str, Any]:
-    """The three published label files: what values there are, their ids, and the way back."""
+    """The contents of the three published label files: values, their ids, and ids to values."""
     space = {
         item.name: list(item.values)
         if isinstance(item, Categorical)

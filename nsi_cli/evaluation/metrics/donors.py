@@ -1,4 +1,4 @@
-"""Which other scenes stand in for a scene when a null is measured."""
+"""Donors: the other scenes whose slots replace a scene's own when a null is measured."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Grounding:
     """Pointing and IoU of each visible object's aligned slot.
 
     Pointing: the peak of the slot's mask lies inside the object. IoU: the slot's segment with
-    the object's mask. Slot masks where the model has a decoder, attention masks otherwise; mean
+    the object's mask. Slot masks if the model has a decoder, attention masks otherwise; mean
     over objects, intervals over scenes. Objects without a visible pixel do not count; one that
     no slot was left for is missed. ``null`` is the same with one slot, of any number, in place of
     every aligned one: its value is that of a random slot, and its interval holds models that

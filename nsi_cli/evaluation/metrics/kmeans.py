@@ -1,4 +1,4 @@
-"""The segmentation that needs no model: k-means on the backbone's own appearance features."""
+"""The segmentation baseline: k-means on the backbone's appearance features."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _STARTS = 2
 
 
 class KMeansSegmentation:
-    """The segmentation metrics of k-means: as many segments as slots, the same scenes.
+    """The segmentation metrics of k-means with as many clusters as slots.
 
-    Without position among the features: with it, compact blobs alone bring a high FG-ARI.
+    The features exclude position: with it, compact blobs alone reach a high FG-ARI.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -43,7 +43,7 @@ class KMeansSegmentation:
         )
 
     def compute(self) -> dict[str, Any]:
-        """The metrics, as one more kind of masks; nothing without tokens."""
+        """The metrics, as one more kind of masks; empty without tokens."""
         means = self._scores.means()
         return {} if means is None else {"segmentation": {"kmeans": means}}
 
@@ -53,16 +53,16 @@ def kmeans_masks(
 ) -> npt.NDArray[np.float32]:
     """Tokens (B, h, w, C) in ``slots`` clusters, as masks (B, slots, h, w) of zeros and ones.
 
-    Each scene has a random state of its own, from ``seed`` and its ``index``: a result never
-    depends on the batch it came in.
+    Each scene's random state is a function of ``seed`` and its ``index``, so a result does not
+    depend on the batch.
     """
-    states = [np.random.SeedSequence((seed, int(place))).generate_state(1)[0] for place in index]
+    states = [np.random.SeedSequence((seed, int(number))).generate_state(1)[0] for number in index]
     with (
         warnings.catch_warnings(),
         threadpool_limits(1),
         ThreadPoolExecutor(available_cores()) as pool,
     ):
-        warnings.simplefilter("ignore")  # fewer different tokens than clusters is no fault here
+        warnings.simplefilter("ignore")  # of fewer distinct tokens than clusters
         labels = list(pool.map(partial(_clustered, slots), tokens, states))
     return np.stack([label == np.arange(slots)[:, None, None] for label in labels]).astype(
         np.float32

@@ -1,4 +1,4 @@
-"""Mean IoU under a one-to-one matching, with each of the three divisors that papers print."""
+"""Mean IoU under a one-to-one matching, with the three divisors that papers use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mean_ious(overlap: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     - ``miou_fg``: the sum without the background's pair, divided by one pair less.
     - ``miou_gt``: the sum over all pairs, divided by the true segments that have a pixel.
 
-    NaN where the divisor is 0.
+    NaN if the divisor is 0.
     """
     return np.array([_mean_ious(table) for table in overlap]).reshape(-1, len(MEAN_IOUS))
 

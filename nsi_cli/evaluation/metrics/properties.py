@@ -1,4 +1,4 @@
-"""How well each property can be read from a slot: swap its value, see which one scores best."""
+"""How well each property can be read from a slot: exchange its value, compare the scores."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from nsi_cli.models.alignment import align
 from nsi_cli.schema import Categorical, Continuous, Property, Schema
 
 MOST_PRIMITIVES = 500
-"""How many primitives of a split are tested; a seeded sample where there are more."""
+"""The most primitives of a split that are tested; a seeded sample if there are more."""
 
 DRAWS = 32
-"""How many other values a continuous property's true value is compared with."""
+"""The number of values that a continuous property's true value is compared with."""
 
 _MOST_AT_ONCE = 512
 _MOST_FLOATS = 2**24
 
 Hits = npt.NDArray[np.float64]
-"""How well the true value does, (A, N): with the own image's slots, then with each donor's."""
+"""The result for the true value, (A, N): with the image's own slots, then each donor's."""
 
 
 class Properties:
@@ -62,12 +62,12 @@ class Properties:
         self._sample = PrimitiveSample(most, seed)
 
     def update(self, predictions: Predictions) -> None:
-        """Let the primitives of a batch into the sample."""
+        """Add the primitives of a batch to the sample."""
         if self._encode is not None:
             self._sample.add(predictions)
 
     def compute(self) -> dict[str, Any]:
-        """For each property its measure; nothing without an encoder or a primitive."""
+        """The measure of each property; empty without an encoder or a primitive."""
         sample = None if self._encode is None else self._sample.primitives()
         if sample is None or self._encode is None:
             return {"properties": {}}
@@ -115,7 +115,7 @@ class Properties:
 
 
 def _known(item: Property, values: Floats) -> Bools:
-    """Which values (N, columns) of a property are not missing, (N,)."""
+    """Which values (N, columns) of a property are present, (N,)."""
     if isinstance(item, Categorical):
         return np.asarray(values[:, 0] >= 0)
     return np.asarray(~np.isnan(values).any(1))
@@ -138,7 +138,7 @@ def _hits(
     values: Floats,
     encode: EncodePrimitives,
 ) -> Hits:
-    """How well each true value does beside the others, (A, N); NaN without a slot."""
+    """The result of each true value against the others, (A, N); NaN without a slot."""
     encoded, mean = _encoded(sample, columns, values, encode)
     slot = _aligned(sample, mean) if sample.slot is None else sample.slot  # (A, N)
     scores = np.einsum("ane,vne->van", sample.slots[sample.images, slot], encoded)

@@ -1,4 +1,4 @@
-"""The primitives of a split that the properties metric tests, and the slots it scores them with."""
+"""The primitives that the properties metric tests, and the slots that score them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nsi_cli.evaluation.metrics.grounding import visible_objects
 from nsi_cli.evaluation.predictions import Bools, Bytes, Floats, Ints, Predictions
 
 DONORS = 8
-"""How many other images' slots each primitive is scored with for the null."""
+"""The number of other images whose slots score each primitive for the null."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SampledPrimitives:
     present: Bools  # (N, T)
     slots: Floats  # (S, K, E), of every scene in the sample
     images: Ints  # (A, N), rows in ``slots``
-    slot: Ints | None  # (A, N), chosen by the true mask; None where there are no masks
+    slot: Ints | None  # (A, N), chosen by the true mask; None without masks
     alignment: str
 
     def __len__(self) -> int:
@@ -37,7 +37,7 @@ class SampledPrimitives:
         return self.primitives[np.arange(len(self)), self.position]
 
     def take(self, rows: slice | Bools) -> SampledPrimitives:
-        """Some of the primitives."""
+        """A part of the primitives."""
         return replace(
             self,
             scene=self.scene[rows],
@@ -55,7 +55,7 @@ class SampledPrimitives:
 
 @dataclass(frozen=True)
 class _Scene:
-    """What is kept of a scene; copies, since a view would keep its whole batch in memory."""
+    """A scene of the sample; copies, since a view would keep its whole batch in memory."""
 
     primitives: Floats  # (T, W)
     present: Bools  # (T,)
@@ -67,7 +67,7 @@ class _Scene:
 class PrimitiveSample:
     """A random sample of at most ``most`` primitives of a split, and their scenes.
 
-    Every primitive draws a number from the seed, its scene and its row, and the lowest stay: the
+    Every primitive has a random number from the seed, its scene and its row; the lowest stay. The
     sample depends neither on the batches nor on their order. Where there are true masks, a
     primitive without a visible pixel is left out, as no slot can be chosen for it.
     """
@@ -79,7 +79,7 @@ class PrimitiveSample:
         self._alignment = ""
 
     def add(self, predictions: Predictions) -> None:
-        """Let a batch into the sample."""
+        """Add a batch to the sample."""
         self._alignment = predictions.alignment
         masked = predictions.true_masks is not None
         eligible = visible_objects(predictions) if masked else predictions.present
@@ -98,7 +98,7 @@ class PrimitiveSample:
         }
 
     def primitives(self) -> SampledPrimitives | None:
-        """The sample, each primitive with its images and slots; None where it is empty."""
+        """The sample, each primitive with its images and slots; None if it is empty."""
         if not self._drawn:
             return None
         indices = sorted(self._scenes)

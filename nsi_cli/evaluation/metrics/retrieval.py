@@ -33,11 +33,11 @@ class Retrieval:
         self._embeddings = SplitEmbeddings(device)
 
     def update(self, predictions: Predictions) -> None:
-        """Keep the embeddings of a batch."""
+        """Add the embeddings of a batch."""
         self._embeddings.add(predictions)
 
     def compute(self) -> dict[str, Any]:
-        """The metrics over every scene seen."""
+        """The metrics over all scenes."""
         by_image, by_schema = ranks(self._embeddings)
         return {
             "retrieval": {
@@ -57,14 +57,14 @@ class Retrieval:
 
 
 def random_recall(depth: int, count: int) -> Measured:
-    """R@``depth`` of ``count`` ranks drawn at random from 1 to ``count``: binomial."""
+    """R@``depth`` of ``count`` uniform random ranks from 1 to ``count``: binomial."""
     share = min(1.0, depth / count)
     low, high = binom.ppf(_INTERVAL, count, share) / count
     return {"value": share, "ci95": [float(low), float(high)]}
 
 
 def random_median(count: int) -> Measured:
-    """The median of ``count`` ranks drawn at random from 1 to ``count``.
+    """The median of ``count`` uniform random ranks from 1 to ``count``.
 
     The interval takes ranks as continuous; their median then follows a beta distribution.
     """
@@ -74,7 +74,7 @@ def random_median(count: int) -> Measured:
 
 
 def ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]:
-    """The rank of each image's own schema among all schemas, and the other way round; from 1.
+    """The ranks of each image's schema among all schemas, and of each schema's image; from 1.
 
     Equal scores share their mean rank, so that a model that tells nothing apart ranks in the
     middle and never first. The n × n scores are made in square tiles and never held at once; a
@@ -95,5 +95,5 @@ def ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]
 
 
 def _ahead(scores: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """1 for each score above one's own, ½ for each equal to it."""
+    """1 for each score above the own one, ½ for each equal to it."""
     return (scores > own).float() + (scores == own).float() / 2

@@ -1,4 +1,4 @@
-"""Segmentation: how well the slots' segments agree with the true ones; see docs/metrics.md."""
+"""Segmentation: the agreement of slots with true segments; docs/metrics.md defines it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Segmentation:
         self._scores = {name: SegmentScores(seed) for name in ("slot_masks", "attention_masks")}
 
     def update(self, predictions: Predictions) -> None:
-        """Add a batch; masks that are not there, on either side, add nothing."""
+        """Add a batch; missing masks add nothing."""
         for name, scores in self._scores.items():
             scores.add(predictions.overlap(name))
 
     def compute(self) -> dict[str, Any]:
-        """The metrics of both kinds of masks; null for a kind that was never there."""
+        """The metrics of both kinds of masks; None for a kind that the model lacks."""
         return {"segmentation": {name: scores.means() for name, scores in self._scores.items()}}
 
 
 class SegmentScores:
-    """Gathers the metrics of each image, and averages them over images."""
+    """Collects the metrics of each image, and averages them over images."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -85,7 +85,7 @@ def adjusted_rand_index(overlap: Overlap) -> PerImage:
 def mean_best_overlap(overlap: Overlap) -> PerImage:
     """For each true object its best IoU with any predicted segment; mean over objects, (B,).
 
-    The background is no object, nor is one without a pixel; NaN where there is none.
+    The background and objects without a pixel do not count; NaN if no object is left.
     """
     best = overlap_ratios(overlap).max(2)[:, 1:]
     visible = overlap.sum(2)[:, 1:] > 0
@@ -97,5 +97,5 @@ def mean_best_overlap(overlap: Overlap) -> PerImage:
 
 
 def _pairs(count: npt.NDArray[np.int64]) -> PerImage:
-    """How many pairs can be drawn from so many pixels."""
+    """The number of pairs of so many pixels."""
     return np.asarray(count * (count - 1.0) / 2)

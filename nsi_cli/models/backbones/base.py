@@ -1,4 +1,4 @@
-"""The backbone: frozen, it turns an image into tokens, and is never trained."""
+"""The backbone: a frozen network that maps an image to tokens."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TEXTURE = "texture"
 class Backbone(nn.Module, ABC):
     """Images (B, 3, S, S) uint8 → features (B, N, C) float32, without gradient, always in eval.
 
-    ``grid`` (h, w) is how tokens lie on the image, row by row, N = h·w; ``appearance`` are the
-    channels that hold no position; ``image_size`` is the side S that it sees; ``feature_dtype``
-    is what `features` rounds to.
+    ``grid`` (h, w) is the layout of tokens on the image, row by row, N = h·w; ``appearance`` are
+    the channels without position; ``image_size`` is the side S of its input; ``feature_dtype`` is
+    the dtype that `features` rounds to.
     """
 
     feature_dtype: torch.dtype = torch.float16
@@ -46,7 +46,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def identity(self) -> bytes:
-        """All that the features depend on besides the image: name, settings, weights."""
+        """What the features depend on besides the image: name, settings, weights."""
 
     def fingerprint(self) -> str:
         """A short hash; backbones of one fingerprint give the same features."""
@@ -75,7 +75,7 @@ class Backbone(nn.Module, ABC):
             return self.extract(_resized(images, self.image_size)).float()
 
     def train(self, mode: bool = True) -> Backbone:
-        """Stay in evaluation mode, whatever the model around it does."""
+        """Stay in evaluation mode."""
         super().train(False)
         return self
 

@@ -1,10 +1,10 @@
-"""Training-free texture statistics: what an image looks like around each point of a grid.
+"""Training-free texture statistics of an image around each point of a grid.
 
 Oriented filter energies at several scales, local colour moments, soft colour histograms and
 position: the ingredients of classical texture segmentation (Malik & Perona 1990; Portilla &
-Simoncelli 2000), pooled to tokens. What a token differs in from the image's typical one stands
-beside them: a layer that sees one token at a time cannot know it, and it tells figure from ground.
-It makes a run without a network or a GPU meaningful.
+Simoncelli 2000), pooled to tokens. The difference of each token from the image's
+median is included: it tells figure from ground, and a layer that sees one token at a time cannot
+compute it. This backbone makes a run without a network or a GPU meaningful.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from torch.nn import functional as F
 
 from nsi_cli.models.backbones.base import TEXTURE, Backbone
 
-ORIENTATIONS = 8  # sixteen filters: what vector units like
+ORIENTATIONS = 8  # sixteen filters, which suit vector units
 SCALES = 3
-_REVISION = 3  # part of the fingerprint: raise it with every change of the features
+_REVISION = 3  # part of the fingerprint: increment it with every change of the features
 _SIDE = 9  # pixels of a filter's side
 _WAVELENGTH = 4.5  # pixels of one period of a filter
 _ENVELOPE = 1.8  # pixels of a filter's standard deviation
 _WINDOW = 0.35  # cells of a pooling window's standard deviation
-_NOISE = 0.01  # contrast that counts as none, in a logarithm
+_NOISE = 0.01  # contrast below which there is none, in a logarithm
 _BINS = ((8, 0.05, 0.95), (6, -0.25, 0.3), (6, -0.2, 0.25))  # count, first, last; a colour channel
 _POSITION = 2 + 2 * 4  # x, y; sine and cosine of both at two frequencies
 
-# What each kind of channel is shifted and divided by, so that all of them vary about as much.
+# The shift and scale of each kind of channel, so that all vary about equally.
 _MEAN = ((0.45, 0.2), (0.04, 0.1), (0.05, 0.1))  # a colour channel each
 _LOG = (-3.5, 1.3)
 _HISTOGRAM = (0.15, 0.2)
@@ -39,10 +39,9 @@ class TextureBackbone(Backbone):
 
     Channels, in this order: the mean of three opponent colours and the logarithm of the spread
     of each; a soft histogram of each; for each scale the logarithms of the mean and the maximum
-    over orientations of the energy in luminance (which hold still when a texture turns); all
-    these once more, less their median over the image; for each scale the logarithms of the
-    oriented energies and of the variation of both chromatic channels; position. ``appearance``
-    leaves position out.
+    over orientations of the energy in luminance (invariant to a texture's rotation); all these
+    again, less their median over the image; for each scale the logarithms of the oriented energies
+    and of the variation of both chromatic channels; position. ``appearance`` excludes position.
     """
 
     filters: Tensor
@@ -114,7 +113,7 @@ class TextureBackbone(Backbone):
         return _logarithm(self._pool(variance.clamp_(min=0).sqrt_(), scale + 1))
 
     def _histograms(self, colours: Tensor) -> Tensor:
-        """(B, Σ bins, grid, grid): how much of a window is near each of some colours."""
+        """(B, Σ bins, grid, grid): the share of a window near each of some colours."""
         bins = []
         for channel, (count, first, last) in enumerate(_BINS):
             width = (last - first) / (count - 1)

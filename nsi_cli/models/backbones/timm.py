@@ -1,5 +1,5 @@
-"""Any vision transformer of timm as a frozen backbone. timm is imported where it is needed only:
-that takes seconds."""
+"""Any vision transformer of timm as a frozen backbone. Importing timm takes seconds, so it is
+imported only if it is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nsi_cli.support.options import did_you_mean
 from nsi_cli.support.reading import CHECKPOINT_LIMIT, UnsuitableFileError, open_regular
 
 _SECONDS_TO_ANSWER = 10
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # what the hub's weights may be called
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # possible names of the weights on the hub
 
 
 class TimmBackbone(Backbone):
@@ -26,11 +26,10 @@ class TimmBackbone(Backbone):
 
     Images are normalised with the mean and standard deviation that the model was trained with;
     without ``normalize`` they are only divided by 255, as the published release does. Position
-    embeddings are resampled where ``image_size`` is not the model's own. Its matrices are
-    kept and multiplied in ``dtype``; normalisations, and what flows between the blocks, stay in
-    float32.
-    Raises `NsiError` for an unknown name, a size that no patches fit, or weights that cannot be
-    had or read.
+    embeddings are resampled if ``image_size`` differs from the model's own. Matrices are stored and
+    multiplied in ``dtype``; normalisations and the residual stream stay in float32.
+    Raises `NsiError` for an unknown name, a size that is no multiple of the patch size, or weights
+    that cannot be loaded.
     """
 
     mean: Tensor
@@ -74,14 +73,14 @@ class TimmBackbone(Backbone):
         self.requires_grad_(False).eval()
 
     def identity(self) -> bytes:
-        """Name, size and a digest of all weights; the dtype that they are multiplied in unless
-        float32, and whether images are not normalised."""
-        told = f"timm {self.name} {self.image_size}"
+        """Name, size and a digest of all weights; their dtype unless it is float32, and whether
+        images are not normalised."""
+        settings = f"timm {self.name} {self.image_size}"
         if self.dtype != torch.float32:
-            told += f" {self.dtype}"
+            settings += f" {self.dtype}"
         if not self.normalize:
-            told += " images in [0, 1]"
-        digest = hashlib.sha256(told.encode())
+            settings += " images in [0, 1]"
+        digest = hashlib.sha256(settings.encode())
         for key, value in self.model.state_dict().items():
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
@@ -99,7 +98,7 @@ class TimmBackbone(Backbone):
 
 
 def _check_name(name: str) -> None:
-    """Raise where timm knows no such model, naming the nearest one."""
+    """Raise `NsiError` if timm has no such model, naming the nearest one."""
     import timm
 
     names = timm.list_models()
@@ -141,13 +140,13 @@ def _load(name: str, weights: str, image_size: int) -> nn.Module:
 
 
 def _from_file(name: str, weights: str) -> dict[str, Any]:
-    """What tells timm to load a local file, every weight of it but the classifier's, strictly."""
+    """The arguments with which timm loads a local file strictly, except for the classifier."""
     import timm
     from timm.models import load_state_dict
 
     hint = "--backbone-weights takes a safetensors or PyTorch weights file"
     try:
-        with open_regular(weights, CHECKPOINT_LIMIT):  # timm opens it by its path again
+        with open_regular(weights, CHECKPOINT_LIMIT):  # timm opens it again by its path
             state = dict(load_state_dict(weights))
     except FileNotFoundError:
         raise NsiError(f"no weights file {weights}", hint) from None
@@ -155,31 +154,31 @@ def _from_file(name: str, weights: str) -> dict[str, Any]:
         raise NsiError(f"{weights} is not a weights file: {error}", hint) from None
     except Exception as error:
         raise NsiError(f"{weights} is not a weights file: {_first_line(error)}", hint) from error
-    told = timm.get_pretrained_cfg(name)
-    heads = told.classifier if told is not None else None
+    settings = timm.get_pretrained_cfg(name)
+    heads = settings.classifier if settings is not None else None
     for head in (heads,) if isinstance(heads, str) else heads or ():
         for key in (f"{head}.weight", f"{head}.bias"):
             state.pop(key, None)
-    if not state:  # timm would turn to the hub
+    if not state:  # timm would use the hub
         raise NsiError(f"{weights} holds no weights of a backbone", hint)
     return {"state_dict": state, "num_classes": 0, "label_offset": 0}
 
 
 def _from_hub(name: str) -> dict[str, Any] | None:
-    """What tells timm to load from the hub's cache on this machine, or None: from the hub.
+    """The arguments with which timm loads from the hub's local cache; None to use the hub.
 
-    Raises within seconds where the hub does not answer; its own client would first try again and
-    again, telling of each try.
+    Raises within seconds if the hub does not answer; its client would retry many times with a
+    message each.
     """
     import timm
     from huggingface_hub import get_session, hf_hub_url, try_to_load_from_cache
 
-    told: Any = timm.get_pretrained_cfg(name)
-    if told is None or not told.hf_hub_id:
+    settings: Any = timm.get_pretrained_cfg(name)
+    if settings is None or not settings.hf_hub_id:
         return None
-    where, _, revision = told.hf_hub_id.partition("@")
-    names = (told.hf_hub_filename,) if told.hf_hub_filename else _WEIGHTS
-    for file in names if told.custom_load != "hf" else ():
+    where, _, revision = settings.hf_hub_id.partition("@")
+    names = (settings.hf_hub_filename,) if settings.hf_hub_filename else _WEIGHTS
+    for file in names if settings.custom_load != "hf" else ():
         cached = try_to_load_from_cache(where, file, revision=revision or None)
         if isinstance(cached, str):
             return {"file": cached, "custom_load": False}
@@ -209,7 +208,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Let these loggers tell of errors only, for a while."""
+    """Limit these loggers to errors while the body runs."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:

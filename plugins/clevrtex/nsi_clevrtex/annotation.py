@@ -39,7 +39,7 @@ Properties = dict[str, Any]
 
 
 def read_annotation(source: SceneSource) -> dict[str, Any]:
-    """A scene's JSON. Raises `DataError` where it is not one whole JSON object."""
+    """A scene's JSON. Raises `DataError` if it is not one whole JSON object."""
     try:
         data = json.loads(read_regular(source.path, LARGEST).decode())
     except OSError as error:
@@ -60,9 +60,9 @@ def read_objects(
     units). Words must be known ones, but for materials where ``any_material``. Raises `DataError`.
     """
     objects = data["objects"]
-    count, told = len(objects), data.get("num_objects", len(objects))
-    if told != count:
-        raise DataError(f"{source}: {count} objects, but 'num_objects' is {repr(told)}", _RESTORE)
+    count, stated = len(objects), data.get("num_objects", len(objects))
+    if stated != count:
+        raise DataError(f"{source}: {count} objects, but 'num_objects' is {repr(stated)}", _RESTORE)
     if not 1 <= count <= MAX_OBJECTS:
         raise DataError(f"{source}: {count} objects, 1 to {MAX_OBJECTS} are expected", _RESTORE)
     by_index = {}

@@ -104,16 +104,16 @@ class ClevrtexBuilder:
     def archives(self) -> tuple[Archive, ...]:
         """The archives of the variant; those of v1 where the release is left open.
 
-        Raises `DataError` where ``raw`` holds synthetic scenes: real ones must not mix with them.
+        Raises `DataError` if ``raw`` holds synthetic scenes: real ones must not mix with them.
         """
         if (self.raw / _MARK).is_file():
             raise DataError(
-                f"{self.raw} holds synthetic scenes", "choose another place with --raw or --out"
+                f"{self.raw} holds synthetic scenes", "choose another path with --raw or --out"
             )
         return archives_of(self.variant, "v1" if self.release == "auto" else self.release)
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-        """Any image as a scene's: with the benchmark's crop, None where the frame is another."""
+        """Any image as a scene's: with the benchmark's crop, None if the frame is another."""
         return prepare_image(self.protocol, image)
 
     def synthesize(
@@ -121,7 +121,7 @@ class ClevrtexBuilder:
     ) -> None:
         """Render ``count`` raw scenes under ``raw``; same seed, same bytes.
 
-        Rendering again what is there changes nothing. Raises `DataError` where ``raw`` holds
+        Rendering again what is there changes nothing. Raises `DataError` if ``raw`` holds
         other scenes, and for a variant whose shapes cannot be rendered.
         """
         if self.variant not in SYNTHETIC_VARIANTS:
@@ -130,8 +130,8 @@ class ClevrtexBuilder:
                 f"there are: {', '.join(SYNTHETIC_VARIANTS)}; or give raw data with --raw",
             )
         release = "v1" if self.release == "auto" else self.release
-        told = {"count": count, "seed": seed, "release": release, "variant": self.variant}
-        self._mark_as_synthetic({**told, "materials": self.materials})
+        options = {"count": count, "seed": seed, "release": release, "variant": self.variant}
+        self._mark_as_synthetic({**options, "materials": self.materials})
         render_scenes(
             self.raw,
             count,
@@ -143,14 +143,14 @@ class ClevrtexBuilder:
             advance=advance,
         )
 
-    def _mark_as_synthetic(self, told: dict[str, object]) -> None:
+    def _mark_as_synthetic(self, options: dict[str, object]) -> None:
         """Mark ``raw`` before the first scene is there, so that no others are ever mixed in."""
-        mark, text = self.raw / _MARK, json.dumps(told) + "\n"
+        mark, text = self.raw / _MARK, json.dumps(options) + "\n"
         if self.raw.is_dir() and any(self.raw.iterdir()):
             if not mark.is_file() or mark.read_text(encoding="utf-8") != text:
                 raise DataError(
                     f"{self.raw} holds other files than these synthetic scenes",
-                    "remove them, or choose another place with --raw",
+                    "remove them, or choose another path with --raw",
                 )
             return
         self.raw.mkdir(parents=True, exist_ok=True)
@@ -178,7 +178,7 @@ class ClevrtexBuilder:
         return self._schema_of(scan), scan
 
     def _schema_of(self, scan: Scan) -> Schema:
-        """The schema of the words that were seen. Raises `DataError` where there are none."""
+        """The schema of the words that were seen. Raises `DataError` if there are none."""
         if len(scan.faults) == len(scan.found.sources):
             raise DataError(*scan.faults[0])
         materials = len(scan.seen["material"])

@@ -75,7 +75,7 @@ def find_scenes(raw: Path, variant: str, release: str) -> RawFolder:
     """The scenes of a variant under ``raw``, ordered by index whatever order the disk has.
 
     ``raw`` is the folder that holds ``clevrtex_full`` (v1) or ``clevrtexv2_full`` (v2), or that
-    folder itself; ``release`` is v1, v2 or auto. Raises `DataError` where there is none.
+    folder itself; ``release`` is v1, v2 or auto. Raises `DataError` if there is none.
     """
     if not raw.is_dir():
         raise DataError(

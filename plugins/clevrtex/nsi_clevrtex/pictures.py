@@ -86,12 +86,12 @@ def _check_sums(data: bytes) -> None:
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, place)
         end = place + 8 + length
-        (told,) = struct.unpack_from(">I", data, end)
-        if zlib.crc32(view[place + 4 : end]) != told:
+        (stated,) = struct.unpack_from(">I", data, end)
+        if zlib.crc32(view[place + 4 : end]) != stated:
             raise ValueError(f"wrong checksum in its {kind!r}")
         place = end + 4
 
 
 def _short(error: Exception, path: Path) -> str:
-    told = re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
-    return told.replace(repr(str(path)), path.name) or type(error).__name__
+    message = re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
+    return message.replace(repr(str(path)), path.name) or type(error).__name__

@@ -40,7 +40,7 @@ def apply_protocol(protocol: str, scene: Scene) -> Scene:
 
 
 def prepare_image(protocol: str, image: Pixels) -> Pixels | None:
-    """Any image as a scene's; with the benchmark's crop None where the frame is another."""
+    """Any image as a scene's; with the benchmark's crop None if the frame is another."""
     if protocol == "nsi":
         return image
     if protocol == "release":

@@ -23,7 +23,7 @@ Fault = tuple[str, str]
 
 @dataclass(frozen=True)
 class ReadScene:
-    """A scene as its JSON tells of it: its primitives, or what is wrong with it."""
+    """A scene as its JSON reports it: its primitives, or what is wrong with it."""
 
     path: str
     mask: str  # as `mask_name` tells it

@@ -8,7 +8,7 @@ import numpy.typing as npt
 SPLIT_BY = ("auto", "nsi", "benchmark", "proportional", "test")
 
 SIZES = {"full": 50_000, "outd": 10_000, "camo": 20_000}
-"""Scenes that a variant has in all, where that is known."""
+"""Scenes that a variant has in all, if that is known."""
 
 _NSI = {"train": (0, 37_500), "val": (37_500, 40_000), "test": (40_000, 50_000)}
 _BENCHMARK = {"train": (0.2, 1.0), "val": (0.1, 0.2), "test": (0.0, 0.1)}
@@ -72,12 +72,12 @@ def split_notes(indices: Places, split_by: str, rule: str, variant: str) -> list
     if rule != "benchmark":
         return []
     parts = split(indices, rule)
-    told = ", ".join(
+    ranges = ", ".join(
         f"{name} {indices[parts[name][0]]}–{indices[parts[name][-1]]} ({len(parts[name]):,})"
         for name in ("test", "val", "train")
         if name in parts
     )
-    notes = [f"--split-by benchmark: {count:,} scenes of {variant}, by index: {told}"]
+    notes = [f"--split-by benchmark: {count:,} scenes of {variant}, by index: {ranges}"]
     whole = SIZES.get(variant, count)
     if count != whole:
         notes.append(

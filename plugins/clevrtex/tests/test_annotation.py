@@ -15,8 +15,8 @@ def _read(data, *, words=WORDS, any_material=False):
     return read_objects(SceneSource(7, "S_000007.json"), data, words, any_material=any_material)
 
 
-def _refused(data, told: str, **how) -> DataError:
-    with pytest.raises(DataError, match=rf"^S_000007: .*{told}") as caught:
+def _refused(data, result: str, **how) -> DataError:
+    with pytest.raises(DataError, match=rf"^S_000007: .*{result}") as caught:
         _read(data, **how)
     assert caught.value.hint
     assert "\n" not in caught.value.message
@@ -62,7 +62,7 @@ def test_a_word_that_is_not_asked_for_is_not_looked_at(thing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "result"),
     [
         ({"shape": "cuve"}, "unknown shape 'cuve'"),
         ({"size": 0.9}, "'size' is 0.9, not a word"),
@@ -80,8 +80,8 @@ def test_a_word_that_is_not_asked_for_is_not_looked_at(thing) -> None:
         ({"3d_coords": None}, "'3d_coords'"),
     ],
 )
-def test_a_property_that_cannot_be_is_told(thing, changes: dict[str, object], told: str) -> None:
-    _refused({"objects": [thing(1, **changes)]}, told)
+def test_a_property_that_cannot_be_is_told(thing, changes: dict[str, object], result: str) -> None:
+    _refused({"objects": [thing(1, **changes)]}, result)
 
 
 def test_a_wrong_number_of_objects_is_told(thing) -> None:

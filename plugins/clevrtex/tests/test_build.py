@@ -96,9 +96,9 @@ def test_build_json_tells_how_the_store_was_made(make_raw, tmp_path, release: st
     assert {"nsi-cli", "numpy", "pillow", "h5py"} <= set(build["versions"])
     files = {path.name for path in (tmp_path / "store").iterdir()} - {"build.json"}
     assert set(build["files"]) == files
-    for name, told in build["files"].items():
+    for name, result in build["files"].items():
         path = tmp_path / "store" / name
-        assert told == {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        assert result == {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def test_images_h5_can_be_read_without_the_toolkit(make_raw, boxes, tmp_path) -> None:
@@ -211,7 +211,7 @@ def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes,
     }  # fmt: skip
     kept = boxes(10)[24:216, 64:256]
     assert sorted(set(kept.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
-    wanted = np.where(kept == 0, 0, kept - 1)  # numbered 1 to 7 anew
+    wanted = np.where(kept == 0, 0, kept - 1)  # numbered 1 to 7 again
     np.testing.assert_array_equal(store.masks("test", [0])[0], wanted)
     labels, lengths = store.primitives("test")
     assert lengths.tolist() == [7]

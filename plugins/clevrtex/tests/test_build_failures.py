@@ -107,7 +107,7 @@ FAULTS = {
     ),
     "pixel without object": (
         lambda m, t, b: m.write_mask(1, b(4)),
-        "000001: the mask has a value 4 that is no object's",
+        "000001: the mask has a value 4 of no object",
         "must agree",
     ),
     "NaN": (
@@ -124,13 +124,13 @@ FAULTS = {
 def test_a_faulty_scene_is_one_line_and_a_hint_and_leaves_nothing(
     make_raw, thing, boxes, tmp_path: Path, fault: str
 ) -> None:
-    damage, told, remedy = FAULTS[fault]
+    damage, result, remedy = FAULTS[fault]
     made = make_raw()
     for index in range(3):
         made.scene(index)
     damage(made, thing, boxes)
     raw = _everything(made.raw)
-    with pytest.raises(NsiError, match=told) as caught:
+    with pytest.raises(NsiError, match=result) as caught:
         _build(made, tmp_path / "out" / "store")
     error = caught.value
     assert error.exit_code == 1
@@ -206,7 +206,7 @@ def test_nothing_but_a_store_is_ever_replaced(make_raw, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.tex").write_text("years of work")
-    with pytest.raises(DataError, match="holds something that is not a store"):
+    with pytest.raises(DataError, match="is not empty and not a store"):
         _build(made, home)
     assert (home / "thesis.tex").read_text() == "years of work"
     _build(made, tmp_path / "store")

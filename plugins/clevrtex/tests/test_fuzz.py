@@ -306,7 +306,7 @@ def test_each_scene_is_built_as_its_files_say_or_skipped_with_its_reason(
         frame = boxes(counts[index])
         if FAULTS[index % len(FAULTS)] is object_without_pixel and index < FUZZED:
             frame = np.asarray(Image.open(made.mask(index)))
-        shown, frame = np.unique(frame, return_inverse=True)  # numbered anew
+        shown, frame = np.unique(frame, return_inverse=True)  # numbered again
         objects = sorted(data["objects"], key=lambda one: one["index"])
         wanted = [expected(one) for one in objects if one["index"] in shown]
         assert store.schema.decode(labels[place, : lengths[place]]) == wanted
@@ -337,8 +337,10 @@ def shrunk(pixels: np.ndarray, how: Image.Resampling) -> np.ndarray:
 
 def test_more_than_few_fail_the_build_with_the_list_and_leave_nothing(fuzzed, tmp_path) -> None:
     made, _, _ = fuzzed
-    with pytest.raises(DataError, match=r"of 320 scenes cannot be read, more than 0.1%: ") as told:
+    with pytest.raises(
+        DataError, match=r"of 320 scenes cannot be read, more than 0.1%: "
+    ) as result:
         build(made, tmp_path / "out" / "store", workers=2)
-    assert told.value.message.isprintable()
-    assert len(told.value.message) < 3000
+    assert result.value.message.isprintable()
+    assert len(result.value.message) < 3000
     assert list(tmp_path.iterdir()) == []

@@ -47,8 +47,8 @@ def test_v2_names_its_pictures_by_frame_and_its_mask_in_the_json(make_raw) -> No
     made = make_raw("v2")
     made.scene(12, 1)
     (source,) = find_scenes(made.raw, "full", "v2").sources
-    told = mask_name(source, {"mask_filename": "mask12"}, "v2")
-    image, mask = picture_paths(source.path, told, "v2")
+    result = mask_name(source, {"mask_filename": "mask12"}, "v2")
+    image, mask = picture_paths(source.path, result, "v2")
     assert (image.name, mask.name) == ("CLEVRTEXv2_full_000012_0003.png", "mask12_0003.png")
     assert image.is_file()
     assert mask.is_file()

@@ -9,10 +9,10 @@ from nsi_clevrtex.texts import Texts
 
 
 def test_texts_come_back_as_they_were() -> None:
-    told = ["", "a", "ä/日本", "\udcff of no encoding", "b" * 1000]
-    texts = Texts(told)
-    assert len(texts) == len(told)
-    assert [texts[place] for place in range(len(told))] == told
+    result = ["", "a", "ä/日本", "\udcff of no encoding", "b" * 1000]
+    texts = Texts(result)
+    assert len(texts) == len(result)
+    assert [texts[place] for place in range(len(result))] == result
 
 
 def test_sources_are_in_order_and_can_be_cut() -> None:

@@ -1,4 +1,4 @@
-"""A store in the words of another: known values keep their ids, new ones do as they are told."""
+"""A store with the vocabulary of another: known values keep their ids."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_known_values_keep_the_ids_of_the_vocabulary() -> None:
     translate = translation(OWN, vocabulary("drop"))
     assert translate.schema == GIVEN
     stored = translate.apply(scene(OWN, OBJECTS))
-    told = GIVEN.decode(stored.primitives)
-    assert told == [{**OBJECTS[0], "shape": None}, *OBJECTS[1:]]
+    result = GIVEN.decode(stored.primitives)
+    assert result == [{**OBJECTS[0], "shape": None}, *OBJECTS[1:]]
     assert stored.lost == (("shape", "cone"),)
     assert stored.primitives.dtype == np.float32
 
@@ -104,8 +104,8 @@ OTHER = {
 @pytest.mark.parametrize("new_values", ["refuse", "extend", "drop"])
 @pytest.mark.parametrize("case", OTHER)
 def test_other_properties_never_fit(case: str, new_values: str) -> None:
-    items, told = OTHER[case]
-    with pytest.raises(DataError, match=told):
+    items, result = OTHER[case]
+    with pytest.raises(DataError, match=result):
         translation(Schema(items, 3), vocabulary(new_values))
 
 

@@ -1,4 +1,4 @@
-"""A store is read again, and whatever is wrong with it is told, all at once."""
+"""A store is read again, and whatever is wrong with it is reported, all at once."""
 
 from __future__ import annotations
 
@@ -135,11 +135,11 @@ def test_a_store_without_masks_is_not_asked_for_them(make_store: Callable[..., S
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_told_with_its_place(store: Store, damage: str) -> None:
-    work, check, told = DAMAGES[damage]
+    work, check, answer = DAMAGES[damage]
     work(store.path)
     found = results(store.path)
     assert found[check].status == "faults"
-    assert any(told in example for example in found[check].examples), found[check]
+    assert any(answer in example for example in found[check].examples), found[check]
 
 
 def test_all_faults_are_told_at_once(store: Store) -> None:
@@ -168,7 +168,7 @@ def test_what_is_no_part_of_a_store_is_only_warned_of(store: Store) -> None:
     (store.path / "notes.txt").write_text("mine")
     (store.path / "features").mkdir()
     found = results(store.path)["files"]
-    assert (found.status, found.warned) == ("warnings", ["notes.txt is no part of the store"])
+    assert (found.status, found.warned) == ("warnings", ["notes.txt is not part of the store"])
 
 
 @pytest.mark.parametrize("name", ["images.h5", "schema.json", "train_labels.npy"])

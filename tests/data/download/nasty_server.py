@@ -36,7 +36,7 @@ class Server:
     announced: bool = True
     """Whether answers to GET have a Content-Length."""
     endless: bool = False
-    """Whether each body goes on with zeros until the client closes the connection."""
+    """Whether each body continues with zeros until the client closes the connection."""
     drop_after: int | None = None
     """Bytes of each body after which the connection is dropped."""
     pause: float = 0.0

@@ -366,8 +366,8 @@ def start(server: Any, raw: Path, **environment: str) -> subprocess.Popen[bytes]
 
 def ends(process: subprocess.Popen[bytes], raw: Path) -> None:
     """It ends well, and all is as the server has it, with nothing beside it."""
-    _, told = process.communicate()
-    assert process.returncode == 0, told.decode()
+    _, result = process.communicate()
+    assert process.returncode == 0, result.decode()
     assert unpacked(raw) == PICTURES
     assert names_in(raw / "archives") == ["archives.json", *sorted(parts())]
     for name, data in parts().items():

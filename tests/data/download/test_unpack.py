@@ -75,11 +75,11 @@ class Place:
     def refuses(self, data: bytes, kind: type[DataError], *words: str) -> None:
         with pytest.raises(kind) as caught:
             self(data)
-        told = caught.value.message
+        result = caught.value.message
         for word in words:
-            assert word in told, told
-        assert "\n" not in told
-        assert len(told) < 500
+            assert word in result, result
+        assert "\n" not in result
+        assert len(result) < 500
         assert caught.value.hint
         around = [path for path in self.folder.rglob("*") if not path.is_relative_to(self.raw)]
         assert sorted(path.name for path in around) == ["a.tar", "data", "secret"]
@@ -124,10 +124,10 @@ def test_an_interrupted_extraction_is_done_again(place: Place) -> None:
 
 
 def test_progress_is_that_of_the_archive(place: Place) -> None:
-    told: list[int] = []
+    result: list[int] = []
     place.path.write_bytes(gzip.compress(tar(SCENES)))
-    extract(place.path, ARCHIVE, place.raw, advance=lambda count, told_="": told.append(count))
-    assert sum(told) == place.path.stat().st_size
+    extract(place.path, ARCHIVE, place.raw, advance=lambda count, told_="": result.append(count))
+    assert sum(result) == place.path.stat().st_size
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])

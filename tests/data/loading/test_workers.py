@@ -45,13 +45,13 @@ def _loader(error: Exception | None = None, workers: int = 1) -> DataLoader[Any]
 
 def test_an_error_of_the_store_is_the_same_from_a_worker(store: Store) -> None:
     os.truncate(store.path / "images.h5", 3000)
-    told = []
+    result = []
     for workers in (0, 1):
         with pytest.raises(DataError) as caught:
             list(batches_of(make_dataloader(store, "train", replace(OPTIONS, workers=workers))))
-        told.append((caught.value.message, caught.value.hint))
-    assert told[0] == told[1]
-    assert told[0][1], "there is no hint to lose"
+        result.append((caught.value.message, caught.value.hint))
+    assert result[0] == result[1]
+    assert result[0][1], "there is no hint to lose"
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_an_error_of_the_store_is_the_same_from_a_worker(store: Store) -> None:
     ],
 )
 def test_an_error_of_a_plugins_loader_is_raised_as_it_was(error: Exception) -> None:
-    with pytest.raises(type(error)) as told:
+    with pytest.raises(type(error)) as result:
         list(batches_of(_loader(error)))
-    assert str(told.value) == str(error)
-    assert getattr(told.value, "hint", None) == getattr(error, "hint", None)
-    assert "in __getitem__" in str(told.value.__cause__), "the traceback is lost"
+    assert str(result.value) == str(error)
+    assert getattr(result.value, "hint", None) == getattr(error, "hint", None)
+    assert "in __getitem__" in str(result.value.__cause__), "the traceback is lost"
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_scenes_with_and_without_a_mask_do_not_mix(numbered: Any, tmp_path: Path
             scene = super().load(source)
             return Scene(scene.id, scene.image, scene.primitives) if source == 7 else scene
 
-    with pytest.raises(DataError, match="scene scene7 has no mask, unlike those before it"):
+    with pytest.raises(DataError, match="scene scene7 has no mask, unlike the scenes before it"):
         build_store(Mixed(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))
     assert list(tmp_path.iterdir()) == []
 

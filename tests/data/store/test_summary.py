@@ -14,38 +14,38 @@ from nsi_cli.interpretation.summary_figure import draw_summary
 
 
 def test_it_counts_scenes_objects_and_values(store: Store) -> None:
-    told = summarize(store)  # scene n has n % 5 objects, balls at n / 100
-    train = told["splits"]["train"]
+    result = summarize(store)  # scene n has n % 5 objects, balls at n / 100
+    train = result["splits"]["train"]
     assert (train["scenes"], train["objects"], train["dropped_objects"]) == (11, 20, 0)
     per_scene = train["objects_per_scene"]
     assert (per_scene["min"], per_scene["mean"], per_scene["max"]) == (0, 1.818, 4)
     assert per_scene["histogram"] == [3, 2, 2, 2, 2]
-    shape, x = told["properties"]["shape"], told["properties"]["x"]
+    shape, x = result["properties"]["shape"], result["properties"]["x"]
     assert (shape["counts"], shape["missing"]) == ({"cube": 0, "ball": 26}, 0)
     (spread,) = x["components"]
     assert (spread["min"], spread["max"]) == (0.01, 0.13)
     assert sum(spread["histogram"]["counts"]) == 26
     assert (spread["histogram"]["low"], spread["histogram"]["high"]) == (-1, 1)
-    assert json.loads(json.dumps(told)) == told
+    assert json.loads(json.dumps(result)) == result
 
 
 def test_missing_values_are_counted_apart(store: Store) -> None:
     labels = np.load(store.path / "train_labels.npy")
     labels[4, :2] = [-1, np.nan]
     np.save(store.path / "train_labels.npy", labels)
-    told = summarize(open_store(store.path))["properties"]
-    assert (told["shape"]["counts"]["ball"], told["shape"]["missing"]) == (24, 2)
-    assert told["x"]["missing"] == 2
-    assert sum(told["x"]["components"][0]["histogram"]["counts"]) == 24
+    result = summarize(open_store(store.path))["properties"]
+    assert (result["shape"]["counts"]["ball"], result["shape"]["missing"]) == (24, 2)
+    assert result["x"]["missing"] == 2
+    assert sum(result["x"]["components"][0]["histogram"]["counts"]) == 24
 
 
 def test_a_store_without_objects_has_a_summary_and_a_figure(
     make_store: Callable[..., Store], tmp_path: Path
 ) -> None:
     store = make_store(train=1)  # scene 0 has none
-    told = summarize(store)
-    assert told["properties"]["x"]["components"] == [None]
-    draw_summary(told, "none", tmp_path / "figure.png")
+    result = summarize(store)
+    assert result["properties"]["x"]["components"] == [None]
+    draw_summary(result, "none", tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -53,7 +53,7 @@ def test_long_vocabularies_and_many_components_are_drawn(tmp_path: Path) -> None
     spread = {"min": 0, "25%": 1, "median": 2, "75%": 3, "max": 4,
               "histogram": {"low": 0, "high": 4, "counts": [1, 2]}}  # fmt: skip
     many = {f"w{i}": i for i in range(400)}
-    told = {
+    result = {
         "splits": {"test": {"scenes": 0, "objects_per_scene": None}},
         "properties": {
             "word": {"kind": "categorical", "missing": 3, "counts": dict(many)},
@@ -61,7 +61,7 @@ def test_long_vocabularies_and_many_components_are_drawn(tmp_path: Path) -> None
         },
         "skipped": [],
     }  # fmt: skip
-    draw_summary(told, "much", tmp_path / "figure.png")
+    draw_summary(result, "much", tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 

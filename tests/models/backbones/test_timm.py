@@ -92,9 +92,9 @@ def test_other_image_sizes_work(tmp_path: Path) -> None:
     seer = build(NAME, saved(NAME, tmp_path), image_size=128)
     images = torch.randint(0, 256, (1, 3, 128, 128), dtype=torch.uint8)
     assert seer(images).shape == (1, 64, 192)
-    with pytest.raises(NsiError, match="100 is not a multiple of the patch size 16") as told:
+    with pytest.raises(NsiError, match="100 is not a multiple of the patch size 16") as result:
         build(NAME, saved(NAME, tmp_path), image_size=100)
-    assert "--image-size 96" in told.value.hint
+    assert "--image-size 96" in result.value.hint
 
 
 def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
@@ -135,16 +135,16 @@ def test_weights_that_are_missing_or_of_another_model_are_told_in_a_line(tmp_pat
     }
     os.mkfifo(tmp_path / "pipe")
     for file, said in faults.items():
-        with pytest.raises(NsiError, match=said) as told:
+        with pytest.raises(NsiError, match=said) as result:
             build(NAME, file)
-        assert "\n" not in told.value.message
-        assert "--backbone-weights" in told.value.hint
+        assert "\n" not in result.value.message
+        assert "--backbone-weights" in result.value.hint
 
 
 def test_unknown_names_bring_the_nearest_known_one() -> None:
-    with pytest.raises(NsiError, match="no backbone is called") as told:
+    with pytest.raises(NsiError, match="no backbone is called") as result:
         build("vit_bse_patch8_224.dino")
-    assert told.value.hint == "did you mean 'vit_base_patch8_224.dino'?"
+    assert result.value.hint == "did you mean 'vit_base_patch8_224.dino'?"
 
 
 def test_a_network_without_patch_tokens_is_refused(tmp_path: Path) -> None:
@@ -163,11 +163,11 @@ def test_a_hub_out_of_reach_is_one_quick_line(
     monkeypatch.setattr("huggingface_hub.get_session", Silent)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
     level = logging.getLogger("timm").level
-    with pytest.raises(NsiError, match="hub does not answer") as told:
+    with pytest.raises(NsiError, match="hub does not answer") as result:
         build("vit_base_patch8_224.dino")
-    assert "\n" not in told.value.message
-    assert "timm/vit_base_patch8_224.dino" in told.value.hint
-    assert "--backbone-weights FILE" in told.value.hint
+    assert "\n" not in result.value.message
+    assert "timm/vit_base_patch8_224.dino" in result.value.hint
+    assert "--backbone-weights FILE" in result.value.hint
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("timm").level == level
 

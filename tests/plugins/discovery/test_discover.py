@@ -1,4 +1,4 @@
-"""Plugins are found where they are installed and in folders."""
+"""Plugins are found, installed or in folders."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ def test_two_plugins_of_one_name_are_refused_and_both_named(
     assert [found.status for found in rows] == ["conflict", "conflict"]
     with pytest.raises(PluginError) as caught:
         registry.task("shapes")
-    for told in (caught.value.message, *(found.reason for found in rows)):
-        assert "folder one" in told
-        assert "folder two" in told
+    for result in (caught.value.message, *(found.reason for found in rows)):
+        assert "folder one" in result
+        assert "folder two" in result
     assert discover([folder], disabled={"two"}).task("shapes")
 
 

@@ -46,7 +46,7 @@ ENDLESS = {
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The child processes that were started so far; clear it to count anew."""
+    """The child processes that were started so far; clear it to count again."""
     processes: list[object] = []
 
     class Popen(subprocess.Popen):  # type: ignore[type-arg]

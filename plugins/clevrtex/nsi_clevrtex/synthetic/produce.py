@@ -17,7 +17,7 @@ from nsi_clevrtex.synthetic.solids import Solid
 from nsi_cli.plugins import worker_pool
 
 LEAST_PIXELS = 200
-"""Every object shows more pixels than this, or the scene is drawn anew."""
+"""Every object shows more pixels than this, or the scene is drawn again."""
 
 CHUNK = 16
 

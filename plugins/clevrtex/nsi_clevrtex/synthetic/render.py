@@ -1,7 +1,7 @@
 """Ray casting: which solid each ray meets, and what colour it brings back.
 
 The frame is traced with one ray through each pixel's centre, which also yields the mask; pixels on
-an outline are then coloured anew from four rays each, so that outlines are smooth at little cost.
+an outline are then coloured again from four rays each, so that outlines are smooth at little cost.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Choice:
 
     def object_materials(self, ground: str) -> tuple[str, ...]:
         """Objects never share the ground's material, or they would be lost in it; except in
-        `camo`, where that is the point."""
+        `camo`, if that is the point."""
         if self.variant == "camo":
             return (ground,)
         if self.variant == "vbg":

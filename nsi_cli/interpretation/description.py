@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.schema import Categorical, Schema
-from nsi_cli.schema.schema import said
+from nsi_cli.schema.schema import as_text
 
 
 @dataclass(frozen=True)
-class Told:
+class Description:
     """A primitive as text: its words, then its numbers under their names."""
 
     words: tuple[str, ...]
@@ -21,7 +21,7 @@ class Told:
 
     @property
     def line(self) -> str:
-        """The words in one line; the numbers, where there are no words."""
+        """The words in one line; the numbers, if there are no words."""
         return " ".join(self.words) or self.numbers_line
 
     @property
@@ -30,15 +30,15 @@ class Told:
         return ", ".join(f"{name} {text}" for name, text in self.numbers)
 
 
-def tell(schema: Schema, primitive: npt.NDArray[np.float32]) -> Told:
+def describe(schema: Schema, primitive: npt.NDArray[np.float32]) -> Description:
     """A primitive (W,) as text."""
     values = schema.decode(primitive[None])[0]
     words, numbers = [], []
     for item in schema.properties:
         value = values[item.name]
         if not isinstance(item, Categorical):
-            numbers.append((item.name, said(value)))
+            numbers.append((item.name, as_text(value)))
         else:
-            words.append(f"unknown {item.name}" if value is None else said(value))
+            words.append(f"unknown {item.name}" if value is None else as_text(value))
     known = all(values[item.name] is not None for item in schema.categorical)
-    return Told(tuple(words), tuple(numbers), known)
+    return Description(tuple(words), tuple(numbers), known)
