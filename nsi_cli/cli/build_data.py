@@ -64,7 +64,7 @@ def _command(task: Task) -> Callable[..., None]:
         synthetic: Annotated[
             int | None,
             typer.Option(
-                min=1, max=1_000_000, metavar="N", help="First make N synthetic raw scenes."
+                min=1, max=1_000_000, metavar="N", help="First render N synthetic raw scenes."
             ),
         ] = None,
         out: Annotated[
@@ -121,9 +121,8 @@ def _command(task: Task) -> Callable[..., None]:
             Path | None,
             typer.Option(
                 metavar="DIR",
-                help="Build nothing: read the store DIR again, tell all that is wrong with it, and "
-                "draw a contact sheet (--out FILE.png, --seed)."
-                + default_shown("no; the sheet at DIR-check.png"),
+                help="Build nothing: read the store DIR again, list every fault, and draw a contact "
+                "sheet (--out FILE.png, --seed)." + default_shown("no; the sheet at DIR-check.png"),
             ),
         ] = None,
         as_json: Annotated[

@@ -20,6 +20,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _DECLARED_BY = "__nsi_declared_by__"
 
+LONGEST_METAVAR = 16
+"""Characters of choices that help shows in place of a value's type."""
+
 
 def with_flags_of(reference: str) -> Callable[[Function], Function]:
     """Give a command with ``**options`` a flag for each option of a dataclass.
@@ -45,7 +48,11 @@ def command_of(name: str, function: Callable[..., Any], help: str | None = None)
         add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
     single.command(name, help=help)(function)
-    return typer.main.get_command(single)
+    command = typer.main.get_command(single)
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""  # Typer shows <bool>, which says nothing about a switch
+    return command
 
 
 def stub_of(name: str, function: Callable[..., Any]) -> TyperCommand:
@@ -96,12 +103,19 @@ def _flag(item: Declared, panel: str) -> inspect.Parameter:
     spec = item.option
     kind: Any = typing.Literal[spec.choices] if spec.choices else item.type
     text = spec.help + _bounds(item)
+    metavar = None
+    if (
+        spec.choices and len("|".join(spec.choices)) > LONGEST_METAVAR
+    ):  # it would squeeze the column of names
+        metavar, text = "NAME", f"{text} One of: {', '.join(spec.choices)}."
     if item.default not in ("", None, ()):
         text += default_shown(item.default)
     heading = panel if panel and spec.group == "Options" else spec.group
     # What a file turns on, a flag can turn off.
     spelt = f"{item.flag}/--no-{item.flag[2:]}" if item.type is bool else item.flag
-    info = typer.Option(spelt, help=text, show_default=False, rich_help_panel=heading)
+    info = typer.Option(
+        spelt, help=text, show_default=False, rich_help_panel=heading, metavar=metavar
+    )
     return inspect.Parameter(
         item.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -29,14 +29,14 @@ class ModelConfig:
     normalize: str = option(
         "backbone",
         choices=("backbone", "none"),
-        help="What is done to pixels before a timm backbone: its own mean and standard deviation, "
-        "or nothing but a division by 255. No effect on texture, which always takes [0, 1].",
+        help="Normalisation of pixels for a timm backbone: its own mean and standard deviation, or "
+        "only a division by 255. No effect on texture, which always takes [0, 1].",
         group=_IMAGE,
     )
     feature_precision: str = option(
         "16",
         choices=("16", "32"),
-        help="Bits of each number of the frozen backbone's features, cached or not.",
+        help="Bits per number of the frozen backbone's features, cached or not.",
         group=_IMAGE,
     )
     texture_grid: int = option(
@@ -59,8 +59,8 @@ class ModelConfig:
     slot_init: str = option(
         "gaussian",
         choices=("gaussian", "learned", "tokens"),
-        help="Where slots start: drawn from one learned Gaussian, learned one by one, or at "
-        "tokens far apart from each other.",
+        help="Initial slots: drawn from one learned Gaussian, learned one by one, or from tokens "
+        "far apart from each other.",
         group=_IMAGE,
     )
     reconstruct: str = option(
@@ -78,7 +78,7 @@ class ModelConfig:
     )
     num_heads: int = option(8, ge=1, le=256, help="Heads of a transformer block.", group=_SCHEMA)
     max_program_len: int = option(
-        10, ge=1, le=4096, help="Most primitives of a scene that are read.", group=_SCHEMA
+        10, ge=1, le=4096, help="Most primitives read per scene.", group=_SCHEMA
     )
     mask_absent: bool = option(
         True,
@@ -88,14 +88,14 @@ class ModelConfig:
     )
     without: str = option(
         "",
-        help="Properties that the schema encoder does not see, by name, with commas between.",
+        help="Names of properties to exclude from the schema encoder, with commas between.",
         group=_SCHEMA,
     )
     embed_dim: int = option(64, ge=1, le=8192, help="Width of the common space.", group="Alignment")
     alignment: str = option(
         "max",
         choices=("max", "hungarian"),
-        help="How primitives pick slots: each its best one, or no two the same one.",
+        help="How primitives pick slots: each its best one, or all different ones.",
         group="Alignment",
     )
     dropout: float = option(

@@ -17,13 +17,13 @@ class TrainConfig(ModelConfig):
     """A training run. The defaults are the published ones."""
 
     task: str = option("", help="Name of the task; nsi tasks lists them.", group=_RUN)
-    data: str = option("", help="Store to train on; data/TASK if left out.", group=_RUN)
+    data: str = option("", help="Store to train on (data/TASK).", group=_RUN)
     seed: int = option(
         0, ge=0, lt=2**32, help="Seed of weights, data order and slot noise.", group=_RUN
     )
 
     batch_size: int = option(
-        128, ge=1, le=65_536, help="Scenes of a step; all are contrasted.", group=_OPTIMISATION
+        128, ge=1, le=65_536, help="Scenes per step, over all devices.", group=_OPTIMISATION
     )
     epochs: int = option(
         300, ge=1, le=1_000_000, help="Passes over the training split.", group=_OPTIMISATION
@@ -44,16 +44,16 @@ class TrainConfig(ModelConfig):
         group=_OPTIMISATION,
     )
     lr_factor: float = option(
-        0.5, gt=0, le=1, help="What the learning rate falls to, as a factor.", group=_OPTIMISATION
+        0.5, gt=0, le=1, help="Factor by which the learning rate falls.", group=_OPTIMISATION
     )
     grad_clip: float = option(
-        1.0, gt=0, le=1e30, help="Norm that the gradient is clipped to.", group=_OPTIMISATION
+        1.0, gt=0, le=1e30, help="Largest norm of the gradient.", group=_OPTIMISATION
     )
     clip: str = option(
         "both",
         choices=("both", "image-encoder"),
-        help="Whose gradient is clipped: that of both encoders by their joint norm, or that of the "
-        "image encoder alone.",
+        help="Gradient that is clipped: that of both encoders by their joint norm, or that of the "
+        "image encoder only.",
         group=_OPTIMISATION,
     )
     tau: float = option(
@@ -63,7 +63,7 @@ class TrainConfig(ModelConfig):
         1.0,
         ge=0,
         le=1e30,
-        help="Weight of the contrastive loss; 0 trains slots that nothing grounds.",
+        help="Weight of the contrastive loss; 0 trains slots by reconstruction alone.",
         group=_OPTIMISATION,
     )
     beta: float = option(
@@ -73,7 +73,8 @@ class TrainConfig(ModelConfig):
         1.0,
         gt=0,
         le=1,
-        help="Share of the training scenes whose annotation is used; the rest is reconstructed.",
+        help="Share of the training scenes whose annotation is used; the rest trains the "
+        "reconstruction only.",
         group=_OPTIMISATION,
     )
 
@@ -83,20 +84,20 @@ class TrainConfig(ModelConfig):
     devices: str = option(
         "auto",
         pattern=("auto|[1-9][0-9]?", "auto or a number from 1 to 99"),
-        help="How many devices: auto (one, or what torchrun or SLURM started), or a number.",
+        help="Number of devices, or auto: one, or what torchrun or SLURM started.",
         group=_MACHINE,
     )
     num_nodes: int = option(1, ge=1, le=1024, help="Machines that train together.", group=_MACHINE)
     strategy: str = option(
         "auto",
         choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
-        help="How devices work together.",
+        help="Strategy of training on several devices.",
         group=_MACHINE,
     )
     precision: str = option(
         "32",
         choices=("32", "bf16-mixed", "16-mixed", "64"),
-        help="Numbers that the model computes in.",
+        help="Precision of the computation.",
         group=_MACHINE,
     )
     compile: bool = option(
@@ -106,8 +107,8 @@ class TrainConfig(ModelConfig):
         0,
         ge=0,
         le=65_536,
-        help="Scenes put through the model at once, to save memory; 0 = all that a process "
-        "holds. The contrast stays over the whole batch, exactly.",
+        help="Scenes put through the model at a time, to save memory; 0 for all of a process. The "
+        "contrastive loss still covers the whole batch, exactly.",
         group=_MACHINE,
     )
     num_workers: int = option(1, ge=0, le=256, help="Processes that read batches.", group=_MACHINE)
@@ -124,8 +125,8 @@ class TrainConfig(ModelConfig):
     on_nonfinite: str = option(
         "stop",
         choices=("stop", "skip"),
-        help="What a loss or gradient that is not finite does: stop the training, or skip the "
-        "step; its batch is saved.",
+        help="Action on a non-finite loss or gradient: stop the training, or skip the step. The "
+        "batch is saved.",
         group=_MACHINE,
     )
     log_every: int = option(10, ge=1, le=10**9, help="Steps between logged losses.", group=_MACHINE)
