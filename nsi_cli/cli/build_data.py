@@ -121,8 +121,9 @@ def _command(task: Task) -> Callable[..., None]:
             Path | None,
             typer.Option(
                 metavar="DIR",
-                help="Build nothing: read the store DIR again, list every fault, and draw a contact "
-                "sheet (--out FILE.png, --seed)." + default_shown("no; the sheet at DIR-check.png"),
+                help="Build nothing: read the store DIR again, list every fault, and draw a "
+                "contact sheet (--out FILE.png, --seed)."
+                + default_shown("no; the sheet at DIR-check.png"),
             ),
         ] = None,
         as_json: Annotated[
