@@ -54,7 +54,8 @@ def resume_hinted() -> Iterator[None]:
         yield
     except NsiError as error:
         if error.resumable:
-            error.hint = "; ".join(filter(None, (error.hint, f"resume with: {again}")))
+            kept = "what arrived is kept; " if error.hint else ""  # else the message says so
+            error.hint = f"{kept}resume with: {again}"
         raise
     except KeyboardInterrupt:
         raise Interrupted("interrupted", f"start again with: {again}") from None

@@ -124,9 +124,9 @@ def test_nothing_but_a_store_is_ever_replaced(nsi: Nsi, one_line: OneLine, raw: 
     precious.mkdir()
     (precious / "thesis.tex").write_text("years of work")
     words = ("build-data", "clevrtex", "--raw", raw, "--force", "--out")
-    one_line(nsi(*words, precious), 1, "is no store", "--out")
-    one_line(nsi(*words, precious / "thesis.tex"), 1, "is no store")
-    one_line(nsi(*words, raw), 1, "is no store")
+    one_line(nsi(*words, precious), 1, "is not a store", "--out")
+    one_line(nsi(*words, precious / "thesis.tex"), 1, "is not a store")
+    one_line(nsi(*words, raw), 1, "is not a store")
     assert (precious / "thesis.tex").read_text() == "years of work"
     assert any(raw.iterdir())
 
@@ -217,13 +217,18 @@ def test_a_new_run_never_takes_the_place_of_another(
 
 
 def test_resume_takes_no_other_option(nsi: Nsi, one_line: OneLine, trained: Path) -> None:
-    one_line(nsi("train", "--resume", trained, "--lr", "1"), 2, "--resume goes on")
-    one_line(nsi("train", "--checkpoint", "best"), 2, "--checkpoint is one of a run's", "--resume")
+    one_line(nsi("train", "--resume", trained, "--lr", "1"), 2, "--resume continues")
+    one_line(
+        nsi("train", "--checkpoint", "best"),
+        2,
+        "--checkpoint has no effect without --resume",
+        "--resume",
+    )
 
 
 def test_a_run_is_never_shortened(nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree) -> None:
     before = tree(trained)
-    one_line(nsi("train", "--resume", trained, "--epochs", 2), 2, "3 epochs, more than 2")
+    one_line(nsi("train", "--resume", trained, "--epochs", 2), 2, "3 epochs, more than --epochs 2")
     assert tree(trained) == before
 
 
@@ -253,7 +258,7 @@ def test_a_damaged_checkpoint_and_a_changed_config(
     config = run / "config.yaml"
     text = config.read_text()
     config.write_text(text.replace("slot_dim: 16", "slot_dim: 32"))
-    one_line(nsi("-q", "eval", run), 1, "other sizes", "config.yaml")
+    one_line(nsi("-q", "eval", run), 1, "does not fit the model sizes", "config.yaml")
     config.write_text(text)
     (run / "checkpoints" / "best" / "weights.safetensors").write_bytes(b"half")
     one_line(nsi("-q", "eval", run), 1, "cannot be read")

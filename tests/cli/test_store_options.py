@@ -60,7 +60,9 @@ def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: N
     run = run_on(Path("gone"))
     result = nsi("eval", run, "--data", build("here"))
     assert result.code == 0, result
-    assert "note: there is no store at gone any more" in result.stderr
+    assert (
+        "note: the store at gone, on which the run was trained, no longer exists" in result.stderr
+    )
     result = nsi("eval", run)
     assert (result.code, "nsi build-data clevrtex --out gone" in result.stderr) == (1, True)
 

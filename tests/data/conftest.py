@@ -76,7 +76,7 @@ def store(make_store: Callable[..., Store]) -> Store:
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Any]]:
     """Serves files on the loopback interface with bad habits: ``serving({name: bytes}, …)``."""
-    place = Path(__file__).with_name("nasty_server.py")
+    place = Path(__file__).with_name("download") / "nasty_server.py"
     spec = importlib.util.spec_from_file_location("nasty_server", place)
     assert spec is not None
     assert spec.loader is not None

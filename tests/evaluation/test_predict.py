@@ -74,7 +74,7 @@ def test_findings_lie_on_the_grid_and_name_the_masks_there_are(
     predictions = predict(model, backbone, batch, noise=noise(config))
     assert predictions.attention_masks.shape == (3, 4, 4, 4)
     assert (predictions.slot_masks is None) == (config.reconstruct == "attention")
-    assert predictions.images.shape == (3, 32, 32, 3)
+    assert predictions.images is None
     appearance = len(range(backbone.channels)[backbone.appearance])
     assert predictions.tokens.shape == (3, 4, 4, appearance)
     products = np.einsum(
@@ -99,7 +99,6 @@ def test_cached_features_stand_in_for_images(config, backbone, model, batch) -> 
     one = predict(model, backbone, batch, noise=noise(config))
     other = predict(model, backbone, cached, noise=noise(config))
     np.testing.assert_array_equal(one.slot_embeddings, other.slot_embeddings)
-    assert other.images is None
 
 
 def test_bare_images_have_slots_but_no_primitives(config, backbone, model, batch, schema) -> None:
@@ -128,6 +127,5 @@ def test_no_slot_is_found_twice_where_each_primitive_has_its_own(
     predictions = predict(model, backbone, batch, noise=None)
     assert predictions.alignment == "hungarian"
     assert [sorted(row) for row in predictions.aligned_slot.tolist()] == [[-1, 0, 1]] * 3
-    assert predict_images(model, backbone, predictions.images, width=3, noise=None).alignment == (
-        "hungarian"
-    )
+    images = batch.images.permute(0, 2, 3, 1).numpy()
+    assert predict_images(model, backbone, images, width=3, noise=None).alignment == "hungarian"

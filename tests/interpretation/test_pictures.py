@@ -88,7 +88,7 @@ def test_a_file_that_is_no_image_is_one_clear_line(tmp_path) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    ("make", "result"),
+    ("make", "reason"),
     [
         (Path.mkdir, "a folder"),
         (os.mkfifo, "a named pipe"),
@@ -96,9 +96,9 @@ def test_a_file_that_is_no_image_is_one_clear_line(tmp_path) -> None:
         (lambda path: (path.touch(), os.truncate(path, 1 << 40)), "more than 256,000,000 bytes"),
     ],
 )
-def test_what_is_no_file_is_not_read(tmp_path, make, told: str) -> None:
+def test_what_is_no_file_is_not_read(tmp_path, make, reason: str) -> None:
     make(tmp_path / "mine.png")
-    with pytest.raises(DataError, match=rf"mine\.png cannot be read as an image: .*{told}"):
+    with pytest.raises(DataError, match=rf"mine\.png cannot be read as an image: .*{reason}"):
         read_image(tmp_path / "mine.png", 16)
 
 

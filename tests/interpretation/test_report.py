@@ -186,10 +186,10 @@ def test_a_crop_frames_the_peak_of_the_aligned_slot(split, maker) -> None:
 def test_objects_described_alike_stand_out_once_each(split, maker) -> None:
     card = maker.of_scene(split.predictions.take([0]), split.images[0])
     own = next(found for found in card.schemas if found.hit)
-    assert [alike for _, alike in own.told] == [True, True]
+    assert [alike for _, alike in own.objects] == [True, True]
     assert own.scene == "0000"  # without what all ids begin with
     for found in card.schemas:
-        words = [told.words for told, alike in found.told if alike]
+        words = [text.words for text, alike in found.objects if alike]
         assert all(words.count(word) <= 2 for word in words)
 
 

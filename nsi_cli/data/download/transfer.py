@@ -44,7 +44,7 @@ class StalledError(DataError):
     resumable = True
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, "what arrived is kept")
+        super().__init__(message, "what arrived is kept: run the same command again to resume")
 
 
 class Transfer:

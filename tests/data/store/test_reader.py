@@ -76,8 +76,9 @@ def test_an_unknown_split_is_told_with_those_there_are(store: Store) -> None:
 
 def test_where_there_is_no_store_it_says_how_to_build_one(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DataError, match=f"^no store at {path}$") as caught:
+        with pytest.raises(DataError) as caught:
             open_store(path)
+        assert caught.value.message == f"no store at {path}"
         assert "nsi build-data" in caught.value.hint
         assert not is_store(path)
 

@@ -60,7 +60,7 @@ def test_the_toolkits_distribution_is_the_one_that_the_project_file_names() -> N
 
     from nsi_cli.plugins.discovery.entry_points import TOOLKIT
 
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["name"] == TOOLKIT
 
 
