@@ -8,15 +8,21 @@ from pathlib import Path
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
+SPIN_COUNT = "10000"
+"""Spins before a waiting thread sleeps; `benchmarks/contention.py` compares counts.
+
+Fewer, or none (``OMP_WAIT_POLICY=PASSIVE``), cost up to a quarter of the idle speed.
+"""
+
 
 def set_thread_defaults() -> None:
     """Set the environment variables that OpenMP reads once, when torch is imported.
 
-    By default a thread that waits for another spins. If other work keeps the cores busy, the thread
-    that it waits for then gets no core. A value that the user set stays.
+    By default a thread that waits for another spins for long. If other work keeps the cores busy,
+    the thread that it waits for then gets no core. A value that the user set stays.
     """
     if not any(name in os.environ for name in _WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     cores = available_cores()
     if cores < _allowed_cores():  # torch counts these, and ignores the quota
         os.environ.setdefault("OMP_NUM_THREADS", str(cores))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nsi_cli.support.threads import available_cores, cgroup_quota
+from nsi_cli.support.threads import SPIN_COUNT, available_cores, cgroup_quota
 
 # Prints the settings at the moment at which torch would be imported.
 _PROGRAM = """
@@ -17,7 +17,8 @@ import os, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("OMP_NUM_THREADS"))
+            names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
+            print(*map(os.environ.get, names))
             os._exit(0)
 sys.meta_path.insert(0, Finder())
 sys.argv = ["nsi", "eval", "nowhere"]
@@ -29,15 +30,15 @@ main()
 @pytest.mark.parametrize(
     ("variables", "printed"),
     [
-        ({}, "PASSIVE None"),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
-        ({"GOMP_SPINCOUNT": "5", "OMP_NUM_THREADS": "3"}, "None 3"),
+        ({}, f"None {SPIN_COUNT} None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None None"),
+        ({"GOMP_SPINCOUNT": "5", "OMP_NUM_THREADS": "3"}, "None 5 3"),
     ],
 )
 def test_threads_are_set_before_torch_is_imported_unless_the_user_has(
     variables: dict[str, str], printed: str
 ) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    kept = {name: value for name, value in os.environ.items() if "OMP_" not in name}
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM], env=kept | variables, capture_output=True, text=True,
         check=True,
