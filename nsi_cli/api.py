@@ -331,6 +331,7 @@ def evaluate(
     """
     from nsi_cli.evaluation import suite
     from nsi_cli.evaluation.predict import primitives_encoder
+    from nsi_cli.support.files import write_json
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
     config = loaded.run.config
@@ -351,7 +352,7 @@ def evaluate(
     if metrics is not None:
         return Evaluation(result, None)
     path = loaded.evaluation_path(split)
-    suite.write_result(path, result)
+    write_json(path, result)
     progress.note(f"written: {path}")
     return Evaluation(result, path)
 
@@ -393,7 +394,7 @@ def interpret(
     images and schemas each.
     """
     from nsi_cli.interpretation.collect import collect, spread
-    from nsi_cli.interpretation.report import Heading, write_report
+    from nsi_cli.interpretation.report import Heading, Upload, write_report
     from nsi_cli.interpretation.uploads import read_image
     from nsi_cli.support.files import read_json
 
@@ -418,7 +419,7 @@ def interpret(
         result=read_json(evaluation, "evaluation", "run nsi eval again")
         if evaluation.is_file()
         else None,
-        uploads=[(name, loaded.predict_image(image)) for name, image in uploads],
+        uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
         top=top,
     )
 

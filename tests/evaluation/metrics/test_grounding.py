@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,7 @@ def test_slot_masks_come_before_attention_masks(make_findings) -> None:
     predictions = one_scene(make_findings, [0, 1])
     swapped = predictions.attention_masks[:, [1, 2, 0]]
     metric = Grounding()
-    metric.update(make_findings(**{**vars(predictions), "slot_masks": swapped}, scenes=1, slots=3))
+    metric.update(replace(predictions, slot_masks=swapped))
     found = metric.compute()["grounding"]
     assert found["masks"] == "slot_masks"
     assert found["pointing"]["value"] == 0
