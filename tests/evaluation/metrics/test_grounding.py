@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.metrics.grounding import Grounding, peak_places
+from nsi_cli.evaluation.metrics.grounding import Grounding, peak_pixels
 
 
 def one_scene(make_findings, aligned: list[int]):
@@ -72,7 +72,7 @@ def test_without_true_masks_there_is_no_value(make_findings) -> None:
 def test_a_peak_is_the_centre_of_its_cell() -> None:
     mask = np.zeros((1, 2, 4), np.float32)
     mask[0, 1, 2] = 1
-    assert peak_places(mask, 16).tolist() == [[12, 10]]
+    assert peak_pixels(mask, 16).tolist() == [[12, 10]]
 
 
 def test_an_object_that_no_slot_was_left_for_is_missed(make_findings) -> None:
