@@ -21,8 +21,8 @@ from nsi_clevrtex.builder import ClevrtexBuilder
 from raw_scenes import RENDERED, make_raw
 
 from nsi_cli.data.build.build import BuildOptions, build_store
-from nsi_cli.data.store.images import Rows, read_rows
 from nsi_cli.data.store.reader import open_store
+from nsi_cli.data.store.rows import Rows
 
 BATCH, ROWS, ROUNDS = 128, 3000, 7
 WAYS: dict[str, dict[str, Any]] = {
@@ -71,7 +71,7 @@ def measure(path: Path, data: np.ndarray, options: dict[str, Any]) -> list[str]:
         if "chunks" in options:
             return [*told, "–"]
         where = Rows(rows.id.get_offset(), ROWS, shape)
-        return [*told, timed(lambda index: read_rows(plain.fileno(), where, index))]
+        return [*told, timed(lambda index: where.read(plain.fileno(), index))]
 
 
 def singly(rows: h5py.Dataset, index: np.ndarray) -> np.ndarray:

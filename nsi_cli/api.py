@@ -21,8 +21,8 @@ from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from nsi_cli.data.check.result import CheckResult
     from nsi_cli.data.download.plan import DownloadPlan
-    from nsi_cli.data.store.faults import CheckResult
     from nsi_cli.data.store.reader import Store
     from nsi_cli.interpretation.loaded_run import LoadedRun
     from nsi_cli.plugins.discovery.registry import TaskRegistry
@@ -108,26 +108,37 @@ def build_store(
     to values that it lacks: refuse, extend or drop. Raises `ConfigError`, `DataError` and
     `PluginError`; a store at ``out`` is replaced only with ``force``.
     """
-    from nsi_cli.data.build.request import BuildRequest, run_request
+    from nsi_cli.data.build.build import build_store as build
+    from nsi_cli.data.build.folder import check_out
+    from nsi_cli.data.build.raw import download_raw, synthesize_raw
+    from nsi_cli.data.build.vocabulary import read_vocabulary
+    from nsi_cli.data.store.reader import open_store
     from nsi_cli.interpretation.store_summary import write_summary
+    from nsi_cli.support.options import check_options, plain
     from nsi_cli.support.threads import available_cores
 
-    count = available_cores() if workers is None else workers
-    request = BuildRequest(
-        task=(tasks or find_tasks()).task(task),
-        out=Path(out or Path("data") / task),
-        store=BuildOptions(image_size, count, max_skipped, limit),
-        raw=_path(raw),
-        synthetic=synthetic,
-        seed=seed,
-        force=force,
-        vocabulary=_path(vocabulary),
-        new_values=new_values,
-        download=download,
-        confirm=confirm,
-        options=options or {},
+    if download is not None and synthetic is not None:
+        raise ConfigError("--download and --synthetic exclude each other", "choose one of them")
+    out = Path(out or Path("data") / task)
+    folder = Path(raw or out.with_name(f"{out.name}-raw"))
+    workers = available_cores() if workers is None else workers
+    kind = (tasks or find_tasks()).task(task).load_schema_builder()
+    builder: Any = check_options(kind, options or {}, where=f"build-data {task}", raw=folder)
+    given = read_vocabulary(_path(vocabulary), new_values)
+    check_out(out, folder, force=force)
+    recorded = {**plain(builder), "raw": str(folder)}
+    if download is not None:
+        recorded["archives"] = download_raw(builder, task, folder, download, confirm, progress)
+    elif synthetic is not None:
+        synthesize_raw(builder, task, folder, synthetic, seed, workers, progress)
+        recorded |= {"synthetic": synthetic, "seed": seed}
+    if given is not None:
+        recorded |= {"vocabulary": given.origin, "new_values": given.new_values}
+    store_options = BuildOptions(image_size, workers, max_skipped, limit, given, recorded)
+    path = build(
+        builder, task, out, store_options, progress, lambda store: write_summary(store, progress)
     )
-    return run_request(request, progress, lambda store: write_summary(store, progress))
+    return open_store(path)
 
 
 def store_summary(store: PathLike) -> tuple[dict[str, Any], Path]:
@@ -331,6 +342,7 @@ def evaluate(
     """
     from nsi_cli.evaluation import suite
     from nsi_cli.evaluation.predict import primitives_encoder
+    from nsi_cli.support.files import write_json
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
     config = loaded.run.config
@@ -351,7 +363,7 @@ def evaluate(
     if metrics is not None:
         return Evaluation(result, None)
     path = loaded.evaluation_path(split)
-    suite.write_result(path, result)
+    write_json(path, result)
     progress.note(f"written: {path}")
     return Evaluation(result, path)
 
@@ -393,7 +405,7 @@ def interpret(
     images and schemas each.
     """
     from nsi_cli.interpretation.collect import collect, spread
-    from nsi_cli.interpretation.report import Heading, write_report
+    from nsi_cli.interpretation.report import Heading, Upload, write_report
     from nsi_cli.interpretation.uploads import read_image
     from nsi_cli.support.files import read_json
 
@@ -418,7 +430,7 @@ def interpret(
         result=read_json(evaluation, "evaluation", "run nsi eval again")
         if evaluation.is_file()
         else None,
-        uploads=[(name, loaded.predict_image(image)) for name, image in uploads],
+        uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
         top=top,
     )
 

@@ -12,7 +12,7 @@ from nsi_cli.cli.output import print_json
 from nsi_cli.support.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from nsi_cli.data.store.faults import CheckResult
+    from nsi_cli.data.check.result import CheckResult
 
 _STYLES = {"ok": "green", "warnings": "yellow", "faults": "red", "left out": "dim"}
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 RESAMPLES = 1000
-_MOST_DRAWN = 2_000_000
+_CHUNK = 2_000_000  # indices drawn at once
 
 Numbers = npt.NDArray[Any]
 Measured = dict[str, Any]
@@ -21,56 +21,58 @@ def mean_with_interval(
 ) -> Measured | None:
     """The mean over items grouped by scene: Σ sums / Σ counts, both (n,), one number per scene.
 
-    Without ``counts`` each scene is one item, and a NaN stands for none. Whole scenes are
-    resampled, since objects of one scene are not independent. None if there is no item.
+    Without ``counts`` each scene is one item, and NaN is a scene without one. Whole scenes are
+    resampled, since objects of one scene are not independent. Returns None if there is no item.
     """
     if counts is None:
         counts = (~np.isnan(sums)).astype(np.int64)
         sums = np.nan_to_num(sums)
     if not counts.sum():
         return None
-    means = [
-        np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)
-        for index in _resampled(len(sums), seed)
-        for over, under in [(sums[index].sum(1).astype(float), counts[index].sum(1))]
-    ]
+    means = [_ratios(sums[rows], counts[rows]) for rows in _resampled(len(sums), seed)]
     return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
 
 
 def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Measured | None:
     """The chance level of a measure from D repetitions: Σ sums / Σ counts.
 
-    ``sums`` (n, D) hold a number for each scene and repetition; ``counts`` are (n, D), or (n, 1)
-    if they are the same in all. The value is the mean of all repetitions. The interval is where
-    a single one falls: each sample takes a random repetition and resamples the scenes, so that a
-    measure at chance lies inside it 95 times of 100. None if there is nothing to repeat.
+    ``sums`` (n, D) has a number for each scene and repetition; ``counts`` is (n, D), or (n, 1) if
+    it is the same for all repetitions. The value is the mean of all repetitions. The interval
+    covers a single one: each resample takes a random repetition of randomly drawn scenes, so a
+    measure at chance lies inside it 95 times out of 100. Returns None if there is no item.
     """
     counts = np.broadcast_to(counts, sums.shape)
     if not counts.sum():
         return None
-    generator = np.random.default_rng((seed, 1))  # a stream apart from that of the scenes
+    generator = np.random.default_rng((seed, 1))  # not the stream that draws the scenes
     means = []
-    for index in _resampled(len(sums), seed):
-        repetition = generator.integers(sums.shape[1], size=(len(index), 1))
-        over, under = (part[index, repetition].sum(1).astype(float) for part in (sums, counts))
-        means.append(np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0))
+    for rows in _resampled(len(sums), seed):
+        repetition = generator.integers(sums.shape[1], size=(len(rows), 1))
+        means.append(_ratios(sums[rows, repetition], counts[rows, repetition]))
     return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
 
 
 def median_with_interval(values: Numbers, *, seed: int = 0) -> Measured | None:
-    """The median of values (n,), one per scene; None if there are none."""
+    """The median of values (n,), one per scene; None without scenes."""
     if not len(values):
         return None
-    medians = [np.median(values[index], axis=1) for index in _resampled(len(values), seed)]
+    medians = [np.median(values[rows], axis=1) for rows in _resampled(len(values), seed)]
     return _measured(float(np.median(values)), np.concatenate(medians))
 
 
 def _resampled(count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """`RESAMPLES` rows of ``count`` scenes drawn with replacement, a few rows at a time."""
+    """Yield `RESAMPLES` draws of ``count`` scenes with replacement, in chunks of rows."""
     generator = np.random.default_rng(seed)
-    step = max(1, _MOST_DRAWN // count)
+    step = max(1, _CHUNK // count)
     for start in range(0, RESAMPLES, step):
         yield generator.integers(count, size=(min(step, RESAMPLES - start), count))
+
+
+def _ratios(sums: Numbers, counts: Numbers) -> Numbers:
+    """Σ sums / Σ counts of each resample (R, n), (R,); NaN if it has no item."""
+    total, count = sums.sum(1).astype(float), counts.sum(1)
+    ratios: Numbers = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return ratios
 
 
 def _measured(value: float, resampled: Numbers) -> Measured:

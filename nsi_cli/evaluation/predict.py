@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,42 +15,38 @@ from nsi_cli.models.alignment import align
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.features import features_of
 from nsi_cli.models.nsi import NSI
-from nsi_cli.support.errors import NsiError
 
 EncodePrimitives = Callable[[Floats, Bools], Floats]
-"""Primitives (B, T, W) and present (B, T) to their embeddings (B, T, E)."""
+"""Maps primitives (B, T, W) and present (B, T) to their embeddings (B, T, E)."""
 
 
-def predict(
-    model: NSI, backbone: Backbone | None, batch: Batch, *, noise: Tensor | None
-) -> Predictions:
+def predict(model: NSI, backbone: Backbone, batch: Batch, *, noise: Tensor | None) -> Predictions:
     """The model's predictions for a batch, on the model's device, without dropout or gradients.
 
     Uses the batch's features if it has them, else ``backbone`` on its images. ``noise`` (B, K, D)
-    is the noise of the initial slots. Without a backbone the grid must be square, and the
-    predictions have no tokens, since it is unknown which channels hold position. Raises
-    `NsiError` if there are neither features nor a backbone and images.
+    is the noise of the initial slots.
     """
-    moved = _moved(model, batch)
+    device = _device(model)
+    moved = batch.map(lambda tensor: tensor.to(device, non_blocking=True))
     with _evaluation_mode(model):
         features = features_of(moved, backbone)
-        output = model(features, moved.primitives, moved.present, _to(noise, features.device))
+        output = model(features, moved.primitives, moved.present, _to(noise, device))
         alignment = align(
             output.image.embeddings, output.primitives, moved.present, alignment=model.alignment
         )
-    grid = _grid(backbone, features.shape[1])
+    tokens = _floats(features[..., backbone.appearance])
     return Predictions(
         index=batch.index.cpu().numpy(),
         primitives=batch.primitives.cpu().numpy(),
         present=batch.present.cpu().numpy(),
-        attention_masks=_on_grid(output.image.attention_masks, grid),
-        slot_masks=_on_grid_if(output.image.slot_masks, grid),
+        attention_masks=_on_grid(output.image.attention_masks, backbone),
+        slot_masks=_slot_masks(output.image.slot_masks, backbone),
         slot_embeddings=_floats(output.image.embeddings),
         primitive_embeddings=_floats(output.primitives),
         aligned_slot=alignment.slot.cpu().numpy(),
         aligned_score=_floats(alignment.score),
         true_masks=None if batch.masks is None else batch.masks.cpu().numpy(),
-        tokens=_tokens(backbone, features),
+        tokens=tokens.reshape(len(tokens), *backbone.grid, -1),
         alignment=model.alignment,
     )
 
@@ -61,25 +56,23 @@ def predict_images(
 ) -> Predictions:
     """The model's predictions for images (B, S, S, 3) without annotation, with T = 0.
 
-    ``width`` is the schema's; ``index`` counts the images.
+    ``width`` is the schema's; ``index`` numbers the images from 0.
     """
+    device, count = _device(model), len(images)
     with _evaluation_mode(model):
-        device = _device(model)
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(device)
-        features = backbone.features(pixels)
-        encoding = model.image_encoder(features, _to(noise, device))
-    count, embeddings = len(images), _floats(encoding.embeddings)
+        encoding = model.image_encoder(backbone.features(pixels), _to(noise, device))
+    embeddings = _floats(encoding.embeddings)
     return Predictions(
         index=np.arange(count),
         primitives=np.zeros((count, 0, width), np.float32),
         present=np.zeros((count, 0), bool),
-        attention_masks=_on_grid(encoding.attention_masks, backbone.grid),
-        slot_masks=_on_grid_if(encoding.slot_masks, backbone.grid),
+        attention_masks=_on_grid(encoding.attention_masks, backbone),
+        slot_masks=_slot_masks(encoding.slot_masks, backbone),
         slot_embeddings=embeddings,
         primitive_embeddings=np.zeros((count, 0, embeddings.shape[-1]), np.float32),
         aligned_slot=np.zeros((count, 0), np.int64),
         aligned_score=np.zeros((count, 0), np.float32),
-        images=images,
         alignment=model.alignment,
     )
 
@@ -112,28 +105,8 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _moved(model: nn.Module, batch: Batch) -> Batch:
-    device = _device(model)
-    return batch.map(lambda value: value.to(device, non_blocking=True))
-
-
 def _to(noise: Tensor | None, device: torch.device) -> Tensor | None:
     return None if noise is None else noise.to(device)
-
-
-def _grid(backbone: Backbone | None, tokens: int) -> tuple[int, int]:
-    if backbone is not None:
-        return backbone.grid
-    side = math.isqrt(tokens)
-    if side * side != tokens:
-        raise NsiError(f"{tokens} tokens form no square grid", "pass the backbone as well")
-    return side, side
-
-
-def _tokens(backbone: Backbone | None, features: Tensor) -> Floats | None:
-    if backbone is None:
-        return None
-    return _floats(features[..., backbone.appearance]).reshape(len(features), *backbone.grid, -1)
 
 
 def _floats(value: Tensor) -> Floats:
@@ -141,9 +114,9 @@ def _floats(value: Tensor) -> Floats:
     return array
 
 
-def _on_grid(masks: Tensor, grid: tuple[int, int]) -> Floats:
-    return _floats(masks).reshape(*masks.shape[:2], *grid)
+def _on_grid(masks: Tensor, backbone: Backbone) -> Floats:
+    return _floats(masks).reshape(*masks.shape[:2], *backbone.grid)
 
 
-def _on_grid_if(masks: Tensor | None, grid: tuple[int, int]) -> Floats | None:
-    return None if masks is None else _on_grid(masks, grid)
+def _slot_masks(masks: Tensor | None, backbone: Backbone) -> Floats | None:
+    return None if masks is None else _on_grid(masks, backbone)

@@ -1,10 +1,9 @@
-"""Predictions: what a model makes of a batch of scenes, as plain arrays."""
+"""A model's predictions for a batch of scenes, as plain arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,10 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions for B scenes, beside their ground truth.
+    """The predictions for B scenes, and their ground truth.
 
-    ``aligned_slot`` and ``aligned_score`` are defined where ``present`` is true; a primitive
-    without a slot has slot −1.
+    ``aligned_slot`` and ``aligned_score`` are defined where ``present`` is true; the slot is −1
+    for a primitive without a slot.
     """
 
     index: Ints  # (B,), the index of each scene in its split
@@ -37,24 +36,24 @@ class Predictions:
     slot_masks: Floats | None = None  # (B, K, h, w); None without a decoder
     true_masks: Bytes | None = None  # (B, S, S), 0 the background, i the object of row i − 1
     tokens: Floats | None = None  # (B, h, w, C'), appearance features without position
-    images: Bytes | None = None  # (B, S, S, 3), only for images without annotation
     alignment: str = "max"  # how primitives pick slots; see `nsi_cli.models.alignment`
+    _segments: dict[str, Bytes] = field(init=False, repr=False, default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: Sequence[int]) -> Predictions:
-        """The predictions for some of the scenes, by their rows in this batch."""
+        """The predictions for some scenes of this batch, by row."""
         picked: dict[str, Any] = {
-            field.name: value[list(rows)]
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), np.ndarray)
+            part.name: value[list(rows)]
+            for part in fields(self)
+            if isinstance(value := getattr(self, part.name), np.ndarray)
         }
         return replace(self, **picked)
 
     @property
     def masks_name(self) -> str:
-        """The masks of grounding: the decoder's if there is one, else the attention masks."""
+        """Which masks grounding uses: the slot masks if there are any, else the attention masks."""
         return "attention_masks" if self.slot_masks is None else "slot_masks"
 
     @property
@@ -65,39 +64,21 @@ class Predictions:
     def segments_of(self, masks_name: str) -> Bytes | None:
         """The slot of each pixel by these masks, (B, S, S) at the size of the true masks.
 
-        None if these masks or the true ones are missing. Computed once for each kind.
+        None if these masks or the true ones are missing. Computed once for each kind of masks.
         """
-        return self._slot_segments if masks_name == "slot_masks" else self._attention_segments
+        masks = getattr(self, masks_name)
+        if masks is None or self.true_masks is None:
+            return None
+        if masks_name not in self._segments:
+            self._segments[masks_name] = segments(masks, self.true_masks.shape[-1])
+        return self._segments[masks_name]
 
     def overlap(self, masks_name: str) -> Ints | None:
         """Pixels shared by true and predicted segments, (B, M, K), background in row 0.
 
-        None if these masks or the true ones are missing. Computed once for each kind.
+        None if these masks or the true ones are missing.
         """
-        return self._slot_overlap if masks_name == "slot_masks" else self._attention_overlap
-
-    @cached_property
-    def _slot_segments(self) -> Bytes | None:
-        return self._segments(self.slot_masks)
-
-    @cached_property
-    def _attention_segments(self) -> Bytes | None:
-        return self._segments(self.attention_masks)
-
-    @cached_property
-    def _slot_overlap(self) -> Ints | None:
-        return self._overlap(self._slot_segments)
-
-    @cached_property
-    def _attention_overlap(self) -> Ints | None:
-        return self._overlap(self._attention_segments)
-
-    def _segments(self, masks: Floats | None) -> Bytes | None:
-        if masks is None or self.true_masks is None:
-            return None
-        return segments(masks, self.true_masks.shape[-1])
-
-    def _overlap(self, predicted: Bytes | None) -> Ints | None:
+        predicted = self.segments_of(masks_name)
         if predicted is None or self.true_masks is None:
             return None
         objects, slots = self.present.shape[1], self.attention_masks.shape[1]

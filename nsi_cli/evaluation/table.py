@@ -1,4 +1,4 @@
-"""A result as table rows and as the lines below them, for the terminal and the report."""
+"""A result as rows of a table with notes below, and the titles of all metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLUMNS = ("", "metric", "value", "95 % interval", "null", "95 % interval")
 
 Row = tuple[str, str, str, str, str, str]
 
-_TITLES = {
+TITLES = {
     "image_to_schema": "image → schema",
     "schema_to_image": "schema → image",
     "slot_masks": "slot masks",
@@ -26,56 +26,52 @@ _TITLES = {
     "miou_gt": "mIoU gt",
     "median_rank": "median rank",
 }
+"""The titles of metrics and of their groups, by the keys of a result; R@k is its own title."""
 
-_NULLS = {
+NULLS = {
     "retrieval": "ranks at random",
-    "grounding": "any slot, whatever the object",
+    "grounding": "any slot",
     "properties": "another image's slots",
 }
-"""What each part of a result takes for its null."""
+"""What the null of each section of a result is measured with."""
 
-SLOT_RULES = {
+_SLOT_RULES = {
     "true_mask": "the slot with the largest IoU with the object's true mask",
-    "alignment": "the slot that the object aligns with, its value of the property left out",
+    "alignment": "the slot that the object aligns with, without using its value of the property",
 }
-"""How the slot of a property's measure is chosen, by ``slot_chosen_by``."""
+"""How the slot of a property's measure was chosen, by ``slot_chosen_by``."""
 
 
 def rows(result: dict[str, Any]) -> list[Row]:
     """Group, metric, value, interval, null and its interval; the headings are `COLUMNS`."""
-    found: list[Row] = []
-    for section in ("retrieval", "grounding", "segmentation", "properties"):
-        for path, measured in _measures(result.get(section) or {}):
-            group = _TITLES.get(path[0], path[0]) if len(path) > 1 else section
-            if "measure" in measured:
-                group = measured["measure"]
-            digits = 1 if path[-1] == "median_rank" else 3
-            null = measured.get("null")
-            found.append(
-                (
-                    group,
-                    path[-1] if section == "properties" else _TITLES.get(path[-1], path[-1]),
-                    *_cells(measured, digits),
-                    *(_cells(null, digits) if null else ("", "")),
-                )
-            )
-    return found
+    return [
+        _row(section, path, measured)
+        for section in ("retrieval", "grounding", "segmentation", "properties")
+        for path, measured in _measures(result.get(section) or {})
+    ]
+
+
+def _row(section: str, path: tuple[str, ...], measured: dict[str, Any]) -> Row:
+    group = measured.get("measure") or (TITLES.get(path[0], path[0]) if len(path) > 1 else section)
+    metric = path[-1] if section == "properties" else TITLES.get(path[-1], path[-1])
+    digits, null = 1 if path[-1] == "median_rank" else 3, measured.get("null")
+    return group, metric, *_cells(measured, digits), *(_cells(null, digits) if null else ("", ""))
 
 
 def notes(result: dict[str, Any]) -> list[str]:
-    """What a reader of the rows must know: what null is, which slots were used, what is missing."""
+    """Notes below the rows: how nulls were measured, which slots were used, what is missing."""
     measured = {
-        section: [part for _, part in _measures(result.get(section) or {})] for section in _NULLS
+        section: [part for _, part in _measures(result.get(section) or {})] for section in NULLS
     }
     nulls = [
         f"{rule} ({section})"
-        for section, rule in _NULLS.items()
+        for section, rule in NULLS.items()
         if any(part.get("null") for part in measured[section])
     ]
     rules = {part["slot_chosen_by"] for part in measured["properties"] if "slot_chosen_by" in part}
     return [
-        *(["null, the level by chance: " + ", ".join(nulls)] if nulls else []),
-        *(f"properties: read from {SLOT_RULES[rule]}" for rule in sorted(rules)),
+        *(["null, the chance level: " + ", ".join(nulls)] if nulls else []),
+        *(f"properties: read from {_SLOT_RULES[rule]}" for rule in sorted(rules)),
         *_missing(result, measured["properties"]),
     ]
 
@@ -100,7 +96,7 @@ def _cells(measured: dict[str, Any], digits: int) -> tuple[str, str]:
 def _measures(
     part: dict[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Every ``{"value", "ci95"}`` below, with the names that lead to it."""
+    """Yield every ``{"value", "ci95"}`` of a nested mapping, with the keys that lead to it."""
     for name, value in part.items():
         if isinstance(value, dict) and "value" in value:
             yield (*path, name), value

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from nsi_cli.evaluation.metrics.grounding import peak_places, peaks_inside, visible_objects
+from nsi_cli.evaluation.metrics.grounding import peak_pixels, peaks_inside, visible_objects
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import overlap_ratios, segments, upsampled
 from nsi_cli.interpretation.collect import Collected
@@ -191,7 +191,7 @@ def _mask_pictures(predictions: Predictions) -> list[MaskPictures]:
 def _pictures_of(name: str, masks: npt.NDArray[np.float32]) -> MaskPictures:
     side = 200
     won = np.bincount(segments(masks[None], side).ravel(), minlength=len(masks)) / side**2
-    peaks = peak_places(masks, 1000) / 10
+    peaks = peak_pixels(masks, 1000) / 10
     return MaskPictures(
         name=name,
         painted=segments_uri(masks, [slot_colour(slot) for slot in range(len(masks))]),

@@ -1,4 +1,4 @@
-"""What a report needs of a split: all embeddings, and the predictions for a few scenes."""
+"""The part of a split's predictions that a report needs: embeddings, and a few whole scenes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Collected:
     index: npt.NDArray[np.int64]  # (n,), the index of each scene in its split
     primitives: npt.NDArray[np.float32]  # (n, T, W)
     present: npt.NDArray[np.bool_]  # (n, T)
-    scenes: tuple[Predictions, ...]  # of one scene each: those to show
+    scenes: tuple[Predictions, ...]  # one scene each, those to show
 
     def row(self, scene: Predictions) -> int:
         """The row of a scene to show."""
@@ -40,12 +40,12 @@ def collect(predictions: Iterable[Predictions], scenes: Sequence[int]) -> Collec
     """
     wanted, kept = set(scenes), []
     embeddings = SplitEmbeddings()
-    parts: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]] = []
+    batches = []
     for batch in predictions:
         embeddings.add(batch)
-        parts.append((batch.primitives, batch.present))
+        batches.append((batch.index, batch.primitives, batch.present))
         kept += [batch.take([row]) for row, index in enumerate(batch.index) if int(index) in wanted]
-    if not parts:
+    if not batches:
         raise DataError("the split has no scene to interpret", "choose another --split")
-    primitives, present = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Collected(embeddings, embeddings.index, primitives, present, tuple(kept))
+    index, primitives, present = map(np.concatenate, zip(*batches, strict=True))
+    return Collected(embeddings, index, primitives, present, tuple(kept))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.schema import Categorical, Schema
-from nsi_cli.schema.schema import as_text
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,16 @@ def describe(schema: Schema, primitive: npt.NDArray[np.float32]) -> Description:
     for item in schema.properties:
         value = values[item.name]
         if not isinstance(item, Categorical):
-            numbers.append((item.name, as_text(value)))
+            numbers.append((item.name, _as_text(value)))
         else:
-            words.append(f"unknown {item.name}" if value is None else as_text(value))
+            words.append(f"unknown {item.name}" if value is None else value)
     known = all(values[item.name] is not None for item in schema.categorical)
     return Description(tuple(words), tuple(numbers), known)
+
+
+def _as_text(value: float | Sequence[float] | None) -> str:
+    """A continuous value, to two decimals."""
+    if value is None:
+        return "unknown"
+    parts = value if isinstance(value, Sequence) else (value,)
+    return " ".join(f"{part:.2f}" for part in parts)

@@ -1,4 +1,4 @@
-"""What lies near in the common space: schemas of an image, images of a schema, words of a slot."""
+"""The best matches of an image, a schema or a slot in the common space."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def schemas_for_image(
     """The schemas that fit slot embeddings (K, E) best."""
     part = collected.embeddings
     query = torch.from_numpy(slots)[None].to(part.slots.device)
-    return _ranking(part.scores_of(query, slice(None))[0], top, own)
+    return _ranking(part.scores(query, slice(None))[0], top, own)
 
 
 def images_for_schema(collected: Collected, own: int, top: int) -> Ranking:
     """The images that fit the schema of a scene of the split best."""
-    return _ranking(collected.embeddings.scores(slice(None), [own])[:, 0], top, own)
+    part = collected.embeddings
+    return _ranking(part.scores(part.slots, [own])[:, 0], top, own)
 
 
 def nearest_primitives(

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing beside it, written whole or not at all."""
+"""The report: one self-contained HTML page, written atomically."""
 
 from __future__ import annotations
 
@@ -26,16 +26,25 @@ from nsi_cli.support.files import replacing
 _THUMBNAIL_SIDE = 160
 
 Images = Callable[[Sequence[int]], npt.NDArray[np.uint8]]
-"""The images (n, S, S, 3) at some places of the split, for example from a store."""
+"""Returns the images (n, S, S, 3) at some indices of the split, for example from a store."""
 
 
 @dataclass(frozen=True)
 class Heading:
-    """What the page is about."""
+    """The task, run and split that the page is about."""
 
     task: str
     run: str
     split: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image of the user's own, and the predictions for it alone."""
+
+    name: str
+    image: npt.NDArray[np.uint8]  # (S, S, 3)
+    predictions: Predictions
 
 
 def write_report(
@@ -47,21 +56,20 @@ def write_report(
     ids: list[str],
     images: Images,
     result: dict[str, Any] | None = None,
-    uploads: Sequence[tuple[str, Predictions]] = (),
+    uploads: Sequence[Upload] = (),
     top: int = 5,
 ) -> Path:
     """Write ``out/index.html`` and return its path.
 
-    ``ids`` names every scene of the split by its place. ``result`` is an evaluation's; without
-    it the page has no metrics. ``uploads`` are images without annotation: a name and the
-    predictions of `nsi_cli.evaluation.predict.predict_images`, one image each. ``top`` is how many
+    ``ids`` are the names of all scenes of the split, by index. ``result`` is that of
+    `nsi_cli.evaluation.suite.evaluate`; without it the page has no metrics. ``top`` is how many
     retrieved images and schemas each card shows. Raises `DataError` if it cannot be written.
     """
     maker = CardMaker(collected, schema, ids, top)
     cards = [maker.of_scene(scene, images([int(scene.index[0])])[0]) for scene in collected.scenes]
     bare = [
-        maker.of_upload(number, name, predictions, _image_of(predictions))
-        for number, (name, predictions) in enumerate(uploads, start=1)
+        maker.of_upload(number, upload.name, upload.predictions, upload.image)
+        for number, upload in enumerate(uploads, start=1)
     ]
     shown = bare + cards
     template = _environment().get_template("report.html.j2")
@@ -69,7 +77,7 @@ def write_report(
         heading=heading,
         version=__version__,
         scenes=len(collected.index),
-        slots=_slot_count(collected),
+        slots=collected.embeddings.slots.shape[1],
         cards=cards,
         bare=bare,
         mask_kinds=[kind.name for kind in shown[0].masks] if shown else [],
@@ -103,24 +111,13 @@ def _environment() -> Environment:
 
 
 def _checked_uri(uri: str) -> Markup:
-    """A data URI of ours, safe inside a style sheet."""
+    """Wrap a data URI for a style sheet. Raises `ValueError` if it could break out of it."""
     if not uri.startswith("data:image/") or set(uri) & set("\"'()<>\\ "):
         raise ValueError("not a data URI of an image")
     return Markup(f"url({uri})")
 
 
 def _thumbnails(cards: list[SceneCard], collected: Collected, images: Images) -> dict[int, str]:
-    """A small picture of every scene that was retrieved for any card, by its row."""
-    wanted = sorted({found.row for card in cards for found in (*card.schemas, *card.images)})
-    return {
-        row: photo_uri(images([int(collected.index[row])])[0], _THUMBNAIL_SIDE) for row in wanted
-    }
-
-
-def _slot_count(collected: Collected) -> int:
-    return int(collected.embeddings.slots.shape[1])
-
-
-def _image_of(predictions: Predictions) -> npt.NDArray[np.uint8]:
-    assert predictions.images is not None, "predictions of uploads carry their images"
-    return np.asarray(predictions.images[0])
+    """A small picture of every scene that was retrieved for any card, by row."""
+    rows = sorted({found.row for card in cards for found in (*card.schemas, *card.images)})
+    return {row: photo_uri(images([int(collected.index[row])])[0], _THUMBNAIL_SIDE) for row in rows}

@@ -1,10 +1,9 @@
-"""The two kinds of property: a word out of an ordered list, or a vector of bounded numbers."""
+"""The two kinds of property: one of a list of values, or a vector of bounded numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,23 +13,15 @@ from nsi_cli.support.errors import SchemaError
 from nsi_cli.support.options import did_you_mean
 
 MISSING_ID = -1
-"""The id of a categorical value that is not known."""
+"""The id of an unknown categorical value."""
 
-MOST = 1 << 16
-"""The largest `Continuous.size` and the most objects of a scene."""
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise SchemaError(
-            f"a property's name must be a non-empty text, not {name!r}",
-            "name the attribute as the dataset does, for example 'shape'",
-        )
+MAX_COUNT = 1 << 16
+"""The largest `Continuous.size` and the largest `Schema.max_objects`."""
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """An attribute that takes one of ``values``; a value's id is its place in that order.
+    """An attribute that takes one of ``values``; the id of a value is its index.
 
     >>> Categorical("shape", ("cube", "sphere")).encode("sphere")
     1
@@ -46,13 +37,13 @@ class Categorical:
         wrong = [value for value in self.values if not isinstance(value, str) or not value]
         if wrong or not self.values or len(set(self.values)) != len(self.values):
             raise SchemaError(
-                f"property '{self.name}': values must be a list of different non-empty texts",
-                "give each value once, in the order that its id should have",
+                f"property '{self.name}': values must be a list of distinct, non-empty strings",
+                "list each value once, in the order of the ids",
             )
 
     @property
     def columns(self) -> int:
-        """How many columns of a primitive it takes: one, the id."""
+        """The number of its columns in a primitive: one, for the id."""
         return 1
 
     def encode(self, value: str | None) -> int:
@@ -73,8 +64,8 @@ class Categorical:
             return None
         if not (float(index).is_integer() and 0 <= index < len(self.values)):
             raise SchemaError(
-                f"property '{self.name}' has no value of id {index:g}",
-                f"ids run from 0 to {len(self.values) - 1}; −1 stands for a missing value",
+                f"property '{self.name}' has no value with id {index:g}",
+                f"ids are 0 to {len(self.values) - 1}; −1 means a missing value",
             )
         return self.values[int(index)]
 
@@ -83,9 +74,9 @@ class Categorical:
 class Continuous:
     """An attribute of ``size`` numbers, each expected between ``low`` and ``high``.
 
-    ``low`` and ``high`` are one number for all components, or one for each. They normalise the
-    values for the schema encoder; a value outside them is allowed (a dataset's stated range is
-    rarely exact), an infinite one is not.
+    ``low`` and ``high`` are one number for all components, or one for each. The schema encoder
+    normalises values by them. Finite values outside them are allowed, since the range that a
+    dataset states is rarely exact.
     """
 
     name: str
@@ -97,106 +88,105 @@ class Continuous:
         _check_name(self.name)
         if not is_count(self.size):
             raise SchemaError(
-                f"property '{self.name}': size must be a whole number from 1 to {MOST:,}",
-                "size counts the numbers that one value has",
+                f"property '{self.name}': size must be a whole number from 1 to {MAX_COUNT:,}",
+                "size is the number of components of a value",
             )
-        for bound in ("low", "high"):
-            object.__setattr__(self, bound, self._spread(getattr(self, bound)))
+        for name in ("low", "high"):
+            bound = getattr(self, name)
+            parts = _parts(bound)
+            numbers = _numbers(parts * self.size if len(parts) == 1 else parts, self.size)
+            if numbers is None:
+                raise SchemaError(
+                    f"property '{self.name}': a bound must be one finite number, or {self.size}",
+                    f"got {bound!r}",
+                )
+            object.__setattr__(self, name, numbers)
         if not all(low < high for low, high in zip(self.lows, self.highs, strict=True)):
             raise SchemaError(
                 f"property '{self.name}': low must be below high in every component",
                 f"got low {self.low} and high {self.high}",
             )
 
-    def _spread(self, bound: float | Sequence[float]) -> tuple[float, ...]:
-        parts = _parts(bound)
-        parts = parts * self.size if len(parts) == 1 else parts
-        numbers = _finite(parts)
-        if not len(parts) == len(numbers) == self.size:
-            raise SchemaError(
-                f"property '{self.name}': a bound must be one finite number, or {self.size}",
-                f"got {bound!r}",
-            )
-        return numbers
-
     @property
     def lows(self) -> tuple[float, ...]:
         """The lower bound of each component."""
-        return self._spread(self.low)
+        return _parts(self.low)
 
     @property
     def highs(self) -> tuple[float, ...]:
         """The upper bound of each component."""
-        return self._spread(self.high)
+        return _parts(self.high)
 
     @property
     def columns(self) -> int:
-        """How many columns of a primitive it takes: its size."""
+        """The number of its columns in a primitive: its size."""
         return self.size
 
     def encode(self, value: float | Sequence[float] | None) -> tuple[float, ...]:
-        """The value's components, NaN for None. Raises `SchemaError` for anything else."""
+        """The components of a value, NaN for None. Raises `SchemaError` if it does not fit."""
         if value is None:
             return (math.nan,) * self.size
-        parts = _parts(value)
-        numbers = _finite(parts)
-        if not len(parts) == len(numbers) == self.size:
+        numbers = _numbers(_parts(value), self.size)
+        if numbers is None:
             raise SchemaError(
-                f"{self.name}: {value!r} is not {_numbers(self.size)}",
-                "use None for a value that is not known",
+                f"{self.name}: {value!r} is not {self._expected}", "use None for an unknown value"
             )
         return numbers
 
     def decode(self, numbers: Sequence[float]) -> float | tuple[float, ...] | None:
-        """The value of its components: a number, a tuple of them, or None if missing.
+        """The value of these components: a number, a tuple of them, or None if missing.
 
-        Raises `SchemaError` for what `encode` never gives, such as a NaN among numbers.
+        Raises `SchemaError` for components that `encode` never returns, such as a single NaN.
         """
         values = tuple(float(number) for number in numbers)
         if len(values) == self.size and all(map(math.isnan, values)):
             return None
         if len(values) != self.size or not all(map(math.isfinite, values)):
             raise SchemaError(
-                f"{self.name}: {values} is not {_numbers(self.size)}",
+                f"{self.name}: {values} is not {self._expected}",
                 "a missing value is NaN in every component",
             )
         return values[0] if self.size == 1 else values
+
+    @property
+    def _expected(self) -> str:
+        return "a finite number" if self.size == 1 else f"{self.size} finite numbers"
 
 
 Property = Categorical | Continuous
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is a whole number from 1 to `MOST`; True is none."""
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
+    """Whether a value is an integer, and no bool, from 1 to `MAX_COUNT`."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_COUNT
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise SchemaError(
+            f"a property's name must be a non-empty string, not {name!r}",
+            "use the dataset's name of the attribute, for example 'shape'",
+        )
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    """A number, or the numbers of a sequence or array, as a tuple of whatever it holds."""
+    """The items of a sequence or of a one-dimensional array; another value as its only item."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return tuple(value.tolist())
     listed = isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(value) if listed else (value,)
 
 
-_LARGEST = float(np.finfo(np.float32).max)
-_NUMBERS = (int, float, np.integer, np.floating)
-
-
-def _finite(parts: Sequence[Any]) -> tuple[float, ...]:
-    """Those that are numbers, finite in float32 (which is what a primitive holds)."""
-    numbers = []
-    for part in parts:
-        if isinstance(part, _NUMBERS) and not isinstance(part, bool):
-            with suppress(OverflowError):
-                numbers.append(float(part))
-    return tuple(number for number in numbers if abs(number) <= _LARGEST)
-
-
-def _numbers(count: int) -> str:
-    return "a finite number" if count == 1 else f"{count} finite numbers"
+def _numbers(parts: Sequence[Any], count: int) -> tuple[float, ...] | None:
+    """``count`` numbers that are finite in float32, the type of a primitive; else None."""
+    kinds, largest = (int, float, np.integer, np.floating), float(np.finfo(np.float32).max)
+    if len(parts) != count or not all(isinstance(part, kinds) for part in parts):
+        return None
+    if any(isinstance(part, bool) or not abs(part) <= largest for part in parts):
+        return None
+    return tuple(map(float, parts))
 
 
 def _short(values: Sequence[str], most: int = 8) -> str:
-    more = f", … ({len(values)} in all)" if len(values) > most else ""
+    more = f", … ({len(values)} values)" if len(values) > most else ""
     return ", ".join(values[:most]) + more

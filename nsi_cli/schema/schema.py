@@ -1,4 +1,4 @@
-"""A schema: the ordered properties of an object, and with them the layout of a primitive."""
+"""A schema: the ordered properties of an object, which define the layout of a primitive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.schema.properties import MOST, Categorical, Continuous, Property, is_count
+from nsi_cli.schema.properties import MAX_COUNT, Categorical, Continuous, Property, is_count
 from nsi_cli.support.errors import ConfigError, SchemaError
 from nsi_cli.support.options import did_you_mean
 
@@ -22,10 +22,10 @@ Primitives = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Schema:
-    """The ordered properties of an object and the most objects that a scene may have.
+    """The ordered properties of an object, and the largest number of objects in a scene.
 
-    A primitive is a row of `width` float32: the ids of the categorical properties, then the raw
-    values of the continuous ones, each group in schema order.
+    A primitive is a row of `width` float32: the ids of the categorical properties, then the values
+    of the continuous ones, each group in schema order.
 
     >>> schema = Schema((Continuous("x", 1, -1, 1), Categorical("shape", ("cube", "ball"))), 2)
     >>> schema.encode([{"x": 0.5, "shape": "ball"}]).tolist()
@@ -47,12 +47,13 @@ class Schema:
         if not names or len(set(names)) != len(names):
             raise SchemaError(
                 f"a schema needs properties of different names, not {names}",
-                "give each attribute of an object its own name",
+                "give each attribute its own name",
             )
         if not is_count(self.max_objects):
             raise SchemaError(
-                f"max_objects must be a whole number from 1 to {MOST:,}, not {self.max_objects!r}",
-                "it is the most objects that a scene may have",
+                f"max_objects must be a whole number from 1 to {MAX_COUNT:,}, "
+                f"not {self.max_objects!r}",
+                "it is the largest number of objects in a scene",
             )
 
     @cached_property
@@ -67,22 +68,22 @@ class Schema:
 
     @cached_property
     def columns(self) -> dict[str, slice]:
-        """Which columns of a primitive each property takes, by its name."""
-        places, start = {}, 0
+        """The columns of a primitive that each property has, by name."""
+        columns, start = {}, 0
         ordered: tuple[Property, ...] = (*self.categorical, *self.continuous)
         for item in ordered:
-            places[item.name] = slice(start, start + item.columns)
+            columns[item.name] = slice(start, start + item.columns)
             start += item.columns
-        return places
+        return columns
 
     @cached_property
     def width(self) -> int:
-        """How many columns a primitive has."""
+        """The number of columns of a primitive."""
         return sum(item.columns for item in self.properties)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short hash of the whole schema; equal schemas have equal fingerprints."""
+        """A short hash of the schema; equal schemas have equal fingerprints."""
         text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -97,86 +98,71 @@ class Schema:
         )
 
     def without(self, names: Sequence[str]) -> Schema:
-        """The schema less some properties, which leaves the columns of the others in order.
+        """The schema without some properties; the others keep their order.
 
-        Raises `ConfigError` for a name that no property has, or where none is left.
+        Raises `ConfigError` for an unknown name, or if no property is left.
         """
         known = list(self.columns)
         for name in names:
             if name not in known:
                 raise ConfigError(
-                    f"no property '{name}' to leave out",
+                    f"no property '{name}' to exclude",
                     did_you_mean(name, known) or f"known: {', '.join(known)}",
                 )
         left = tuple(item for item in self.properties if item.name not in names)
         if not left:
-            raise ConfigError(
-                "every property is left out", f"leave at least one of {', '.join(known)}"
-            )
+            raise ConfigError("every property is excluded", f"keep one of {', '.join(known)}")
         return Schema(left, self.max_objects)
 
     def encode(self, objects: Sequence[Mapping[str, Value]]) -> Primitives:
-        """Objects, each a mapping from property name to value, as primitives (n, width).
+        """Encode objects, mappings from property name to value, as primitives (n, width).
 
-        None marks a missing value. Raises `SchemaError` for a missing or unknown property, a
-        value that does not fit, or more than `max_objects` objects.
+        None is a missing value. Raises `SchemaError` for a missing or unknown property, a value
+        that does not fit, or more than `max_objects` objects.
         """
         if len(objects) > self.max_objects:
             raise SchemaError(
                 f"{len(objects)} objects in a scene, at most {self.max_objects} fit",
-                "raise max_objects of the schema",
+                "increase max_objects of the schema",
             )
         rows = np.zeros((len(objects), self.width), dtype=np.float32)
-        for place, values in enumerate(objects):
+        for number, (values, row) in enumerate(zip(objects, rows, strict=True), start=1):
             try:
-                self._encode_one(values, rows[place])
+                self._encode_one(values, row)
             except SchemaError as error:
-                raise SchemaError(f"object {place + 1}: {error.message}", error.hint) from None
+                raise SchemaError(f"object {number}: {error.message}", error.hint) from None
         return rows
 
     def _encode_one(self, values: Mapping[str, Value], row: Primitives) -> None:
-        lacking = [f"no '{name}'" for name in self.columns if name not in values]
-        unknown = [f"unknown '{name}'" for name in values if name not in self.columns]
-        if lacking or unknown:
+        faults = [f"no '{name}'" for name in self.columns if name not in values]
+        faults += [f"unknown '{name}'" for name in values if name not in self.columns]
+        if faults:
             raise SchemaError(
-                "properties do not match the schema: " + ", ".join(lacking + unknown),
-                f"an object has {', '.join(self.columns)}; None stands for a missing value",
+                "properties do not match the schema: " + ", ".join(faults),
+                f"an object has {', '.join(self.columns)}; None is a missing value",
             )
         for item in self.properties:
             row[self.columns[item.name]] = item.encode(values[item.name])  # type: ignore[arg-type]
 
     def decode(self, primitives: npt.ArrayLike) -> list[dict[str, Any]]:
-        """Primitives (n, width) as objects; the inverse of `encode` up to float32."""
+        """Decode primitives (n, width) to objects; the inverse of `encode` up to float32."""
         rows = np.asarray(primitives, dtype=np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise SchemaError(
                 f"primitives of shape {rows.shape} do not fit a schema of width {self.width}",
-                "a primitive has one row an object and one column for each id and number",
+                "there is one row per object, and one column per id and number",
             )
         return [self._decode_one(row) for row in rows]
 
     def _decode_one(self, row: Primitives) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for item in self.properties:
-            part = row[self.columns[item.name]]
-            values[item.name] = (
-                item.decode(float(part[0]))
-                if isinstance(item, Categorical)
-                else item.decode(part.tolist())
-            )
+            part = row[self.columns[item.name]].tolist()
+            values[item.name] = item.decode(part[0] if isinstance(item, Categorical) else part)
         return values
 
-    def render(self, primitives: npt.ArrayLike) -> str:
-        """Primitives (n, width) as nested text, one object after the other."""
-        indent = max(len(item.name) for item in self.properties)
-        lines = []
-        for place, values in enumerate(self.decode(primitives), start=1):
-            lines.append(f"object {place}")
-            lines += [f"  {name:<{indent}}  {as_text(value)}" for name, value in values.items()]
-        return "\n".join(lines)
-
     def to_json(self) -> dict[str, Any]:
-        """The schema as plain JSON values; `from_json` reads it back."""
+        """The schema as JSON values; the inverse of `from_json`."""
         return {
             "max_objects": self.max_objects,
             "properties": [_property_to_json(item) for item in self.properties],
@@ -184,7 +170,7 @@ class Schema:
 
     @staticmethod
     def from_json(data: Any) -> Schema:
-        """Read what `to_json` wrote. Raises `SchemaError` for anything else."""
+        """The schema of what `to_json` returned. Raises `SchemaError` for anything else."""
         try:
             items = tuple(_property_from_json(item) for item in data["properties"])
             return Schema(items, data["max_objects"])
@@ -192,16 +178,6 @@ class Schema:
             raise SchemaError(
                 f"not a schema: {type(error).__name__} {error}", "build the store again"
             ) from None
-
-
-def as_text(value: Value) -> str:
-    """A property's value as a person reads it: a word, numbers to two places, or 'unknown'."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, str):
-        return value
-    parts = value if isinstance(value, Sequence) else (value,)
-    return " ".join(f"{part:.2f}" for part in parts)
 
 
 def _property_to_json(item: Property) -> dict[str, Any]:

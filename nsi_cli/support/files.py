@@ -230,11 +230,12 @@ _HASHED = 1 << 23
 """Bytes that are hashed at once: few steps, since each waits for the threads beside it."""
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+def sha256(path: Path, advance: Callable[[int], object] = lambda count: None) -> str:
+    """The SHA-256 of a file, in hexadecimal; ``advance`` is called with the bytes of each step."""
     found = hashlib.sha256()
     with open_regular(path) as file:
         buffer = bytearray(min(_HASHED, max(1, os.fstat(file.fileno()).st_size)))
         while read := file.readinto(buffer):
             found.update(memoryview(buffer)[:read])
+            advance(read)
     return found.hexdigest()

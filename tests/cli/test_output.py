@@ -123,7 +123,7 @@ def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(
     for name in ("pointing", "R@10", "material"):
         (row,) = [line for line in lines if re.search(rf"\b{name}\b", line)][:1]
         assert re.search(rf"{name} +\S+ +\S+ to \S+ +\S+ +\S+ to \S+$", row)
-    assert lines[-2].startswith("null, the level by chance: ")
+    assert lines[-2].startswith("null, the chance level: ")
     assert lines[-1] == (
         "properties: read from the slot with the largest IoU with the object's true mask"
     )

@@ -74,7 +74,6 @@ def test_findings_lie_on_the_grid_and_name_the_masks_there_are(
     predictions = predict(model, backbone, batch, noise=noise(config))
     assert predictions.attention_masks.shape == (3, 4, 4, 4)
     assert (predictions.slot_masks is None) == (config.reconstruct == "attention")
-    assert predictions.images is None
     appearance = len(range(backbone.channels)[backbone.appearance])
     assert predictions.tokens.shape == (3, 4, 4, appearance)
     products = np.einsum(

@@ -42,7 +42,7 @@ def test_the_notes_say_how_nulls_and_slots_were_chosen(make_findings, schema) ->
     assert "the object's true mask" in masked[1]
     bare = notes(result_of(make_findings(true_masks=None), schema, encode))
     assert "any slot" not in bare[0]
-    assert any("aligns with, its value of the property left out" in note for note in bare)
+    assert any("aligns with, without using its value" in note for note in bare)
     assert any("no grounding: no scene has a true mask" in note for note in bare)
 
 

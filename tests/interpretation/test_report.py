@@ -10,7 +10,7 @@ import pytest
 from nsi_cli.evaluation.suite import evaluate
 from nsi_cli.interpretation.cards import CardMaker
 from nsi_cli.interpretation.collect import collect
-from nsi_cli.interpretation.report import Heading, write_report
+from nsi_cli.interpretation.report import Heading, Upload, write_report
 
 HEADING = Heading("toy", "runs/toy/one", "test")
 
@@ -53,11 +53,11 @@ def parsed(page: str) -> Tags:
     return tags
 
 
-def bare(split):
+def upload(split) -> Upload:
     fields = ("primitives", "present", "primitive_embeddings", "aligned_slot", "aligned_score")
     predictions = split.predictions.take([4])
     empty = {name: getattr(predictions, name)[:, :0] for name in fields}
-    return replace(predictions, true_masks=None, images=split.pictures([4]), **empty)
+    return Upload("my <photo>.jpg", split.images[4], replace(predictions, true_masks=None, **empty))
 
 
 def test_the_page_is_whole_in_itself(split, tmp_path) -> None:
@@ -144,7 +144,7 @@ def test_a_result_of_an_earlier_version_is_shown_without_nulls(split, tmp_path) 
 
 
 def test_an_image_of_ones_own_shows_slots_and_schemas_but_no_objects(split, tmp_path) -> None:
-    page = write(split, tmp_path, scenes=[], uploads=[("my <photo>.jpg", bare(split))])
+    page = write(split, tmp_path, scenes=[], uploads=[upload(split)])
     tags = parsed(page).seen
     assert "my &lt;photo&gt;.jpg" in page
     assert [attrs["id"] for tag, attrs in tags if tag == "article"] == ["image-1"]

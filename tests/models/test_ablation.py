@@ -77,10 +77,10 @@ def test_nothing_left_out_is_the_encoder_itself(small: ModelConfig, schema: Sche
 def test_an_unknown_property_and_all_of_them_are_refused(
     small: ModelConfig, schema: Schema
 ) -> None:
-    with pytest.raises(ConfigError, match="no property 'positon' to leave out") as result:
+    with pytest.raises(ConfigError, match="no property 'positon' to exclude") as result:
         encoder_of(small, schema, "shape,positon")
     assert "position" in result.value.hint
-    with pytest.raises(ConfigError, match="every property is left out"):
+    with pytest.raises(ConfigError, match="every property is excluded"):
         encoder_of(small, schema, "shape,size,material,position")
 
 

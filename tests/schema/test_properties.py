@@ -12,7 +12,7 @@ SHAPE = Categorical("shape", ("cube", "sphere", "monkey"))
 PLACE = Continuous("place", 3, -3.0, 3.0)
 
 
-def test_an_id_is_a_values_place_in_the_order_given() -> None:
+def test_the_id_of_a_value_is_its_index() -> None:
     assert [SHAPE.encode(value) for value in SHAPE.values] == [0, 1, 2]
     assert SHAPE.decode(2.0) == "monkey"
 
@@ -24,7 +24,7 @@ def test_missing_values_are_minus_one_and_nan() -> None:
     assert PLACE.decode([math.nan] * 3) is None
 
 
-def test_an_unknown_value_is_told_with_the_nearest_known_one() -> None:
+def test_an_unknown_value_is_an_error_that_suggests_the_nearest() -> None:
     with pytest.raises(SchemaError, match="unknown shape 'sphear'") as caught:
         SHAPE.encode("sphear")
     assert caught.value.hint == "did you mean 'sphere'?"
@@ -35,11 +35,11 @@ def test_an_unknown_value_is_told_with_the_nearest_known_one() -> None:
 
 @pytest.mark.parametrize("index", [3, -2, 0.5, math.nan, math.inf])
 def test_an_id_of_no_value_is_refused(index: float) -> None:
-    with pytest.raises(SchemaError, match="no value of id"):
+    with pytest.raises(SchemaError, match="no value with id"):
         SHAPE.decode(index)
 
 
-def test_one_number_is_itself_and_more_are_a_tuple() -> None:
+def test_one_number_decodes_to_a_float_and_more_to_a_tuple() -> None:
     assert Continuous("x").decode([0.5]) == 0.5
     assert PLACE.decode([1, 2, 3]) == (1.0, 2.0, 3.0)
 
@@ -49,7 +49,7 @@ def test_one_number_is_itself_and_more_are_a_tuple() -> None:
     [(1, 2, 3), [1.0, 2.0, 3.0], np.array([1, 2, 3]), np.array([1, 2, 3], np.float16),
      (np.float32(1), np.int64(2), 3)],
 )  # fmt: skip
-def test_numbers_of_any_kind_are_taken(value: object) -> None:
+def test_numbers_of_any_type_are_encoded(value: object) -> None:
     assert PLACE.encode(value) == (1.0, 2.0, 3.0)
 
 
@@ -101,7 +101,7 @@ def test_a_property_needs_a_name(name: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "result"),
+    ("wrong", "message"),
     [
         ({"size": 0}, "size must be"),
         ({"size": True}, "size must be"),
@@ -115,7 +115,7 @@ def test_a_property_needs_a_name(name: object) -> None:
     ],
 )
 def test_a_continuous_property_needs_a_size_and_finite_bounds_in_order(
-    wrong: dict[str, object], result: str
+    wrong: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(SchemaError, match=result):
+    with pytest.raises(SchemaError, match=message):
         Continuous("x", **wrong)

@@ -1,4 +1,4 @@
-"""A scene's image, primitives and mask agree, and stay so when it is cropped or resized."""
+"""The image, primitives and mask of a scene agree, also after objects are dropped."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from nsi_cli.data.build.resize import resized
 from nsi_cli.schema.scene import Scene, keep_visible
 from nsi_cli.support.errors import DataError
 
@@ -22,7 +21,7 @@ def _mask(*values: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("changes", "result"),
+    ("changes", "message"),
     [
         ({"image": IMAGE[..., 0]}, "an image must be uint8"),
         ({"image": IMAGE.astype(np.float32)}, "an image must be uint8"),
@@ -36,27 +35,27 @@ def _mask(*values: int) -> np.ndarray:
         ({"mask": _mask(1, 2, 4)}, "object 3 has no pixel .* and the mask has a value 4"),
     ],
 )
-def test_what_does_not_agree_is_told_with_the_scenes_id(
-    changes: dict[str, np.ndarray], result: str
+def test_a_disagreement_is_an_error_with_the_scenes_id(
+    changes: dict[str, np.ndarray], message: str
 ) -> None:
-    with pytest.raises(DataError, match=f"scene s: {result}"):
+    with pytest.raises(DataError, match=f"scene s: {message}"):
         Scene("s", **{"image": IMAGE, "primitives": ROWS, "mask": _mask(1, 2, 3), **changes})
 
 
-def test_an_object_out_of_sight_is_dropped_and_the_others_are_numbered_anew() -> None:
+def test_an_object_without_a_pixel_is_dropped_and_the_others_are_renumbered() -> None:
     scene = keep_visible("s", IMAGE, ROWS, _mask(3, 0, 1, 3), dropped=1)
     assert scene.primitives.tolist() == [[0.0], [2.0]]
     assert scene.dropped == 2
     np.testing.assert_array_equal(scene.mask, _mask(2, 0, 1, 2))
 
 
-def test_all_objects_may_be_out_of_sight() -> None:
+def test_all_objects_may_be_without_a_pixel() -> None:
     scene = keep_visible("s", IMAGE, ROWS, _mask())
     assert scene.primitives.shape == (0, 1)
     assert scene.dropped == 3
 
 
-def test_a_value_that_is_no_objects_is_told_and_not_taken_for_background() -> None:
+def test_a_value_of_no_object_is_an_error_and_not_background() -> None:
     with pytest.raises(DataError, match="the mask has a value 4"):
         keep_visible("s", IMAGE, ROWS, _mask(1, 2, 4))
 
@@ -72,33 +71,13 @@ def test_each_pixel_keeps_its_object(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(before, after)
 
 
-def test_resizing_never_mixes_two_objects() -> None:
-    mask = np.zeros((40, 60), np.uint8)
-    mask[:, :30], mask[:, 30:], mask[0, 0] = 1, 3, 2
-    scene = resized(Scene("s", np.zeros((40, 60, 3), np.uint8), ROWS, mask), 8)
-    assert scene.image.shape == (8, 8, 3)
-    assert scene.mask is not None
-    assert scene.mask.tolist() == [[1] * 4 + [2] * 4] * 8  # object 2, one pixel, is gone
-    assert (scene.primitives.tolist(), scene.dropped) == ([[0.0], [2.0]], 1)
-
-
-@pytest.mark.parametrize("size", [16, 40])
-def test_a_pillow_image_is_as_good_as_an_array(size: int) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
-    one, other = (resized(Scene("s", given, ROWS), size) for given in
-                  (image, Image.fromarray(image)))  # fmt: skip
-    assert isinstance(other.image, np.ndarray)
-    np.testing.assert_array_equal(one.image, other.image)
-    np.testing.assert_array_equal(Scene("s", Image.fromarray(image), ROWS).pixels, image)
-
-
 def test_an_image_that_is_not_rgb_is_refused() -> None:
-    for image, result in (
+    for image, message in (
         (np.zeros((4, 4), np.uint8), r"not uint8 \(4, 4\)"),
         (Image.new("L", (4, 4)), "not Image of mode L"),
         ("4 x 4", "not str of mode None"),
     ):
-        with pytest.raises(DataError, match=result):
+        with pytest.raises(DataError, match=message):
             Scene("s", image, ROWS)  # type: ignore[arg-type]
 
 
@@ -109,8 +88,6 @@ def test_a_mask_has_the_size_of_a_pillow_image() -> None:
         Scene("s", picture, ROWS[:0], np.zeros((6, 4), np.uint8))
 
 
-def test_a_scene_of_the_right_size_stays_as_it_is() -> None:
-    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    scene = resized(Scene("s", image, ROWS), 4)
-    np.testing.assert_array_equal(scene.image, image)
-    assert scene.mask is None
+def test_the_pixels_of_a_pillow_image_are_an_array() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    np.testing.assert_array_equal(Scene("s", Image.fromarray(image), ROWS).pixels, image)

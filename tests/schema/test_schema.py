@@ -1,4 +1,4 @@
-"""A schema fixes a primitive's layout; encoding, decoding, rendering and JSON follow from it."""
+"""A schema fixes a primitive's layout; encoding, decoding and JSON follow from it."""
 
 import json
 import math
@@ -94,21 +94,6 @@ def test_the_order_of_values_changes_the_fingerprint() -> None:
     assert one.fingerprint != other.fingerprint
 
 
-def test_rendered_primitives_are_nested_text_in_schema_order() -> None:
-    assert MIXED.render(MIXED.encode([BALL, NOTHING])).splitlines() == [
-        "object 1",
-        "  place     1.50 -2.00",
-        "  shape     sphere",
-        "  size      0.25",
-        "  material  glass",
-        "object 2",
-        "  place     unknown",
-        "  shape     unknown",
-        "  size      unknown",
-        "  material  unknown",
-    ]
-
-
 def test_a_property_is_found_by_its_name() -> None:
     assert MIXED["size"].columns == 1
     with pytest.raises(SchemaError, match="no property 'colour'"):
@@ -119,7 +104,7 @@ def test_a_property_is_found_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objects", "result"),
+    ("objects", "message"),
     [
         ([BALL, {**BALL, "shape": "spere"}], "object 2: unknown shape 'spere'"),
         ([{**BALL, "place": (1.0,)}], r"object 1: place: \(1.0,\) is not 2 finite numbers"),
@@ -130,8 +115,10 @@ def test_a_property_is_found_by_its_name() -> None:
         ([BALL] * 4, "4 objects in a scene, at most 3 fit"),
     ],
 )
-def test_an_object_that_does_not_fit_is_told(objects: list[dict[str, object]], result: str) -> None:
-    with pytest.raises(SchemaError, match=result) as caught:
+def test_an_object_that_does_not_fit_is_an_error(
+    objects: list[dict[str, object]], message: str
+) -> None:
+    with pytest.raises(SchemaError, match=message) as caught:
         MIXED.encode(objects)
     assert caught.value.hint
     assert "\n" not in caught.value.message
@@ -144,7 +131,7 @@ def test_rows_of_another_shape_are_not_decoded(rows: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "most", "result"),
+    ("items", "most", "message"),
     [
         ((), 3, "properties of different names"),
         ((Continuous("x"), Continuous("x")), 3, "properties of different names"),
@@ -154,10 +141,10 @@ def test_rows_of_another_shape_are_not_decoded(rows: np.ndarray) -> None:
         ((Continuous("x"),), 2.0, "max_objects must be"),
     ],
 )
-def test_a_schema_needs_properties_and_a_most_of_objects(
-    items: tuple[object, ...], most: int, result: str
+def test_a_schema_needs_properties_and_a_maximum_of_objects(
+    items: tuple[object, ...], most: int, message: str
 ) -> None:
-    with pytest.raises(SchemaError, match=result):
+    with pytest.raises(SchemaError, match=message):
         Schema(items, most)
 
 
@@ -193,9 +180,9 @@ def test_a_schema_without_some_properties_keeps_the_others_in_order() -> None:
     assert MIXED.without([]) == MIXED
 
 
-def test_leaving_out_an_unknown_property_or_all_is_a_fault_of_the_options() -> None:
-    with pytest.raises(ConfigError, match="no property 'shap' to leave out") as result:
+def test_excluding_an_unknown_property_or_all_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="no property 'shap' to exclude") as caught:
         MIXED.without(["size", "shap"])
-    assert "shape" in result.value.hint
-    with pytest.raises(ConfigError, match="every property is left out"):
+    assert "shape" in caught.value.hint
+    with pytest.raises(ConfigError, match="every property is excluded"):
         MIXED.without(list(BALL))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nsi_cli.data.store.reader import is_store
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import (
     disk_errors_explained,
@@ -18,23 +19,40 @@ from nsi_cli.support.files import (
     sweep,
 )
 
-_LOCK = ".lock"
+_HINT = "choose another path with --out"
+
+
+def check_out(out: Path, raw: Path, *, force: bool) -> None:
+    """Raise `DataError` if a store cannot be built at ``out``; remove what killed builds left.
+
+    A store there is replaced only with ``force``; other files, or raw data, never.
+    """
+    target = Path(os.path.realpath(out))
+    if target.parent.is_dir():
+        with disk_errors_explained(out):
+            sweep(target)
+    _remove_unless_held(_beside(target), out)
+    if is_store(out):
+        if not force:
+            raise DataError(f"{out} is a store already", "replace it with --force")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} exists and is not a store", _HINT)
+    if raw.resolve().is_relative_to(target):
+        raise DataError(f"the raw data {raw} lies in {out}, which the store would replace", _HINT)
 
 
 @contextmanager
 def build_folder(out: Path) -> Iterator[Path]:
     """An empty folder beside ``out`` that is moved there if the body succeeds, else removed.
 
-    What a killed build left is removed first. Raises `DataError` if another process builds
-    ``out``, or if the disk cannot be written.
+    Raises `DataError` if another process builds ``out``, or if the disk cannot be written.
     """
     target = replaceable(out)
     beside = _beside(target)
     with disk_errors_explained(out), parents_of(target):
-        sweep(target)
         try:
             beside.mkdir(exist_ok=True)
-            with held(beside / _LOCK, waiting=lambda: _refuse(out)):
+            with _held(beside, out):
                 store = beside / "store"
                 remove(store)
                 store.mkdir()
@@ -45,28 +63,25 @@ def build_folder(out: Path) -> Iterator[Path]:
             _remove_unless_held(beside, out)
 
 
-def remove_leftovers(out: Path) -> None:
-    """Remove what killed builds of ``out`` left beside it, unless another process builds it."""
-    target = Path(os.path.realpath(out))
-    if target.parent.is_dir():
-        sweep(target)
-    _remove_unless_held(_beside(target), out)
-
-
-def _remove_unless_held(beside: Path, out: Path) -> None:
-    if beside.is_dir():
-        with suppress(DataError), held(beside / _LOCK, waiting=lambda: _refuse(out)):
-            remove(beside)
-
-
 def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.building")
 
 
-def _refuse(out: Path) -> None:
-    raise DataError(
-        f"another process is building {out}", "wait for it, or choose another path with --out"
-    )
+def _remove_unless_held(beside: Path, out: Path) -> None:
+    if beside.is_dir():
+        with suppress(DataError), _held(beside, out):
+            remove(beside)
+
+
+@contextmanager
+def _held(beside: Path, out: Path) -> Iterator[None]:
+    """Lock the temporary folder. Raises `DataError` if another process holds it."""
+
+    def refuse() -> None:
+        raise DataError(f"another process is building {out}", f"wait for it, or {_HINT}")
+
+    with held(beside / ".lock", waiting=refuse):
+        yield
 
 
 def _flush(folder: Path) -> None:

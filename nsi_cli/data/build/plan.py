@@ -7,22 +7,23 @@ from dataclasses import dataclass
 
 from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.build.vocabulary import Translation, translation
+from nsi_cli.data.store.record import is_split_name
 from nsi_cli.plugins.contract import HasNotes, SchemaBuilder, Source
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import DataError, one_line
 
 CHUNK = 32
-"""Scenes that a worker loads before it reports them."""
+"""The scenes that a worker loads at a time."""
 
 Splits = Mapping[str, Sequence[Source]]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Neighbouring scenes of a split; ``first`` is the number of the first one."""
+    """Consecutive scenes of a split, from the scene ``start``."""
 
     split: str
-    first: int
+    start: int
     sources: Sequence[Source]
 
 
@@ -55,8 +56,8 @@ class Plan:
     def chunks(self) -> Iterator[Chunk]:
         """All scenes, in order."""
         for split, sources in self.sources.items():
-            for first in range(0, len(sources), CHUNK):
-                yield Chunk(split, first, list(sources[first : first + CHUNK]))
+            for start in range(0, len(sources), CHUNK):
+                yield Chunk(split, start, list(sources[start : start + CHUNK]))
 
 
 def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
@@ -66,7 +67,7 @@ def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
     if not splits:
         raise DataError("there are no scenes to build from", "check the raw folder and the splits")
     for split in splits:
-        if split in ("masks", "ids") or not split.isidentifier():
+        if not is_split_name(split):
             raise DataError(
                 f"a split cannot be called '{split}'", "use a plain word such as train or test"
             )

@@ -14,10 +14,10 @@ from nsi_cli.data.store.record import SCHEMA, read_schema
 from nsi_cli.schema import Categorical, Property, Schema
 from nsi_cli.schema.properties import MISSING_ID
 from nsi_cli.schema.scene import Scene
-from nsi_cli.support.errors import DataError
+from nsi_cli.support.errors import ConfigError, DataError
 
 SHOWN = 6
-"""Values of a property that an error names, at most."""
+"""The most values of a property that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,18 @@ class Vocabulary:
     new_values: str = "refuse"  # or "extend", or "drop"
 
 
-def read_vocabulary(folder: Path, new_values: str = "refuse") -> Vocabulary:
-    """The vocabulary of a store, or of a run. Raises `DataError` if there is none."""
+def read_vocabulary(folder: Path | None, new_values: str = "refuse") -> Vocabulary | None:
+    """The vocabulary of a store, or of a run; None without a ``folder``.
+
+    Raises `ConfigError` for ``new_values`` without a folder, `DataError` if it has no schema.
+    """
+    if folder is None:
+        if new_values == "refuse":
+            return None
+        raise ConfigError(
+            f"--new-values {new_values} has no effect without --vocabulary",
+            "name the store whose category ids are reused: --vocabulary STORE",
+        )
     hint = "name a store that nsi build-data made, or a run of nsi train"
     schema = read_schema(folder / SCHEMA, "vocabulary", hint)
     return Vocabulary(schema, str(folder), new_values)
@@ -54,11 +64,11 @@ class Translation:
         primitives = scene.primitives[:, self._columns]
         lost: list[tuple[str, str]] = []
         for item in self.own.categorical:
-            place = self.schema.columns[item.name].start
-            ids = primitives[:, place].astype(np.int64)
-            primitives[:, place] = self._tables[item.name][ids]
-            gone = ids[(primitives[:, place] == MISSING_ID) & (ids != MISSING_ID)]
-            lost += [(item.name, item.values[one]) for one in gone]
+            column = primitives[:, self.schema.columns[item.name].start]
+            ids = column.astype(np.int64)
+            column[:] = self._new_ids[item.name][ids]
+            unknown = ids[(column == MISSING_ID) & (ids != MISSING_ID)]
+            lost += [(item.name, item.values[index]) for index in unknown]
         return replace(scene, primitives=primitives, lost=tuple(lost))
 
     def record(self) -> dict[str, Any]:
@@ -79,17 +89,15 @@ class Translation:
         return np.concatenate([own[self.own.columns[name]] for name in self.schema.columns])
 
     @cached_property
-    def _tables(self) -> dict[str, npt.NDArray[np.float32]]:
+    def _new_ids(self) -> dict[str, npt.NDArray[np.float32]]:
         """The store's id of each of the builder's ids, by property; the last is for id −1."""
-        return {
-            item.name: np.array([*map(self._id_of(item.name), item.values), MISSING_ID], np.float32)
-            for item in self.own.categorical
-        }
-
-    def _id_of(self, name: str) -> Any:
-        values = _values(self.schema[name])
-        ids = {value: place for place, value in enumerate(values)}
-        return lambda value: ids.get(value, MISSING_ID)
+        new_ids = {}
+        for item in self.own.categorical:
+            ids = {value: index for index, value in enumerate(_values(self.schema[item.name]))}
+            new_ids[item.name] = np.array(
+                [*(ids.get(value, MISSING_ID) for value in item.values), MISSING_ID], np.float32
+            )
+        return new_ids
 
 
 def translation(own: Schema, given: Vocabulary | None) -> Translation:

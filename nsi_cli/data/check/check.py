@@ -6,27 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.data.check.files import check_files, check_record, check_schema, check_vocabulary
-from nsi_cli.data.check.images import check_ids, check_pictures
-from nsi_cli.data.check.labels import check_labels
-from nsi_cli.data.store.faults import CheckResult
+from nsi_cli.data.check.files import check_files, check_label_files, check_record, check_schema
+from nsi_cli.data.check.images import check_images, check_masks, check_shapes
+from nsi_cli.data.check.labels import check_ids, check_labels
+from nsi_cli.data.check.result import CheckResult
 from nsi_cli.data.store.reader import BUILD, Store
-from nsi_cli.support.errors import DataError, NsiError
+from nsi_cli.support.errors import DataError, NsiError, one_line
 from nsi_cli.support.files import read_json
 from nsi_cli.support.progress import SILENT, Progress
 
 CHECKS = {
-    "record": "build.json is as a build writes it",
-    "files": "each file has the size and the SHA-256 that were recorded",
+    "record": "build.json has every key, of the right type",
+    "files": "each file has the recorded size and SHA-256",
     "schema": "schema.json has the recorded fingerprint",
-    "vocabulary": "the three label files say what the schema says",
+    "vocabulary": "the three label files agree with the schema",
     "counts": "arrays have the recorded numbers of scenes and objects",
-    "ids": "no scene is there twice, within a split or across splits",
-    "labels": "ids are in the vocabulary, numbers finite, places beyond a scene's objects zero",
-    "masks": "each object has pixels, and each pixel an object",
+    "ids": "no two scenes of the store share an id",
+    "labels": "ids are in the vocabulary, numbers finite, and the padding zero",
+    "masks": "the values of each mask are the numbers of its scene's objects",
     "images": "every image can be read, and is not all of one colour",
 }
-"""The checks by name, in order, with what each of them holds."""
+"""The checks by name, in order, with what each one checks."""
 
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError, EOFError)
 
@@ -56,21 +56,25 @@ def _check_contents(
     schema = _run(check_schema, results["schema"], path, build)
     if schema is None:
         return
-    _run(check_vocabulary, results["vocabulary"], path, schema)
+    _run(check_label_files, results["vocabulary"], path, schema)
     store = Store(path, schema, build)
     ids = _run(check_ids, results["ids"], store) or {}
     lengths = _run(check_labels, results["labels"], results["counts"], store, ids) or {}
-    pictures = (results["masks"], results["counts"], store, ids, lengths, progress)
-    _run(check_pictures, results["images"], *pictures)
+    valid = _run(check_shapes, results["counts"], store) or set()
+    _run(check_images, results["images"], store, ids, valid, progress)
+    if store.has_masks:
+        _run(check_masks, results["masks"], store, ids, lengths, valid)
+    else:
+        results["masks"].looked_at = "the store has none"
 
 
-def _run(check: Callable[..., Any], result: CheckResult, *ground: Any) -> Any:
+def _run(check: Callable[..., Any], result: CheckResult, *inputs: Any) -> Any:
     """Run a check; an error becomes a fault, and the return value None."""
     result.begun = True
     try:
-        return check(result, *ground)
+        return check(result, *inputs)
     except NsiError as error:
         result.fault(error.message)
     except _DAMAGE as error:
-        result.fault(f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}")
+        result.fault(f"cannot be read: {type(error).__name__}: {one_line(str(error))}")
     return None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.data.store.faults import CheckResult
+from nsi_cli.data.check.result import CheckResult
 from nsi_cli.data.store.record import BUILD, SCHEMA, read_schema, record_faults, size_fault
-from nsi_cli.data.store.writer import vocabularies
+from nsi_cli.data.store.summary import FIGURE, SUMMARY
+from nsi_cli.data.store.writer import label_files
 from nsi_cli.schema import Schema
-from nsi_cli.support.files import read_json
+from nsi_cli.support.files import read_json, sha256
 from nsi_cli.support.progress import Progress
-from nsi_cli.support.reading import open_regular
 
-DERIVED = frozenset({BUILD, "summary.json", "summary.png", "features"})
-"""What lies in a store without being recorded: it can be made again from the rest."""
-
-_MEGABYTE = 1_000_000
+UNRECORDED = frozenset({BUILD, SUMMARY, FIGURE, "features"})
+"""Files of a store that ``build.json`` does not record, since they can be computed again."""
 
 
 def check_record(result: CheckResult, build: dict[str, Any]) -> None:
@@ -32,32 +28,16 @@ def check_record(result: CheckResult, build: dict[str, Any]) -> None:
 def check_files(result: CheckResult, path: Path, build: dict[str, Any], progress: Progress) -> None:
     """Check the size and hash of every recorded file; warn of other files."""
     total = sum(recorded["bytes"] for recorded in build["files"].values())
-    with progress.stage("hash", total // _MEGABYTE, "MB") as advance:
-        done = 0
-
-        def add(count: int) -> None:
-            nonlocal done
-            advance((done + count) // _MEGABYTE - done // _MEGABYTE)
-            done += count
-
+    with progress.stage("hash", total, "B") as advance:
         for name, recorded in build["files"].items():
             if fault := size_fault(path, name, recorded["bytes"]):
                 result.fault(fault)
-            elif _sha256(path / name, add) != recorded["sha256"]:
+            elif sha256(path / name, advance) != recorded["sha256"]:
                 result.fault(f"{name} has another SHA-256 than was written")
-    names = sorted(file.name for file in path.iterdir())
-    extra = [name for name in names if name not in build["files"] and name not in DERIVED]
-    result.warn_each(range(len(extra)), lambda at: f"{extra[at]} is not part of the store")
+    for name in sorted(file.name for file in path.iterdir()):
+        if name not in build["files"] and name not in UNRECORDED:
+            result.warn(f"{name} is not part of the store")
     result.looked_at = f"{len(build['files'])} files, {total / 1e6:,.1f} MB"
-
-
-def _sha256(file: Path, advance: Callable[[int], None]) -> str:
-    digest = hashlib.sha256()
-    with open_regular(file) as opened:
-        while block := opened.read(1 << 22):
-            digest.update(block)
-            advance(len(block))
-    return digest.hexdigest()
 
 
 def check_schema(result: CheckResult, path: Path, build: dict[str, Any]) -> Schema:
@@ -69,15 +49,15 @@ def check_schema(result: CheckResult, path: Path, build: dict[str, Any]) -> Sche
     return schema
 
 
-def check_vocabulary(result: CheckResult, path: Path, schema: Schema) -> None:
+def check_label_files(result: CheckResult, path: Path, schema: Schema) -> None:
     """Check that the published label files agree with the schema."""
-    for name, wanted in vocabularies(schema).items():
+    for name, wanted in label_files(schema).items():
         found = read_json(path / name, "vocabulary", "build the store again")
         if not isinstance(found, dict):
             result.fault(f"{name} is not a JSON object")
             continue
         for key in [*wanted, *(key for key in found if key not in wanted)]:
             if found.get(key) != wanted.get(key):
-                result.fault(f"{name}: '{key}' is not what {SCHEMA} says")
+                result.fault(f"{name}: '{key}' does not agree with {SCHEMA}")
     values = sum(len(item.values) for item in schema.categorical)
     result.looked_at = f"{values} values of {len(schema.categorical)} properties"

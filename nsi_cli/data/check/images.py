@@ -1,17 +1,15 @@
-"""Checks of what a store's HDF5 file holds: ids, images and masks."""
+"""Checks of the images and masks of a store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.check.labels import Flags, Ids, Lengths, Places, scene_name
-from nsi_cli.data.store.faults import CheckResult
+from nsi_cli.data.check.labels import Ids, Lengths, scene_name
+from nsi_cli.data.check.result import CheckResult
 from nsi_cli.data.store.hdf5 import (
     dataset_names,
     fault_of,
@@ -20,134 +18,75 @@ from nsi_cli.data.store.hdf5 import (
     open_images,
 )
 from nsi_cli.data.store.reader import IMAGES, Store
+from nsi_cli.schema.scene import mask_faults
 from nsi_cli.support.progress import Progress
+from nsi_cli.support.reading import reason_of
 
 AT_ONCE = 64
-"""Scenes whose pictures are looked at at once."""
+"""Images that are read at once."""
 
 
-@dataclass(frozen=True)
-class _Block:
-    """The images or masks (n, S, S, …) of some scenes of a split."""
-
-    pictures: npt.NDArray[np.uint8]
-    start: int
-    split: str
-    ids: list[str]
-
-    def name(self, row: int) -> str:
-        return scene_name(self.split, self.start + row, self.ids)
-
-
-def check_ids(result: CheckResult, store: Store) -> Ids:
-    """Check that no two scenes of the store share an id; return the ids by split."""
-    ids: Ids = {}
-    for split in store.splits:
-        ids[split] = store.ids(split)
-    places: dict[str, list[str]] = {}
-    for split, names in ids.items():
-        for place, name in enumerate(names):
-            places.setdefault(name, []).append(f"{split} {place}")
-    for where in places.pop("", []):
-        result.fault(f"{where} has no id")
-    for name, found in places.items():
-        if len(found) > 1:
-            result.fault(f"{name} is there {len(found)} times: {', '.join(found[:3])}")
-    result.looked_at = f"{sum(map(len, ids.values())):,} ids"
-    return ids
-
-
-def check_pictures(
-    images: CheckResult,
-    masks: CheckResult,
-    counts: CheckResult,
-    store: Store,
-    ids: Ids,
-    lengths: Lengths,
-    progress: Progress,
-) -> None:
-    """Check that every image can be read, and that masks hold their objects' numbers only.
-
-    A build drops objects without a pixel, so both sets must be equal.
-    """
-    masks.begun = store.has_masks
-    total = sum(map(store.count, store.splits))
-    images.looked_at = f"{total:,} images of {store.image_size} × {store.image_size}"
-    masks.looked_at = f"{total:,} masks" if store.has_masks else "the store has none"
-    with (
-        open_images(store.path / IMAGES) as file,
-        progress.stage("check", total) as advance,
-    ):
-        sound = _check_shapes(counts, file, store)
-        for split in store.splits:
-            names = ids.get(split, [])
-            if split in sound:
-                for block in _blocks(images, file[split], split, names):
-                    images.warn_each(
-                        np.flatnonzero(_plain(block.pictures)),
-                        _told(block, "the image is all of one colour"),
-                    )
-                    advance(len(block.pictures))
-            if f"masks/{split}" in sound and split in lengths:
-                for block in _blocks(masks, file["masks"][split], split, names):
-                    _check_masks(masks, block, lengths[split])
-
-
-def _check_shapes(counts: CheckResult, file: h5py.File, store: Store) -> set[str]:
-    """The datasets whose type and number of scenes are what was recorded."""
-    sizes = {split: store.count(split) for split in store.splits}
-    shapes = image_shapes(sizes, store.image_size, masked=store.has_masks) | id_shapes(sizes)
-    faults = {name: fault_of(file, name, shape) for name, shape in shapes.items()}
-    for fault in filter(None, faults.values()):
-        counts.fault(f"{IMAGES}: {fault}")
-    for name in dataset_names(file):
-        if name.rpartition("/")[2] not in store.splits:
-            counts.fault(f"{IMAGES} has a split '{name}' that was not recorded")
+def check_shapes(result: CheckResult, store: Store) -> set[str]:
+    """Check the types and shapes in ``images.h5``; return the names of valid datasets."""
+    counts = {split: store.count(split) for split in store.splits}
+    shapes = image_shapes(counts, store.image_size, masked=store.has_masks) | id_shapes(counts)
+    with open_images(store.path / IMAGES) as file:
+        faults = {name: fault_of(file, name, shape) for name, shape in shapes.items()}
+        for fault in filter(None, faults.values()):
+            result.fault(f"{IMAGES}: {fault}")
+        for name in dataset_names(file):
+            if name.rpartition("/")[2] not in store.splits:
+                result.fault(f"{IMAGES} has a split '{name}' that was not recorded")
     return {name for name, fault in faults.items() if fault is None}
 
 
-def _blocks(result: CheckResult, dataset: Any, split: str, ids: list[str]) -> Iterator[_Block]:
-    """A dataset block by block; a block that cannot be read is read scene by scene."""
+def check_images(
+    result: CheckResult, store: Store, ids: Ids, valid: set[str], progress: Progress
+) -> None:
+    """Check that every image can be read; warn of images of one colour."""
+    total = sum(map(store.count, store.splits))
+    result.looked_at = f"{total:,} images of {store.image_size} × {store.image_size}"
+    with open_images(store.path / IMAGES) as file, progress.stage("check", total) as advance:
+        for split in (split for split in store.splits if split in valid):
+            for start, images in _blocks(result, file[split], split, ids):
+                pixels = images.reshape(len(images), -1, 3)
+                for row in np.flatnonzero((pixels == pixels[:, :1]).all((1, 2))):
+                    name = scene_name(split, start + int(row), ids)
+                    result.warn(f"{name}: the image is all of one colour")
+                advance(len(images))
+
+
+def check_masks(
+    result: CheckResult, store: Store, ids: Ids, lengths: Lengths, valid: set[str]
+) -> None:
+    """Check that the values of each mask are the numbers of its scene's objects."""
+    result.looked_at = f"{sum(map(store.count, store.splits)):,} masks"
+    with open_images(store.path / IMAGES) as file:
+        for split in lengths:
+            if f"masks/{split}" not in valid:
+                continue
+            for start, masks in _blocks(result, file["masks"][split], split, ids):
+                for index, mask in enumerate(masks, start):
+                    for fault in mask_faults(mask, int(lengths[split][index])):
+                        result.fault(f"{scene_name(split, index, ids)}: {fault}")
+
+
+def _blocks(
+    result: CheckResult, dataset: h5py.Dataset, split: str, ids: Ids
+) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """The rows of a dataset in blocks, each with the index of its first.
+
+    A block that cannot be read is read row by row; a row that cannot be is a fault.
+    """
     for start in range(0, len(dataset), AT_ONCE):
         try:
-            yield _Block(dataset[start : start + AT_ONCE], start, split, ids)
+            yield start, dataset[start : start + AT_ONCE]
         except (OSError, RuntimeError):
-            for place in range(start, min(start + AT_ONCE, len(dataset))):
+            for index in range(start, min(start + AT_ONCE, len(dataset))):
                 try:
-                    block = _Block(dataset[place : place + 1], place, split, ids)
+                    row = dataset[index : index + 1]
                 except (OSError, RuntimeError) as error:
-                    reason = " ".join(str(error).split())
-                    result.fault(f"{scene_name(split, place, ids)}: cannot be read: {reason}")
+                    name = scene_name(split, index, ids)
+                    result.fault(f"{name}: cannot be read: {reason_of(error)}")
                 else:
-                    yield block
-
-
-def _plain(images: npt.NDArray[np.uint8]) -> Flags:
-    """Which images (n, S, S, 3) have one colour all over."""
-    pixels = images.reshape(len(images), -1, 3)
-    return np.asarray((pixels == pixels[:, :1]).all((1, 2)))
-
-
-def _check_masks(result: CheckResult, block: _Block, lengths: Places) -> None:
-    """Each number from 1 to a scene's length is in its mask, and no larger one."""
-    masks = block.pictures.reshape(len(block.pictures), -1)
-    there = np.zeros((len(masks), 256), bool)  # which values each mask has
-    there[np.arange(len(masks))[:, None], masks] = True
-    values, most = np.arange(256), lengths[block.start : block.start + len(masks), None]
-    extra = np.argwhere(there & (values > most))
-    absent = np.argwhere(~there & (values >= 1) & (values <= most))
-    result.fault_each(
-        range(len(extra)),
-        lambda at: (
-            f"{block.name(extra[at, 0])}: the mask has a value {extra[at, 1]}, the scene "
-            f"{most[extra[at, 0], 0]} objects"
-        ),
-    )
-    result.fault_each(
-        range(len(absent)),
-        lambda at: f"{block.name(absent[at, 0])}: object {absent[at, 1]} has no pixel in the mask",
-    )
-
-
-def _told(block: _Block, what: str) -> Callable[[int], str]:
-    return lambda row: f"{block.name(row)}: {what}"
+                    yield index, row

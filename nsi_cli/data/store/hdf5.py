@@ -17,7 +17,7 @@ import numpy as np
 from nsi_cli.support.reading import open_regular, reason_of
 
 MASKS, IDS = "masks", "ids"
-"""The groups beside the datasets of images, which lie at the top under the name of their split."""
+"""The groups of masks and ids; the images of a split are a dataset of the root group."""
 
 Shape = tuple[int, ...]
 
@@ -37,8 +37,8 @@ def id_shapes(counts: Mapping[str, int]) -> dict[str, Shape]:
 
 @contextmanager
 def open_images(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file, opened for reading. Raises `OSError` if it cannot be."""
-    # Through a Python file: HDF5 itself would wait for ever on a named pipe, and would lock.
+    """Open an HDF5 file for reading. Raises `OSError`."""
+    # Through a Python file: HDF5 itself would block on a named pipe, and lock the file.
     with open_regular(path) as raw:
         try:
             with h5py.File(raw, "r") as file:
@@ -56,7 +56,7 @@ def dataset_names(file: h5py.File) -> list[str]:
 
 
 def dataset_at(file: h5py.File, name: str) -> h5py.Dataset:
-    """The dataset of that name. Raises `OSError` unless it and its rows are in the file itself."""
+    """The dataset of that name. Raises `OSError` unless it and its rows are in this file."""
     node = file
     for part in name.split("/"):
         if not isinstance(node, h5py.Group) or part not in list(node):
@@ -73,9 +73,8 @@ def dataset_at(file: h5py.File, name: str) -> h5py.Dataset:
 
 def _is_own(group: h5py.Group, name: str) -> bool:
     """Whether a name in a group is an object of this file, and not a soft or external link."""
-    own = group["."]  # for a file: its root group; its links are readable while it is open
-    links = own.id.links
-    key = name.encode()
+    own = group["."]  # a file itself has no links; this group must outlive them
+    links, key = own.id.links, name.encode()
     return bool(links.exists(key) and links.get_info(key).type == h5py.h5l.TYPE_HARD)
 
 

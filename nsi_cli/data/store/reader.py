@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.store.images import Rows, checked_rows, read_ids, read_rows
-from nsi_cli.data.store.labels import first_fault, read_labels
+from nsi_cli.data.store.images import ImageFile, open_image_file, read_ids
+from nsi_cli.data.store.labels import count_fault, label_faults, read_labels
 from nsi_cli.data.store.record import (
     BUILD,
     FORMAT,
@@ -22,26 +23,15 @@ from nsi_cli.data.store.record import (
     record_faults,
     size_fault,
 )
+from nsi_cli.data.store.rows import Index
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import read_json
-from nsi_cli.support.reading import open_regular, reason_of
+from nsi_cli.support.reading import reason_of
 
-__all__ = ["BUILD", "FORMAT", "IMAGES", "SCHEMA", "Store", "is_store", "open_store"]
+__all__ = ["BUILD", "IMAGES", "SCHEMA", "Store", "is_store", "open_store"]
 
-Index = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """The file of images, and the location of its rows.
-
-    It is read by offset, so processes and threads can share it.
-    """
-
-    file: BinaryIO
-    rows: dict[str, Rows]
 
 
 @dataclass
@@ -54,7 +44,7 @@ class Store:
     path: Path
     schema: Schema
     build: dict[str, Any]
-    _opened: _Opened | None = field(default=None, repr=False, compare=False)
+    _images: ImageFile | None = field(default=None, repr=False, compare=False)
 
     @property
     def task(self) -> str:
@@ -76,7 +66,7 @@ class Store:
         """Whether every scene has its instance mask."""
         return bool(self.build["masks"])
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """A hash of the images, which identifies their feature caches."""
         return str(self.build["files"][IMAGES]["sha256"])
@@ -92,60 +82,61 @@ class Store:
     def ids(self, split: str) -> list[str]:
         """The ids of a split's scenes, in order."""
         self.count(split)
-        try:
+        with self._damage_reported(f"{IMAGES} cannot be read: "):
             return read_ids(self.path / IMAGES, split)
-        except OSError as error:
-            raise self._unreadable(error) from error
 
     def images(self, split: str, index: npt.ArrayLike) -> Bytes:
         """The images (n, S, S, 3) uint8 of the scenes at ``index`` (n,), in that order."""
         self.count(split)
-        return self._rows(split, index)
+        return self._read(split, index)
 
     def masks(self, split: str, index: npt.ArrayLike) -> Bytes | None:
         """The masks (n, S, S) uint8 of the scenes at ``index``; None if there are none."""
         self.count(split)
-        return self._rows(f"masks/{split}", index) if self.has_masks else None
+        return self._read(f"masks/{split}", index) if self.has_masks else None
 
     def primitives(self, split: str) -> tuple[npt.NDArray[np.float32], Index]:
         """The split's primitives (n, T, width), zero-padded, and their counts (n,)."""
-        try:
+        with self._damage_reported():
             return read_labels(self.path, split, self.count(split), self.schema)
-        except OSError as error:
-            raise _damaged(self.path, reason_of(error)) from error
 
-    def fault(self) -> str | None:
-        """What is wrong with images, masks, ids or labels; None if nothing.
+    def check(self) -> None:
+        """Check the headers of the images and all labels. Raises `DataError` for the first fault.
 
-        Of images and masks only the headers are read.
+        No image is read.
         """
+        with self._damage_reported():
+            self._open_images()
+            for split in self.splits:
+                labels, lengths = self.primitives(split)
+                for scene, fault in label_faults(labels, lengths, self.schema):
+                    raise OSError(f"{split} {scene}: {fault}")
+                wrong = count_fault(split, lengths, self.build["splits"][split]["objects"])
+                if wrong:
+                    raise OSError(wrong)
+
+    def _read(self, name: str, index: npt.ArrayLike) -> Bytes:
+        with self._damage_reported(f"{IMAGES} cannot be read: "):
+            return self._open_images().read(name, np.asarray(index).astype(np.int64, copy=False))
+
+    def _open_images(self) -> ImageFile:
+        if self._images is None:
+            counts = {split: self.count(split) for split in self.splits}
+            with self._damage_reported(f"{IMAGES} cannot be read: "):
+                self._images = open_image_file(
+                    self.path / IMAGES, counts, self.image_size, masked=self.has_masks
+                )
+        return self._images
+
+    @contextmanager
+    def _damage_reported(self, prefix: str = "") -> Iterator[None]:
         try:
-            self._opened = self._opened or _open_images(self)
-            return first_fault(self.path, self.build, self.schema)
+            yield
         except OSError as error:
-            return reason_of(error)
-
-    def _rows(self, name: str, index: npt.ArrayLike) -> Bytes:
-        opened = self._open()
-        numbers = np.asarray(index).astype(np.int64, copy=False)
-        try:
-            return read_rows(opened.file.fileno(), opened.rows[name], numbers)
-        except OSError as error:
-            raise self._unreadable(error) from error
-
-    def _open(self) -> _Opened:
-        if self._opened is None:
-            try:
-                self._opened = _open_images(self)
-            except OSError as error:
-                raise _damaged(self.path, reason_of(error)) from error
-        return self._opened
-
-    def _unreadable(self, error: OSError) -> DataError:
-        return _damaged(self.path, f"{IMAGES} cannot be read: {reason_of(error)}")
+            raise _damaged(self.path, prefix + reason_of(error)) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_images": None}
 
 
 def is_store(path: Path) -> bool:
@@ -157,8 +148,8 @@ def open_store(path: Path, task: str = "TASK") -> Store:
     """Open a store. Raises `DataError` if there is no complete one.
 
     Everything that a command reads is checked, except the images and masks themselves: the record,
-    the sizes of files, the schema, the headers of ``images.h5``, lengths and labels. ``task``,
-    if it is known, is named in the hint.
+    the sizes of files, the schema, the headers of ``images.h5``, lengths and labels. ``task`` is
+    named in the hint.
     """
     hint = f"build it: nsi build-data {task} --out {path}"
     if not os.path.lexists(path / BUILD):
@@ -170,26 +161,17 @@ def open_store(path: Path, task: str = "TASK") -> Store:
     if faults := record_faults(build):
         raise _damaged(path, f"{BUILD}: {faults[0]}", hint)
     for name, known in build["files"].items():
-        if wrong := size_fault(path, name, known["bytes"]):
-            raise _damaged(path, wrong, hint)
+        if fault := size_fault(path, name, known["bytes"]):
+            raise _damaged(path, fault, hint)
     schema = read_schema(path / SCHEMA, "schema", hint)
     if schema.fingerprint != build["schema"]:
         raise _damaged(path, f"{SCHEMA} is not the one it was built with", hint)
     store = Store(path, schema, build)
-    if fault := store.fault():
-        raise _damaged(path, fault, hint)
-    return store
-
-
-def _open_images(store: Store) -> _Opened:
-    """Open the file of images. Raises `OSError` unless its headers are as recorded."""
-    path = store.path / IMAGES
-    counts = {split: store.count(split) for split in store.splits}
     try:
-        rows = checked_rows(path, counts, store.image_size, masked=store.has_masks)
-        return _Opened(open_regular(path), rows)
-    except OSError as error:
-        raise OSError(f"{IMAGES} cannot be read: {reason_of(error)}") from error
+        store.check()
+    except DataError as error:
+        raise DataError(error.message, hint) from error
+    return store
 
 
 def _damaged(path: Path, fault: str, hint: str = "build the store again") -> DataError:

@@ -18,7 +18,7 @@ SCHEMA = "schema.json"
 IMAGES = "images.h5"
 FORMAT = 2
 
-_LARGEST_SIDE = 1 << 16  # of an image, in pixels; keeps products of sizes small numbers
+_LARGEST_SIDE = 1 << 16  # of an image, in pixels; bounds the size of arrays
 _KEYS = {
     "task": str,
     "image_size": int,
@@ -38,10 +38,10 @@ def array_files(split: str) -> dict[str, str]:
 
 
 def record_faults(build: dict[str, Any]) -> list[str]:
-    """What is wrong with the content of ``build.json``: keys, their types, names and counts."""
+    """The faults of the content of ``build.json``: its keys, types, names and counts."""
     faults = []
     if build.get("format") != FORMAT:
-        faults.append(f"format is {repr(build.get('format'))}, {FORMAT} is read here")
+        faults.append(f"format is {repr(build.get('format'))}, not {FORMAT}")
     for key, kind in _KEYS.items():
         if key not in build:
             faults.append(f"no '{key}'")
@@ -62,7 +62,7 @@ def _split_faults(splits: dict[str, Any]) -> Iterator[str]:
         wrong = [key for key in _COUNTS if not _is_count(known.get(key))]
         if wrong:
             yield f"split '{split}' has no number of {' and '.join(wrong)}"
-        if split in ("masks", "ids") or not split.isidentifier():
+        if not is_split_name(split):
             yield f"split {repr(split)} is not a plain name"
 
 
@@ -83,12 +83,17 @@ def _file_faults(build: dict[str, Any]) -> Iterator[str]:
             yield f"no hash of {name} is recorded"
 
 
+def is_split_name(name: str) -> bool:
+    """Whether a split can have this name: an identifier that is no group of ``images.h5``."""
+    return name.isidentifier() and name not in ("masks", "ids")
+
+
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 48
 
 
 def size_fault(folder: Path, name: str, size: int) -> str | None:
-    """What is wrong with the existence, kind or size of a recorded file; None if nothing."""
+    """The fault of a recorded file, by its existence, type and size; None if there is none."""
     try:
         status = (folder / name).stat()
     except OSError as error:

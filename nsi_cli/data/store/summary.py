@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nsi_cli.data.store.labels import Floats, objects_of
 from nsi_cli.data.store.reader import Store
-from nsi_cli.schema import Categorical, Continuous, Property
+from nsi_cli.data.store.rows import Index
+from nsi_cli.schema import Categorical, Property
 
 SUMMARY = "summary.json"
 FIGURE = "summary.png"
-"""Both lie in the store, but are no recorded part of it: they can be made again from the rest."""
+"""Files in a store that ``build.json`` does not record, since they can be computed again."""
 
 QUANTILES = {
     "min": 0.0,
@@ -27,8 +28,6 @@ QUANTILES = {
 }
 BINS = 40
 
-Floats = npt.NDArray[np.float32]
-
 
 def summarize(store: Store) -> dict[str, Any]:
     """The summary of a store as plain values.
@@ -40,37 +39,35 @@ def summarize(store: Store) -> dict[str, Any]:
     """
     labels = {split: store.primitives(split) for split in store.splits}
     most = store.schema.max_objects
-    present = [rows[np.arange(most) < lengths[:, None]] for rows, lengths in labels.values()]
-    objects = np.concatenate([np.zeros((0, store.schema.width), np.float32), *present])
+    objects = np.concatenate([objects_of(*arrays)[2] for arrays in labels.values()])
     return {
         "splits": {
-            split: _split(store.build["splits"][split], lengths, most)
+            split: _summarize_split(store.build["splits"][split], lengths, most)
             for split, (_, lengths) in labels.items()
         },
         "properties": {
-            item.name: _property(item, objects[:, store.schema.columns[item.name]])
+            item.name: _summarize_property(item, objects[:, store.schema.columns[item.name]])
             for item in store.schema.properties
         },
         "skipped": group_skipped(store.build["skipped"]),
     }
 
 
-def _split(recorded: dict[str, Any], lengths: npt.NDArray[np.int64], most: int) -> dict[str, Any]:
-    counted = {name: recorded[name] for name in ("scenes", "objects", "dropped_objects")}
-    # Stores built by earlier versions lack it.
-    counted["hidden_objects"] = recorded.get("hidden_objects", 0)
+def _summarize_split(recorded: dict[str, Any], lengths: Index, most: int) -> dict[str, Any]:
+    counts = {name: recorded[name] for name in ("scenes", "objects", "dropped_objects")}
+    counts["hidden_objects"] = recorded.get("hidden_objects", 0)  # older stores lack it
     if not len(lengths):
-        return {**counted, "objects_per_scene": None}
+        return {**counts, "objects_per_scene": None}
     per_scene = {
         "min": int(lengths.min()),
         "mean": round(float(lengths.mean()), 3),
         "max": int(lengths.max()),
         "histogram": np.bincount(lengths, minlength=most + 1).tolist(),
     }
-    return {**counted, "objects_per_scene": per_scene}
+    return {**counts, "objects_per_scene": per_scene}
 
 
-def _property(item: Property, values: Floats) -> dict[str, Any]:
+def _summarize_property(item: Property, values: Floats) -> dict[str, Any]:
     if isinstance(item, Categorical):
         ids = values[:, 0].astype(np.int64)
         counts = np.bincount(ids[ids >= 0], minlength=len(item.values))
@@ -83,17 +80,19 @@ def _property(item: Property, values: Floats) -> dict[str, Any]:
     return {
         "kind": "continuous",
         "missing": len(values) - len(known),
-        "components": [_component(item, place, known[:, place]) for place in range(item.size)],
+        "components": [
+            _summarize_component(low, high, known[:, component])
+            for component, (low, high) in enumerate(zip(item.lows, item.highs, strict=True))
+        ],
     }
 
 
-def _component(item: Continuous, place: int, values: Floats) -> dict[str, Any] | None:
+def _summarize_component(low: float, high: float, values: Floats) -> dict[str, Any] | None:
     """The distribution of one component; None if no object has a value."""
     if not len(values):
         return None
-    low = min(item.lows[place], float(values.min()))
-    high = max(item.highs[place], float(values.max()))
-    counts, edges = np.histogram(values, BINS, (low, high))
+    bounds = min(low, float(values.min())), max(high, float(values.max()))
+    counts, edges = np.histogram(values, BINS, bounds)
     spread = np.quantile(values, list(QUANTILES.values()))
     return {
         **{name: round(float(value), 6) for name, value in zip(QUANTILES, spread, strict=True)},
@@ -116,6 +115,6 @@ def group_skipped(skipped: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
 
 
 def _without_name(reason: str, scene: str) -> str:
-    """A reason without the scene that it begins with; ``SCENE_flat.png: …`` keeps its ending."""
+    """A reason without the name of its scene; ``SCENE_flat.png: …`` becomes ``_flat.png: …``."""
     rest = reason.replace(scene, "").removeprefix("scene").strip()
     return rest.removeprefix(":").strip() or reason

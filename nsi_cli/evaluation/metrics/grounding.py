@@ -15,20 +15,19 @@ from nsi_cli.evaluation.segments import overlap_ratios
 class Grounding:
     """Pointing and IoU of each visible object's aligned slot.
 
-    Pointing: the peak of the slot's mask lies inside the object. IoU: the slot's segment with
-    the object's mask. Slot masks if the model has a decoder, attention masks otherwise; mean
-    over objects, intervals over scenes. Objects without a visible pixel do not count; one that
-    no slot was left for is missed. ``null`` is the same with one slot, of any number, in place of
-    every aligned one: its value is that of a random slot, and its interval holds models that
-    favour a slot whatever the object.
+    Pointing: the peak of the slot's mask lies inside the object. IoU: that of the slot's segment
+    with the object's mask. Both are means over objects, with intervals over scenes, by the masks
+    of `Predictions.masks_name`. Objects without a visible pixel do not count; one that got no slot
+    is a miss. ``null`` is the same with one fixed slot in place of every aligned one: its value is
+    the mean over all slots, and its interval covers models that prefer one slot for every object.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
         self._seed = seed
         self._masks = ""
         self._counts: list[Numbers] = []  # objects of each scene, (B, 1)
-        self._hits: list[Numbers] = []  # of their aligned slots, then of each slot, (B, 1 + K)
-        self._ious: list[Numbers] = []  # likewise
+        self._hits: list[Numbers] = []  # sums over objects: of aligned slots, then of each slot
+        self._ious: list[Numbers] = []  # the same, (B, 1 + K)
 
     def update(self, predictions: Predictions) -> None:
         """Add the objects of a batch; scenes without true masks add nothing."""
@@ -39,16 +38,16 @@ class Grounding:
         visible = visible_objects(predictions)
         counted = visible & (predictions.aligned_slot >= 0)
         ratios = overlap_ratios(overlap)[:, 1 : visible.shape[1] + 1]  # (B, T, K)
-        for of_slots, scenes in (
+        for of_slots, sums in (
             (peaks_on_objects(predictions), self._hits),
             (ratios.transpose(0, 2, 1), self._ious),
         ):
             both = np.concatenate([_of_aligned(of_slots, predictions)[:, None], of_slots], axis=1)
-            scenes.append((both * counted[:, None]).sum(-1))
+            sums.append((both * counted[:, None]).sum(-1))
         self._counts.append(visible.sum(1, keepdims=True))
 
     def compute(self) -> dict[str, Any]:
-        """Both metrics, and the name of the masks they were read from."""
+        """Both metrics, and the name of the masks that were used."""
         pointing, iou = self._measure(self._hits), self._measure(self._ious)
         return {"grounding": {"pointing": pointing, "iou": iou, "masks": self._masks}}
 
@@ -62,7 +61,7 @@ class Grounding:
 
 
 def _of_aligned(of_slots: Numbers, predictions: Predictions) -> Numbers:
-    """Out of (B, K, T), the value of each primitive's aligned slot, (B, T)."""
+    """The values of each primitive's aligned slot, (B, T), from those of all slots (B, K, T)."""
     return np.take_along_axis(of_slots, predictions.aligned_slot[:, None], axis=1)[:, 0]
 
 
@@ -75,16 +74,16 @@ def visible_objects(predictions: Predictions) -> Bools:
     return predictions.present & np.array(seen).reshape(predictions.present.shape)
 
 
-def peak_places(masks: npt.NDArray[np.float32], size: int) -> Ints:
-    """Where each mask (…, h, w) is largest, as pixels (…, 2) of (row, column) at ``size``.
+def peak_pixels(masks: npt.NDArray[np.float32], size: int) -> Ints:
+    """The pixel (row, column) of an image of ``size`` where each mask (…, h, w) is largest, (…, 2).
 
-    The peak is a cell of the grid; its centre is taken.
+    It is the centre of the largest cell of the grid.
     """
     height, width = masks.shape[-2:]
     peak = masks.reshape(*masks.shape[:-2], -1).argmax(-1)
     row, column = np.divmod(peak, width)
-    return np.stack([(2 * row + 1) * size // (2 * height), (2 * column + 1) * size // (2 * width)],
-                    axis=-1)  # fmt: skip
+    pixels = (2 * row + 1) * size // (2 * height), (2 * column + 1) * size // (2 * width)
+    return np.stack(pixels, axis=-1)
 
 
 def peaks_on_objects(predictions: Predictions) -> Bools:
@@ -92,11 +91,11 @@ def peaks_on_objects(predictions: Predictions) -> Bools:
     slots, objects = predictions.attention_masks.shape[1], predictions.present.shape[1]
     if predictions.true_masks is None:
         return np.zeros((len(predictions), slots, objects), bool)
-    peaks = peak_places(predictions.masks, predictions.true_masks.shape[-1])  # (B, K, 2)
+    peaks = peak_pixels(predictions.masks, predictions.true_masks.shape[-1])  # (B, K, 2)
     scene = np.arange(len(predictions))[:, None]
-    there = predictions.true_masks[scene, peaks[..., 0], peaks[..., 1]]  # (B, K)
+    hit = predictions.true_masks[scene, peaks[..., 0], peaks[..., 1]]  # (B, K)
     numbers = np.arange(1, objects + 1)
-    return np.asarray(predictions.present[:, None] & (there[..., None] == numbers))
+    return np.asarray(predictions.present[:, None] & (hit[..., None] == numbers))
 
 
 def peaks_inside(predictions: Predictions) -> Bools:

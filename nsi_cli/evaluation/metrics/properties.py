@@ -1,4 +1,4 @@
-"""How well each property can be read from a slot: exchange its value, compare the scores."""
+"""How well each property can be read from a slot: change its value and compare the scores."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MOST_PRIMITIVES = 500
 DRAWS = 32
 """The number of values that a continuous property's true value is compared with."""
 
-_MOST_AT_ONCE = 512
 _MOST_FLOATS = 2**24
+"""The most numbers of the embeddings that are held at once, so that long vocabularies fit."""
 
 Hits = npt.NDArray[np.float64]
-"""The result for the true value, (A, N): with the image's own slots, then each donor's."""
+"""How well the true value scores with the slots of A images, the scene's own first, (A, N)."""
 
 
 class Properties:
     """For each property, how often its true value scores best with the object's slot.
 
     No probe is trained. One property of a primitive is set to other values, the whole scene is
-    encoded again each time, and the scores of one slot with the primitive tell which value the
-    model sees there. The true value of the property has no part in choosing that slot: it is the
+    encoded each time, and the scores of one slot with the primitive tell which value the model
+    sees there. The true value of the property has no part in choosing that slot: it is the
     one whose segment has the largest IoU with the object's true mask or, in a dataset without
     masks, the one that the primitive's mean embedding over all values but the true one aligns with.
 
@@ -44,8 +44,8 @@ class Properties:
       one. Each column of a drawn value comes from that column of a random primitive of the sample.
 
     ``null`` is the same with the slots of other images, chosen by the same rule. A primitive whose
-    value is missing is left out of that property, one without a slot of all. Properties that the
-    encoder does not see (``without``) have no measure: all their values score alike.
+    value is missing is skipped for that property, one without a slot for all properties. There is
+    no measure of properties that the encoder does not see (``without``): all values score alike.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Properties:
         without: Sequence[str] = (),
     ) -> None:
         self._schema, self._encode, self._seed = schema, encode_primitives, seed
-        self._seen = [item for item in schema.properties if item.name not in without]
+        self._properties = [item for item in schema.properties if item.name not in without]
         self._sample = PrimitiveSample(most, seed)
 
     def update(self, predictions: Predictions) -> None:
@@ -68,16 +68,15 @@ class Properties:
 
     def compute(self) -> dict[str, Any]:
         """The measure of each property; empty without an encoder or a primitive."""
-        sample = None if self._encode is None else self._sample.primitives()
+        sample = self._sample.primitives()
         if sample is None or self._encode is None:
             return {"properties": {}}
         generator = np.random.default_rng(self._seed)
-        return {
-            "properties": {
-                item.name: self._measure(item, sample, self._encode, generator)
-                for item in self._seen
-            }
+        measures = {
+            item.name: self._measure(item, sample, self._encode, generator)
+            for item in self._properties
         }
+        return {"properties": measures}
 
     def _measure(
         self,
@@ -91,12 +90,10 @@ class Properties:
         if not len(sample):
             return None
         values = _values(item, sample.own[:, columns], generator)
-        size = max(1, min(_MOST_AT_ONCE, _MOST_FLOATS // (len(values) * sample.slots.shape[-1])))
+        size = max(1, _MOST_FLOATS // (len(values) * sample.slots.shape[-1]))
+        chunks = [slice(start, start + size) for start in range(0, len(sample), size)]
         hits = np.concatenate(
-            [
-                _hits(item, sample.take(part), columns, values[:, part], encode)
-                for part in sample.parts(size)
-            ],
+            [_hits(item, sample.take(rows), columns, values[:, rows], encode) for rows in chunks],
             axis=1,
         )
         sums, counts = _by_scene(hits, sample.scene)
@@ -122,13 +119,14 @@ def _known(item: Property, values: Floats) -> Bools:
 
 
 def _values(item: Property, true: Floats, generator: np.random.Generator) -> Floats:
-    """The values to try, (1 + V, N, columns): the true ones (N, columns), then the others."""
+    """The values to try, (1 + V, N, columns): the ``true`` ones (N, columns), then V others."""
     if isinstance(item, Continuous):
         rows = generator.integers(len(true), size=(DRAWS, *true.shape))
         return np.concatenate([true[None], true[rows, np.arange(true.shape[1])]])
     ids = np.arange(len(item.values), dtype=np.float32)
-    words = np.broadcast_to(ids[:, None, None], (len(ids), *true.shape))
-    return np.concatenate([true[None], words])
+    return np.concatenate(
+        [true[None], np.broadcast_to(ids[:, None, None], (len(ids), *true.shape))]
+    )
 
 
 def _hits(
@@ -138,7 +136,7 @@ def _hits(
     values: Floats,
     encode: EncodePrimitives,
 ) -> Hits:
-    """The result of each true value against the others, (A, N); NaN without a slot."""
+    """Compare the scores of each true value with those of the others; NaN without a slot."""
     encoded, mean = _encoded(sample, columns, values, encode)
     slot = _aligned(sample, mean) if sample.slot is None else sample.slot  # (A, N)
     scores = np.einsum("ane,vne->van", sample.slots[sample.images, slot], encoded)
@@ -154,16 +152,16 @@ def _hits(
 def _encoded(
     sample: SampledPrimitives, columns: slice, values: Floats, encode: EncodePrimitives
 ) -> tuple[Floats, Floats]:
-    """Each primitive's embedding with each value, (1 + V, N, E), and its scene's, (N, T, E).
+    """The embeddings of each primitive with each value, and of its whole scene on average.
 
-    The scene's is the mean over all values but the first, which is the true one.
+    (1 + V, N, E) and (N, T, E); the average leaves out the first value, which is the true one.
     """
     rows = np.arange(len(sample))
     encoded, total = [], np.zeros(0, np.float32)
     for number, value in enumerate(values):
-        swapped = sample.primitives.copy()
-        swapped[rows, sample.position, columns] = value
-        scene = encode(swapped, sample.present)
+        changed = sample.primitives.copy()
+        changed[rows, sample.position, columns] = value
+        scene = encode(changed, sample.present)
         encoded.append(scene[rows, sample.position])
         total = np.zeros_like(scene) if number == 0 else total + scene
     return np.stack(encoded), total / np.float32(len(values) - 1)
@@ -171,26 +169,22 @@ def _encoded(
 
 def _aligned(sample: SampledPrimitives, embeddings: Floats) -> Ints:
     """The slot of each image that each primitive aligns with, by embeddings (N, T, E); (A, N)."""
-    rows = np.arange(len(sample))
-    primitives, present = torch.from_numpy(embeddings), torch.from_numpy(sample.present)
-    return np.stack(
-        [
-            align(
-                torch.from_numpy(sample.slots[images]),
-                primitives,
-                present,
-                alignment=sample.alignment,
-            ).slot.numpy()[rows, sample.position]
-            for images in sample.images
-        ]
-    )
+    rows, primitives = np.arange(len(sample)), torch.from_numpy(embeddings)
+    present = torch.from_numpy(sample.present)
+    slots = [
+        align(
+            torch.from_numpy(sample.slots[images]), primitives, present, alignment=sample.alignment
+        ).slot.numpy()
+        for images in sample.images
+    ]
+    return np.stack([of_image[rows, sample.position] for of_image in slots])
 
 
 def _by_scene(hits: Hits, scene: Ints) -> tuple[Hits, Hits]:
     """Sums and counts of hits (A, N) over the primitives of each scene, (A, scenes)."""
     _, scene = np.unique(scene, return_inverse=True)
-    summed = [
-        np.stack([np.bincount(scene, row).astype(float) for row in values])
-        for values in (np.nan_to_num(hits), ~np.isnan(hits))
-    ]
-    return summed[0], summed[1]
+
+    def summed(values: npt.NDArray[Any]) -> Hits:
+        return np.stack([np.bincount(scene, row).astype(float) for row in values])
+
+    return summed(np.nan_to_num(hits)), summed(~np.isnan(hits))

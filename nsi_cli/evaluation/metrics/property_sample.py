@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from nsi_cli.evaluation.metrics.donors import donors
 from nsi_cli.evaluation.metrics.grounding import visible_objects
 from nsi_cli.evaluation.predictions import Bools, Bytes, Floats, Ints, Predictions
 
-DONORS = 8
+NULL_IMAGES = 8
 """The number of other images whose slots score each primitive for the null."""
 
 
 @dataclass(frozen=True)
 class SampledPrimitives:
-    """N primitives, each in its scene, with the slots of A images: its own, then the donors'."""
+    """N primitives, each with its scene and the slots of A images: its own, then others'."""
 
     scene: Ints  # (N,), its row in ``slots``
     position: Ints  # (N,), its row in its scene
@@ -37,7 +36,7 @@ class SampledPrimitives:
         return self.primitives[np.arange(len(self)), self.position]
 
     def take(self, rows: slice | Bools) -> SampledPrimitives:
-        """A part of the primitives."""
+        """Some of the primitives."""
         return replace(
             self,
             scene=self.scene[rows],
@@ -48,10 +47,6 @@ class SampledPrimitives:
             slot=None if self.slot is None else self.slot[:, rows],
         )
 
-    def parts(self, size: int) -> Iterator[slice]:
-        """The rows in parts of ``size``."""
-        return (slice(start, start + size) for start in range(0, len(self), size))
-
 
 @dataclass(frozen=True)
 class _Scene:
@@ -60,16 +55,16 @@ class _Scene:
     primitives: Floats  # (T, W)
     present: Bools  # (T,)
     slots: Floats  # (K, E)
-    true_mask: Bytes | None = None  # (S, S)
-    segments: Bytes | None = None  # (S, S), of the slots
+    true_mask: Bytes | None  # (S, S)
+    segments: Bytes | None  # (S, S), of the slots
 
 
 class PrimitiveSample:
     """A random sample of at most ``most`` primitives of a split, and their scenes.
 
-    Every primitive has a random number from the seed, its scene and its row; the lowest stay. The
-    sample depends neither on the batches nor on their order. Where there are true masks, a
-    primitive without a visible pixel is left out, as no slot can be chosen for it.
+    Every primitive gets a random number from the seed, its scene and its row; the lowest are kept,
+    so the sample depends neither on the batches nor on their order. In a dataset with masks, a
+    primitive without a visible pixel is skipped, since no slot can be chosen for it.
     """
 
     def __init__(self, most: int, seed: int) -> None:
@@ -83,19 +78,16 @@ class PrimitiveSample:
         self._alignment = predictions.alignment
         masked = predictions.true_masks is not None
         eligible = visible_objects(predictions) if masked else predictions.present
-        new = [
-            (number, int(index), row)
-            for index, flags in zip(predictions.index, eligible, strict=True)
-            for row, number in enumerate(self._numbers(int(index), len(flags)))
-            if flags[row]
-        ]
-        self._drawn = sorted([*self._drawn, *new])[: self._most]
+        indices = predictions.index.tolist()
+        for index, flags in zip(indices, eligible, strict=True):
+            numbers = np.random.default_rng((self._seed, index)).random(len(flags)).tolist()
+            self._drawn += [(numbers[row], index, row) for row in np.flatnonzero(flags).tolist()]
+        self._drawn = sorted(self._drawn)[: self._most]
         kept = {index for _, index, _ in self._drawn}
-        self._scenes = {index: self._scenes[index] for index in kept & self._scenes.keys()} | {
-            int(index): _scene(predictions, row)
-            for row, index in enumerate(predictions.index)
-            if int(index) in kept
-        }
+        self._scenes = {index: self._scenes[index] for index in kept & self._scenes.keys()}
+        for row, index in enumerate(indices):
+            if index in kept:
+                self._scenes[index] = _scene(predictions, row)
 
     def primitives(self) -> SampledPrimitives | None:
         """The sample, each primitive with its images and slots; None if it is empty."""
@@ -105,7 +97,8 @@ class PrimitiveSample:
         scenes = [self._scenes[index] for index in indices]
         scene = np.searchsorted(indices, [index for _, index, _ in self._drawn])
         position = np.array([row for _, _, row in self._drawn])
-        images = np.concatenate([scene[None], donors(len(scenes), DONORS, self._seed)[:, scene]])
+        others = other_scenes(len(scenes), NULL_IMAGES, self._seed)
+        images = np.concatenate([scene[None], others[:, scene]])
         return SampledPrimitives(
             scene=scene,
             position=position,
@@ -117,41 +110,48 @@ class PrimitiveSample:
             alignment=self._alignment,
         )
 
-    def _numbers(self, index: int, count: int) -> list[float]:
-        numbers: list[float] = np.random.default_rng((self._seed, index)).random(count).tolist()
-        return numbers
+
+def other_scenes(scenes: int, most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Up to ``most`` other scenes for each of ``scenes`` scenes, (D, scenes); no row if it is one.
+
+    Each row is a permutation that gives every scene another one, and no scene gets the same one
+    twice. The scenes form a random circle, drawn by ``seed``; row d takes the scene d + 1 ahead.
+    """
+    circle = np.random.default_rng(seed).permutation(scenes)
+    others = np.empty((min(most, scenes - 1), scenes), np.int64)
+    for row in range(len(others)):
+        others[row, circle] = np.roll(circle, -row - 1)
+    return others
 
 
 def _scene(predictions: Predictions, row: int) -> _Scene:
-    kept = _Scene(
+    true_masks = predictions.true_masks
+    segments = predictions.segments_of(predictions.masks_name)
+    return _Scene(
         primitives=predictions.primitives[row].copy(),
         present=predictions.present[row].copy(),
         slots=predictions.slot_embeddings[row].copy(),
-    )
-    segments = predictions.segments_of(predictions.masks_name)
-    if predictions.true_masks is None or segments is None:
-        return kept
-    return replace(
-        kept, true_mask=predictions.true_masks[row].copy(), segments=segments[row].copy()
+        true_mask=None if true_masks is None else true_masks[row].copy(),
+        segments=None if segments is None else segments[row].copy(),
     )
 
 
 def _slots_by_mask(scenes: list[_Scene], scene: Ints, position: Ints, images: Ints) -> Ints | None:
     """For each primitive the slot of each image that has the largest IoU with its object."""
     chosen = np.empty_like(images)
-    for column, (row, place) in enumerate(zip(scene, position, strict=True)):
+    for column, (row, object_row) in enumerate(zip(scene, position, strict=True)):
         true_mask = scenes[row].true_mask
         if true_mask is None:
             return None
-        inside = true_mask == place + 1
+        inside = true_mask == object_row + 1
         chosen[:, column] = [_best_slot(inside, scenes[image]) for image in images[:, column]]
     return chosen
 
 
 def _best_slot(inside: Bools, image: _Scene) -> int:
-    """The slot of an image whose segment has the largest IoU with some pixels (S, S)."""
+    """The slot of an image whose segment has the largest IoU with the pixels ``inside`` (S, S)."""
     assert image.segments is not None, "a split has masks for all its scenes or for none"
     slots = len(image.slots)
     shared = np.bincount(image.segments[inside], minlength=slots)
-    either = inside.sum() + np.bincount(image.segments.ravel(), minlength=slots) - shared
-    return int((shared / either).argmax())
+    union = inside.sum() + np.bincount(image.segments.ravel(), minlength=slots) - shared
+    return int((shared / union).argmax())

@@ -82,11 +82,11 @@ def ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]
     """
     count = len(embeddings)
     tiles = [slice(start, min(start + tile, count)) for start in range(0, count, tile)]
-    own = torch.cat([embeddings.scores(part, part).diagonal() for part in tiles])
+    own = torch.cat([embeddings.scores(embeddings.slots[part], part).diagonal() for part in tiles])
     by_image, by_schema = torch.ones_like(own), torch.ones_like(own)
     for rows in tiles:
         for columns in tiles:
-            scores = embeddings.scores(rows, columns)
+            scores = embeddings.scores(embeddings.slots[rows], columns)
             if rows == columns:
                 scores.fill_diagonal_(-torch.inf)
             by_image[rows] += _ahead(scores, own[rows, None]).sum(1)

@@ -1,4 +1,4 @@
-"""A build that ends early loses nothing that was there, leaves nothing, and starts again."""
+"""A build that is interrupted or killed leaves an existing store as it was, and no files."""
 
 import errno
 import os
@@ -14,11 +14,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from nsi_cli.data.build import build
 from nsi_cli.data.build import folder as build_folder
 from nsi_cli.data.build.build import BuildOptions, build_store
-from nsi_cli.data.build.folder import remove_leftovers
-from nsi_cli.data.store.reader import is_store, open_store
+from nsi_cli.data.build.folder import check_out
+from nsi_cli.data.store.reader import Store, is_store, open_store
 from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import held
@@ -51,7 +50,7 @@ def _names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug"), SystemExit(1)])
 @pytest.mark.parametrize("before", [False, True])
-def test_a_build_that_is_ended_leaves_what_was_there_and_nothing_else(
+def test_a_build_that_is_interrupted_leaves_the_store_that_was_there_and_nothing_else(
     failing: Any, tmp_path: Path, tree: Tree, error: BaseException, before: bool
 ) -> None:
     deep, builder = tmp_path / "deep", failing(tmp_path / "raw", SIZES)
@@ -70,22 +69,33 @@ def test_a_build_that_is_ended_leaves_what_was_there_and_nothing_else(
     assert tree(deep / "out") == tree(tmp_path / "whole")
 
 
-def test_a_build_that_is_ended_in_its_last_step_leaves_nothing(
-    failing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_build_that_is_interrupted_in_its_last_step_leaves_nothing(
+    failing: Any, tmp_path: Path
 ) -> None:
-    real = build.complete_store
-
-    def stop(*how: Any) -> None:
-        real(*how)
+    def interrupt(store: Store) -> None:
+        assert is_store(store.path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "complete_store", stop)
+    builder = failing(tmp_path / "raw", SIZES)
     with pytest.raises(KeyboardInterrupt):
-        build_store(failing(tmp_path / "raw", SIZES), "x", tmp_path / "out", OPTIONS)
+        build_store(builder, "x", tmp_path / "out", OPTIONS, finish=interrupt)
     assert _names(tmp_path) == []
 
 
-def test_a_build_that_is_ended_in_its_first_step_leaves_nothing(
+def test_files_that_are_added_to_a_complete_store_are_moved_with_it(
+    failing: Any, tmp_path: Path
+) -> None:
+    def add(store: Store) -> None:
+        assert store.images("train", [3])[0, 0, 0, 0] == 3
+        (store.path / "summary.json").write_text("{}")
+
+    builder = failing(tmp_path / "raw", SIZES)
+    store = open_store(build_store(builder, "x", tmp_path / "out", OPTIONS, finish=add))
+    assert (store.path / "summary.json").read_text() == "{}"
+    assert "summary.json" not in store.build["files"]
+
+
+def test_a_build_that_is_interrupted_in_its_first_step_leaves_nothing(
     failing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter([KeyboardInterrupt])
@@ -101,7 +111,11 @@ def test_a_build_that_is_ended_in_its_first_step_leaves_nothing(
     assert _names(tmp_path) == []
 
 
-def test_skipped_scenes_leave_no_gap(failing: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 2000, 1 << 23])
+def test_skipped_scenes_leave_no_gap(
+    failing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("nsi_cli.data.build.build.COPIED", at_once)
     failing.failures.update({number: ValueError("odd") for number in (0, 5, 100, 149, 160)})
     builder = failing(tmp_path / "raw", SIZES)
     store = open_store(build_store(builder, "x", tmp_path / "out", OPTIONS))
@@ -115,7 +129,7 @@ def test_skipped_scenes_leave_no_gap(failing: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["pwrite", "fsync"])
-def test_a_full_disk_is_told_and_leaves_nothing(
+def test_a_full_disk_is_an_error_and_leaves_nothing(
     failing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     calls, real = 0, getattr(os, how)
@@ -148,12 +162,12 @@ def test_two_processes_do_not_build_one_store(failing: Any, tmp_path: Path) -> N
     with held(folder / ".lock", waiting=lambda: None):
         with pytest.raises(DataError, match=r"another process is building .*out"):
             build_store(failing(tmp_path / "raw", SIZES), "x", tmp_path / "out", OPTIONS)
-        remove_leftovers(tmp_path / "out")
+        check_out(tmp_path / "out", tmp_path / "raw", force=True)
         assert (folder / "store").is_dir()  # that process still needs it
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("clear", ["next build", "whoever looks"])
+@pytest.mark.parametrize("clear", ["next build", "check"])
 def test_what_a_killed_build_left_is_removed(failing: Any, tmp_path: Path, clear: str) -> None:
     left = tmp_path / ".out.building" / "store"
     left.mkdir(parents=True)
@@ -165,7 +179,7 @@ def test_what_a_killed_build_left_is_removed(failing: Any, tmp_path: Path, clear
         assert "rows.h5" not in _names(tmp_path / "out")
         assert _names(tmp_path) == ["out"]
     else:
-        remove_leftovers(tmp_path / "out")
+        check_out(tmp_path / "out", tmp_path / "raw", force=True)
         assert _names(tmp_path) == []
 
 
@@ -183,6 +197,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "most"), [(0, 5), (2, 3)])
 def test_killed_at_random_moments_there_is_always_a_whole_store_or_none(
     raw: Path, tmp_path: Path, tree: Tree, workers: int, most: int

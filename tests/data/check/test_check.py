@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nsi_cli.data.check.check import CHECKS, check_store
-from nsi_cli.data.store.faults import SHOWN, CheckResult
+from nsi_cli.data.check.result import SHOWN, CheckResult
 from nsi_cli.data.store.reader import Store
 from nsi_cli.support.errors import DataError
 
@@ -86,7 +86,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
                 "train 3 (scene3): numbers beyond its 3 objects"),
     "length": (lengths, "labels", "test 0 (scene11): 9 objects, 0 to 4 fit"),
     "extra value": (pictures(lambda f: put(f["masks/train"], (2, 9, 9), 3)), "masks",
-                    "train 2 (scene2): the mask has a value 3, the scene 2 objects"),
+                    "train 2 (scene2): the mask has a value 3 of no object"),
     "no pixel": (pictures(lambda f: put(f["masks/train"], (2, 0, 1), 0)), "masks",
                  "train 2 (scene2): object 2 has no pixel in the mask"),
     "no masks": (pictures(drop_masks), "counts",
@@ -99,7 +99,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
                  "scene3 is there 2 times: train 3, test 0"),
     "no id": (pictures(lambda f: put(f["ids/test"], 0, "")), "ids", "test 0 has no id"),
     "vocabulary": (rewrite("program2label.json", lambda d: put(d["shape"], "ball", 7)),
-                   "vocabulary", "program2label.json: 'shape' is not what schema.json says"),
+                   "vocabulary", "program2label.json: 'shape' does not agree with schema.json"),
     "one word more": (rewrite("program_space.json", lambda d: put(d, "mood", ["glad"])),
                       "vocabulary", "program_space.json: 'mood'"),
     "schema": (rewrite("schema.json", lambda d: put(d["properties"][0], "values", ["cube", "b"])),

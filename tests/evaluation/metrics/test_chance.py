@@ -13,7 +13,7 @@ import torch
 
 from nsi_cli.data.loading.loader import LoaderOptions, make_dataloader
 from nsi_cli.data.store.reader import Store, open_store
-from nsi_cli.evaluation.metrics.donors import donors
+from nsi_cli.evaluation.metrics.property_sample import other_scenes
 from nsi_cli.evaluation.predict import predict, primitives_encoder
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.suite import evaluate
@@ -50,7 +50,7 @@ def same(predictions: Predictions) -> Predictions:
 
 def anothers(predictions: Predictions) -> Predictions:
     """Each scene beside the slots of another one, embeddings and masks, aligned again."""
-    other = donors(len(predictions), 1, seed=9)[0]
+    other = other_scenes(len(predictions), 1, seed=9)[0]
     slots = predictions.slot_embeddings[other]
     primitives, present = map(
         torch.from_numpy, (predictions.primitive_embeddings, predictions.present)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.metrics.grounding import Grounding, peak_places
+from nsi_cli.evaluation.metrics.grounding import Grounding, peak_pixels
 
 
 def one_scene(make_findings, aligned: list[int]):
@@ -45,7 +47,7 @@ def test_slot_masks_come_before_attention_masks(make_findings) -> None:
     predictions = one_scene(make_findings, [0, 1])
     swapped = predictions.attention_masks[:, [1, 2, 0]]
     metric = Grounding()
-    metric.update(make_findings(**{**vars(predictions), "slot_masks": swapped}, scenes=1, slots=3))
+    metric.update(replace(predictions, slot_masks=swapped))
     found = metric.compute()["grounding"]
     assert found["masks"] == "slot_masks"
     assert found["pointing"]["value"] == 0
@@ -70,7 +72,7 @@ def test_without_true_masks_there_is_no_value(make_findings) -> None:
 def test_a_peak_is_the_centre_of_its_cell() -> None:
     mask = np.zeros((1, 2, 4), np.float32)
     mask[0, 1, 2] = 1
-    assert peak_places(mask, 16).tolist() == [[12, 10]]
+    assert peak_pixels(mask, 16).tolist() == [[12, 10]]
 
 
 def test_an_object_that_no_slot_was_left_for_is_missed(make_findings) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation.metrics.properties import DRAWS, Properties
-from nsi_cli.evaluation.metrics.property_sample import DONORS, PrimitiveSample
+from nsi_cli.evaluation.metrics.property_sample import NULL_IMAGES, PrimitiveSample
 
 
 def embed(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -238,7 +238,7 @@ def test_each_primitive_is_scored_with_its_own_image_and_then_with_others(make_f
     sample.add(seeing(make_findings))
     primitives = sample.primitives()
     np.testing.assert_array_equal(primitives.images[0], primitives.scene)
-    assert primitives.images.shape[0] == 1 + DONORS
+    assert primitives.images.shape[0] == 1 + NULL_IMAGES
     assert (primitives.images[1:] != primitives.scene).all()
 
 

@@ -1,0 +1,135 @@
+"""Loading the scenes of a plan and writing their images, in worker processes if there are any."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from nsi_cli.data.build.plan import Chunk, Plan
+from nsi_cli.data.build.resize import resized
+from nsi_cli.data.build.vocabulary import Translation
+from nsi_cli.data.store.images import rows_of
+from nsi_cli.data.store.rows import Rows
+from nsi_cli.data.store.writer import StoredScene
+from nsi_cli.plugins.contract import SchemaBuilder, Source
+from nsi_cli.schema.scene import Scene
+from nsi_cli.support.errors import DataError, NsiError, one_line
+from nsi_cli.support.processes import worker_pool
+
+
+@dataclass(frozen=True)
+class SkippedScene:
+    """A scene that cannot be read, and the reason."""
+
+    split: str
+    scene: str
+    reason: str
+    hint: str = ""
+
+
+Result = StoredScene | SkippedScene
+
+
+@dataclass(frozen=True)
+class SceneWriter:
+    """Loads scenes and writes them to the file of images; every worker has a copy."""
+
+    builder: SchemaBuilder
+    translate: Translation
+    image_size: int
+    images: Path
+    rows: Mapping[str, Rows]
+
+    def write(self, chunk: Chunk) -> list[Result]:
+        """Load the scenes of a chunk and write their images and masks.
+
+        Raises `DataError` for a scene that does not fit the store, `OSError` if the disk is full.
+        """
+        with self.images.open("r+b", buffering=0) as file:
+            return [
+                self._write_one(file.fileno(), chunk.split, number, source)
+                for number, source in enumerate(chunk.sources, start=chunk.start)
+            ]
+
+    def _write_one(self, file: int, split: str, number: int, source: Source) -> Result:
+        scene = load_scene(self.builder, self.image_size, split, source)
+        if isinstance(scene, SkippedScene):
+            return scene
+        scene = self.translate.apply(scene)
+        self._check(scene)
+        self.rows[split].write(file, number, scene.pixels)
+        if scene.mask is not None:
+            self.rows[f"masks/{split}"].write(file, number, scene.mask)
+        return StoredScene(
+            number, scene.id, scene.primitives, scene.dropped, scene.hidden, scene.lost
+        )
+
+    def _check(self, scene: Scene) -> None:
+        primitives, schema = scene.primitives, self.translate.schema
+        if primitives.shape[1] != schema.width or len(primitives) > schema.max_objects:
+            raise DataError(
+                f"scene {scene.id}: primitives of shape {primitives.shape} do not fit the schema",
+                f"at most {schema.max_objects} rows of {schema.width} columns",
+            )
+        masked = any(name.startswith("masks/") for name in self.rows)
+        if (scene.mask is not None) != masked:
+            raise DataError(
+                f"scene {scene.id} has {'no' if masked else 'a'} mask, unlike the scenes before it",
+                "give every scene a mask, or none",
+            )
+
+
+def load_scene(
+    builder: SchemaBuilder, size: int, split: str, source: Source
+) -> Scene | SkippedScene:
+    """A scene at the store's image size, or the reason why it cannot be loaded."""
+    try:
+        return resized(builder.load(source), size)
+    except NsiError as error:
+        reason, hint = error.message, error.hint
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, EOFError) as error:
+        reason, hint = f"{type(error).__name__}: {error}", ""
+    name, reason = str(source), one_line(reason)
+    return SkippedScene(split, name, reason if name in reason else f"{name}: {reason}", hint)
+
+
+def write_scenes(plan: Plan, images: Path) -> Iterator[tuple[str, list[Result]]]:
+    """Write all scenes of a plan to ``images``; yield the split and results of each chunk.
+
+    The chunks are in order. At most three per worker are pending, so memory does not grow with
+    the number of scenes. Raises what `SceneWriter.write` does, and `BrokenProcessPool` if a worker
+    is killed.
+    """
+    workers = plan.options.workers
+    writer = SceneWriter(
+        plan.builder, plan.translate, plan.options.image_size, images, rows_of(images)
+    )
+    if not workers:
+        for chunk in plan.chunks():
+            yield chunk.split, writer.write(chunk)
+        return
+    pending: deque[tuple[str, Future[list[Result]]]] = deque()
+    with worker_pool(workers, _start_worker, writer) as pool:
+        for chunk in plan.chunks():
+            pending.append((chunk.split, pool.submit(_write, chunk)))
+            if len(pending) >= 3 * workers:
+                split, results = pending.popleft()
+                yield split, results.result()
+        for split, results in pending:
+            yield split, results.result()
+
+
+_writer: SceneWriter
+
+
+def _start_worker(writer: SceneWriter) -> None:
+    """Prepare a worker: the writer is sent once, not with every chunk."""
+    global _writer
+    _writer = writer
+
+
+def _write(chunk: Chunk) -> list[Result]:
+    return _writer.write(chunk)
