@@ -406,15 +406,11 @@ def interpret(
     """
     from nsi_cli.interpretation.collect import collect, spread
     from nsi_cli.interpretation.report import Heading, Upload, write_report
-    from nsi_cli.interpretation.uploads import read_image
     from nsi_cli.support.files import read_json
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
     store, config = loaded.store, loaded.run.config
-    uploads = [
-        (file.name, read_image(file, config.image_size, loaded.preparation(file.name, progress)))
-        for file in map(Path, images)
-    ]
+    uploads = [(file.name, loaded.read_image(file, progress)) for file in map(Path, images)]
     shown = spread(store.count(split), scenes)
     collected = collect(loaded.predictions(split, batch_size, progress, "interpret"), shown)
     title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")

@@ -23,22 +23,22 @@ def draw_check_sheet(path: Path, sheet: Path, seed: int) -> Path | None:
         return None
     heading = f"{path.name}: {store.task}, {len(scenes)} scenes drawn at random (seed {seed})"
     picture = draw_sheet(scenes, store.schema, heading)
-    with replacing(sheet) as beside:
-        picture.save(beside, "PNG")
+    with replacing(sheet) as temporary:
+        picture.save(temporary, "PNG")
     return sheet
 
 
 def _random_scenes(store: Store, seed: int) -> list[SheetScene]:
-    everywhere = [(split, row) for split in store.splits for row in range(store.count(split))]
+    scenes = [(split, row) for split in store.splits for row in range(store.count(split))]
     generator = np.random.default_rng(seed)
-    chosen = generator.choice(len(everywhere), min(SCENES, len(everywhere)), replace=False)
+    chosen = generator.choice(len(scenes), min(SCENES, len(scenes)), replace=False)
     labels = {split: store.primitives(split) for split in store.splits}
     ids = {split: store.ids(split) for split in store.splits}
-    scenes = []
-    for split, row in (everywhere[index] for index in sorted(chosen.tolist())):
+    drawn = []
+    for split, row in (scenes[index] for index in sorted(chosen.tolist())):
         rows, lengths = labels[split]
         masks = store.masks(split, [row])
-        scenes.append(
+        drawn.append(
             SheetScene(
                 f"{split}  {ids[split][row]}",
                 store.images(split, [row])[0],
@@ -46,4 +46,4 @@ def _random_scenes(store: Store, seed: int) -> list[SheetScene]:
                 None if masks is None else masks[0],
             )
         )
-    return scenes
+    return drawn

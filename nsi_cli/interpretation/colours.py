@@ -1,31 +1,18 @@
-"""One colour a slot, the same wherever the slot is shown."""
+"""The colour of each slot, the same wherever the slot is shown."""
 
 from __future__ import annotations
 
-# Chosen by farthest-point search in OKLab, distances taken as the least over normal sight and
-# simulated protanopia, deuteranopia and tritanopia (Machado et al. 2009), light and dark enough
-# to show on photographs and on either page.
+# Chosen by farthest-point search in OKLab. A distance is the smallest over normal sight and
+# simulated protanopia, deuteranopia and tritanopia (Machado et al. 2009). Light and dark enough to
+# be visible on photographs and on a light or dark page.
 SLOT_COLOURS = (
-    "#2087df",
-    "#f7df48",
-    "#af4000",
-    "#70d7f7",
-    "#f7808f",
-    "#8748af",
-    "#b7bf20",
-    "#b78f48",
-    "#afefbf",
-    "#388058",
-    "#ffaf87",
-    "#00b7bf",
-    "#9f97f7",
-    "#c75880",
-    "#8778af",
-)
+    "#2087df", "#f7df48", "#af4000", "#70d7f7", "#f7808f", "#8748af", "#b7bf20", "#b78f48",
+    "#afefbf", "#388058", "#ffaf87", "#00b7bf", "#9f97f7", "#c75880", "#8778af",
+)  # fmt: skip
 
 
 def slot_colour(slot: int) -> str:
-    """The colour of a slot; beyond the fifteenth they come again, and its number tells it apart."""
+    """The colour of a slot; colours repeat after the fifteenth, and the number tells them apart."""
     return SLOT_COLOURS[slot % len(SLOT_COLOURS)]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from nsi_cli.data.build.differences import builder_of, differences
@@ -16,6 +14,7 @@ from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.evaluation.predict import predict, predict_images
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.interpretation.uploads import Pixels, read_image
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.features import prepare_cache
@@ -27,8 +26,6 @@ from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.checkpoint import BEST, load_weights, restore
 from nsi_cli.training.run import Run, open_run
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,14 @@ class LoadedRun:
 
     @property
     def suffix(self) -> str:
-        """What the names of results end with; empty for the best checkpoint on the run's store."""
+        """The end of the names of results: empty for the best checkpoint on the run's own store."""
         names = [] if self.checkpoint == BEST else [self.checkpoint]
         if self.store.path.resolve() != Path(self.run.config.data).resolve():
             names.append(self.store.path.name)
         return "".join(f"-{name}" for name in names)
 
     def evaluation_path(self, split: str) -> Path:
-        """The file of the evaluation of a split."""
+        """The path of the evaluation of a split."""
         return self.run.path / "eval" / f"{split}{self.suffix}.json"
 
     def predictions(
@@ -91,25 +88,25 @@ class LoadedRun:
         width = self.run.schema.width
         return predict_images(self.model, self.backbone, image[None], width=width, noise=noise)
 
-    def preparation(self, name: str, progress: Progress = SILENT) -> Callable[[Pixels], Pixels]:
-        """How to crop an image called ``name`` like those of the store that the run was trained on.
+    def read_image(self, path: Path, progress: Progress = SILENT) -> Pixels:
+        """An image file as the model expects it, (S, S, 3), cropped like those of the run's store.
 
-        Notes a warning if the task's builder cannot prepare it; it is then used whole.
+        Notes a warning if the task's builder cannot crop it; it is then used whole. Raises
+        `DataError` for a file that is not an image.
         """
         builder = builder_of(self.task, Path(self.run.config.data), self.store)
 
-        def prepare(image: Pixels) -> Pixels:
+        def crop(image: Pixels) -> Pixels:
             cropped = builder.prepare(image) if isinstance(builder, Preparer) else image
-            if cropped is not None:
-                return cropped
-            height, width = image.shape[:2]
-            progress.note(
-                f"warning: {name}: {width} × {height} pixels, unlike the images of the task; "
-                "it is used whole"
-            )
-            return image
+            if cropped is None:
+                height, width = image.shape[:2]
+                progress.note(
+                    f"warning: {path.name}: {width} × {height} pixels, unlike the images of the "
+                    "task; it is used whole"
+                )
+            return image if cropped is None else cropped
 
-        return prepare
+        return read_image(path, self.run.config.image_size, crop)
 
 
 def load_run(
@@ -124,29 +121,26 @@ def load_run(
 
     Notes how the store at ``data`` was built differently. Raises `DataError` if the run, its
     checkpoint or the store is missing, or if the store has another schema or image size, and
-    `ConfigError` for the name of a checkpoint that no run has.
+    `ConfigError` for an unknown name of a checkpoint.
     """
     run = open_run(path)
-    task = registry.task(run.config.task)
+    config, task = run.config, registry.task(run.config.task)
     folder = run.checkpoint(checkpoint)
     weights = load_weights(folder)
-    store = open_store(data or Path(run.config.data), run.config.task)
+    store = open_store(data or Path(config.data), config.task)
     run.check_schema(store.schema, store.path)
-    config = run.config
     if store.image_size != config.image_size:
         raise DataError(
             f"store {store.path} has images of {store.image_size} pixels, run {path} was trained "
             f"on {config.image_size}",
             f"build it again with --image-size {config.image_size}",
         )
-    for line in [] if data is None else differences(task, Path(config.data), store):
-        progress.note(line)
+    if data is not None:
+        for line in differences(task, Path(config.data), store):
+            progress.note(line)
+    encoder = task.load_schema_encoder()
     backbone, model = build(
-        config,
-        run.schema,
-        task.load_schema_encoder(),
-        precision=config.precision,
-        seed=config.seed,
+        config, run.schema, encoder, precision=config.precision, seed=config.seed
     )
     restore(model, weights, folder)
     device = _device(config.accelerator)

@@ -1,4 +1,4 @@
-"""Pictures of a report, small enough to live inside the page as data URIs."""
+"""The pictures of a report, as data URIs inside the page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nsi_cli.evaluation.segments import upsampled
 from nsi_cli.interpretation.colours import slot_colour
 
 PAINTED_SIDE = 320
-"""The side at which segments are painted, so that their outlines are smooth on small images."""
+"""The side of painted segments, large enough for smooth outlines on small images."""
 
 _OUTLINE = 255
 _FILL_ALPHA = 150
 
 
 def photo_uri(image: npt.NDArray[np.uint8], side: int | None = None) -> str:
-    """An image (S, S, 3) as WebP, made smaller to ``side`` if it is larger."""
+    """An image (S, S, 3) as WebP, shrunk to ``side`` if it is larger."""
     picture = Image.fromarray(image)
     if side is not None and side < picture.width:
         picture = picture.resize((side, side), Image.Resampling.LANCZOS)
@@ -31,7 +31,7 @@ def photo_uri(image: npt.NDArray[np.uint8], side: int | None = None) -> str:
 def mask_uri(mask: npt.NDArray[np.float32]) -> str:
     """A mask (h, w) of values from 0 to 1 as the alpha of a white PNG, to be upsampled by CSS.
 
-    64 shades are plenty for the eye, and half the bytes.
+    64 levels look the same as 256, at half the bytes.
     """
     alpha = (np.clip(mask, 0, 1) * 63).round().astype(np.uint8) * 4
     alpha[alpha == 252] = 255
@@ -39,9 +39,9 @@ def mask_uri(mask: npt.NDArray[np.float32]) -> str:
 
 
 def segments_uri(masks: npt.NDArray[np.float32], colours: list[str | None]) -> str:
-    """Masks (K, h, w) as painted segments with white outlines, a palette PNG with transparency.
+    """The segments of masks (K, h, w), painted with white outlines, as a transparent palette PNG.
 
-    ``colours`` are one a mask; None leaves its segment clear.
+    ``colours`` has one for each mask; None leaves its segment transparent.
     """
     largest = upsampled(masks, PAINTED_SIDE).argmax(0).astype(np.uint8)
     largest[_outlines(largest)] = _OUTLINE
@@ -50,7 +50,7 @@ def segments_uri(masks: npt.NDArray[np.float32], colours: list[str | None]) -> s
     alpha = np.zeros(256, np.uint8)
     for number, colour in enumerate(colours):
         if colour is not None:
-            palette[number] = _rgb(colour)
+            palette[number] = tuple(bytes.fromhex(colour.removeprefix("#")))
             alpha[number] = _FILL_ALPHA
     alpha[_OUTLINE] = 235
     picture.putpalette(palette.tobytes())
@@ -58,7 +58,7 @@ def segments_uri(masks: npt.NDArray[np.float32], colours: list[str | None]) -> s
 
 
 def truth_uri(mask: npt.NDArray[np.uint8], slots: list[int | None]) -> str:
-    """A true mask (S, S), each object in the colour of its aligned slot, the background clear."""
+    """A true mask (S, S), each object in its slot's colour; the background is transparent."""
     numbers = np.arange(len(slots) + 1)[:, None, None]
     return segments_uri(
         (mask == numbers).astype(np.float32),
@@ -71,10 +71,6 @@ def _outlines(segments: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     edge[:, 1:] |= segments[:, 1:] != segments[:, :-1]
     edge[1:] |= segments[1:] != segments[:-1]
     return edge
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(colour.removeprefix("#")))
 
 
 def _uri(picture: Image.Image, kind: str, **options: Any) -> str:

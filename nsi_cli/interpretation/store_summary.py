@@ -9,7 +9,7 @@ from nsi_cli.support.files import replacing, write_json
 from nsi_cli.support.progress import Progress
 
 _NEEDED = {
-    "val": "nsi train chooses its best checkpoint on it",
+    "val": "nsi train selects the best checkpoint on it",
     "test": "nsi eval evaluates on it",
 }
 
@@ -22,7 +22,7 @@ def write_summary(store: Store, progress: Progress) -> None:
     summary = summarize(store)
     write_json(store.path / SUMMARY, summary)
     with replacing(store.path / FIGURE) as beside:
-        draw_summary(summary, store.task, beside)
+        draw_summary(summary, store.task).savefig(beside, format="png")
     for split, why in _NEEDED.items():
         if "train" in store.splits and split not in store.splits:
             progress.note(

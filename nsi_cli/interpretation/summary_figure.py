@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nsi_cli.interpretation.colours import SLOT_COLOURS
@@ -11,85 +11,74 @@ from nsi_cli.interpretation.colours import SLOT_COLOURS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.gridspec import GridSpec
+    from matplotlib.gridspec import SubplotSpec
 
 ACROSS = 3
-SMALL = 12
-"""Values that fit into one panel; more take a row of their own, in columns."""
+SMALL, SHORT = 12, 10
+"""The most values, and the most letters of each, that fit into a panel; else they get a row."""
 
-COMPONENTS = 6
-"""Components of a continuous property that are drawn."""
+LONG = 38
+"""The most letters of a value in a row; a longer one is cut in the middle."""
 
-MOST = 150
-"""Values that are drawn at most, the most frequent ones."""
+MAX_COMPONENTS = 6
+"""The most components of a continuous property that are drawn."""
+
+MAX_VALUES = 150
+"""The most values of a categorical property that are drawn: the most frequent ones."""
 
 _INK, _DIM, _BAR = "#1c2127", "#77808a", SLOT_COLOURS[0]
-_WIDE, _TALL, _LINE = 11.0, 2.3, 0.17  # inches
+_WIDTH, _PANEL, _LINE, _GAP = 11.0, 2.3, 0.17, 0.75  # inches
 
-Row = tuple[float, list[tuple[str, Any]]]
-"""The height of a row of panels, and what they show."""
+Panel = tuple[str, int, Callable[["Axes"], None]]
+"""A title, the number of missing values, and what draws the rest."""
 
 
-def draw_summary(summary: dict[str, Any], title: str, path: Path) -> None:
-    """Draw what `nsi_cli.data.store.summary.summarize` found, as a PNG at ``path``."""
+def draw_summary(summary: dict[str, Any], title: str) -> Figure:
+    """Draw the result of `nsi_cli.data.store.summary.summarize`."""
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
-    rows = _rows(summary)
-    heights = [height for height, _ in rows]
-    gap = 0.75
-    tall = sum(heights) + gap * (len(rows) + 1)
-    figure = Figure(figsize=(_WIDE, tall), facecolor="white")
-    figure.text(0.02, 1 - 0.3 / tall, title, fontsize=13, weight="bold", color=_INK, va="center")
+    panels, vocabularies = _parts(summary)
+    rows = -(-len(panels) // ACROSS)
+    lines = [-(-min(len(entry["counts"]), MAX_VALUES) // ACROSS) for entry in vocabularies.values()]
+    heights = [_PANEL] * rows + [count * _LINE + 0.2 for count in lines]
+    total = sum(heights) + _GAP * (len(heights) + 1)
+    figure = Figure(figsize=(_WIDTH, total), dpi=110, facecolor="white")
+    figure.text(0.02, 1 - 0.3 / total, title, fontsize=13, weight="bold", color=_INK, va="center")
     grid = GridSpec(
-        len(rows), ACROSS, figure, height_ratios=heights, left=0.07, right=0.98,
-        top=1 - 0.85 / tall, bottom=0.4 / tall, hspace=gap * len(rows) / sum(heights), wspace=0.25,
+        len(heights), ACROSS, figure, height_ratios=heights, left=0.07, right=0.98,
+        top=1 - 0.85 / total, bottom=0.4 / total, hspace=_GAP * len(heights) / sum(heights),
+        wspace=0.25,
     )  # fmt: skip
-    for place, (_, panels) in enumerate(rows):
-        _draw_row(figure, grid, place, panels)
-    figure.savefig(path, format="png", dpi=110)
+    for index, (name, missing, draw) in enumerate(panels):
+        axes = figure.add_subplot(grid[divmod(index, ACROSS)])
+        _style(axes, name, missing)
+        draw(axes)
+    for row, (name, entry) in enumerate(vocabularies.items(), start=rows):
+        _draw_columns(figure, grid[row, :], name, entry)
+    return figure
 
 
-def _rows(summary: dict[str, Any]) -> list[Row]:
-    """Panels of one size three across, then a row for each long vocabulary."""
-    small: list[tuple[str, Any]] = [("objects per scene", summary["splits"])]
-    large: list[Row] = []
+def _parts(summary: dict[str, Any]) -> tuple[list[Panel], dict[str, Any]]:
+    """The panels of one size, and the vocabularies that need a row of their own."""
+    panels: list[Panel] = [("objects per scene", 0, partial(_draw_lengths, summary["splits"]))]
+    vocabularies = {}
     for name, entry in summary["properties"].items():
-        if entry["kind"] == "categorical" and len(entry["counts"]) > SMALL:
-            lines = -(-min(len(entry["counts"]), MOST) // ACROSS)
-            large.append((lines * _LINE + 0.2, [(name, entry)]))
-        elif entry["kind"] == "categorical":
-            small.append((name, entry))
+        missing = entry["missing"]
+        if entry["kind"] != "categorical":
+            parts = entry["components"]
+            for index, part in enumerate(parts[:MAX_COMPONENTS]):
+                title = f"{name}[{index}]" if len(parts) > 1 else name
+                panels.append((title, missing, partial(_draw_spread, part)))
+        elif len(entry["counts"]) > SMALL or max(map(len, entry["counts"]), default=0) > SHORT:
+            vocabularies[name] = entry
         else:
-            small += _components(name, entry)
-    return [(_TALL, small[at : at + ACROSS]) for at in range(0, len(small), ACROSS)] + large
+            most = max(entry["counts"].values(), default=0)
+            panels.append((name, missing, partial(_draw_values, entry["counts"], most)))
+    return panels, vocabularies
 
 
-def _components(name: str, entry: dict[str, Any]) -> list[tuple[str, Any]]:
-    """A panel for each component of a continuous property, for the first few of many."""
-    parts, missing = entry["components"], entry["missing"]
-    return [
-        (f"{name}[{place}]" if len(parts) > 1 else name, {"spread": part, "missing": missing})
-        for place, part in enumerate(parts[:COMPONENTS])
-    ]
-
-
-def _draw_row(figure: Figure, grid: GridSpec, row: int, panels: Sequence[tuple[str, Any]]) -> None:
-    for column, (name, entry) in enumerate(panels):
-        if entry.get("kind") == "categorical" and len(entry["counts"]) > SMALL:
-            return _draw_columns(figure, grid, row, name, entry)
-        axes = figure.add_subplot(grid[row, column])
-        _plain(axes, name, entry.get("missing", 0))
-        if "counts" in entry:
-            _draw_values(axes, entry["counts"], max(entry["counts"].values(), default=0))
-        elif "spread" in entry:
-            _draw_spread(axes, entry["spread"])
-        else:
-            _draw_lengths(axes, entry)
-    return None
-
-
-def _plain(axes: Axes, title: str, missing: int = 0) -> None:
+def _style(axes: Axes, title: str, missing: int = 0) -> None:
     axes.set_title(title, loc="left", fontsize=10, weight="bold", color=_INK)
     if missing:
         axes.set_title(f"{missing:,} missing", loc="right", fontsize=8, color=_DIM)
@@ -98,67 +87,70 @@ def _plain(axes: Axes, title: str, missing: int = 0) -> None:
     axes.tick_params(colors=_DIM, labelsize=8, length=0)
 
 
-def _draw_lengths(axes: Axes, splits: dict[str, Any]) -> None:
-    """The share of each split's scenes by how many objects they have, side by side."""
+def _draw_lengths(splits: dict[str, Any], axes: Axes) -> None:
+    """The share of each split's scenes by number of objects, side by side."""
     from matplotlib.ticker import MaxNLocator
 
     shown = {name: entry for name, entry in splits.items() if entry["objects_per_scene"]}
-    wide = 0.8 / max(1, len(shown))
-    for place, (name, entry) in enumerate(shown.items()):
+    width = 0.8 / max(1, len(shown))
+    for index, (name, entry) in enumerate(shown.items()):
         counts = entry["objects_per_scene"]["histogram"]
-        at = [count + (place - (len(shown) - 1) / 2) * wide for count in range(len(counts))]
+        shift = (index - (len(shown) - 1) / 2) * width
+        centres = [count + shift for count in range(len(counts))]
         shares = [100 * count / entry["scenes"] for count in counts]
         label = f"{name}, {entry['scenes']:,}"
-        axes.bar(at, shares, wide, color=SLOT_COLOURS[place % len(SLOT_COLOURS)], label=label)
+        colour = SLOT_COLOURS[index % len(SLOT_COLOURS)]
+        axes.bar(centres, shares, width, color=colour, label=label)
     axes.set_ylabel("% of scenes", fontsize=8, color=_DIM)
     if shown:
-        axes.legend(fontsize=7, frameon=False, labelcolor=_INK)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=3, fontsize=7.5, frameon=False,
+            labelcolor=_DIM, handlelength=1, columnspacing=1.2,
+        )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _draw_values(axes: Axes, counts: dict[str, int], most: int, size: float = 8) -> None:
-    """A bar a value, from the top, its count at its end."""
-    names = list(counts)
-    axes.barh(names, list(counts.values()), color=_BAR, height=0.62)
-    for place, count in enumerate(counts.values()):
-        axes.text(count + most * 0.02, place, f"{count:,}", fontsize=size, color=_DIM, va="center")
+def _draw_values(counts: dict[str, int], most: int, axes: Axes, size: float = 8) -> None:
+    """A bar for each value, from the top, with its count; ``most`` sets the scale."""
+    rows = range(len(counts))
+    axes.barh(rows, list(counts.values()), color=_BAR, height=0.62)
+    axes.set_yticks(rows, [_cut(name) for name in counts])
+    for index, count in enumerate(counts.values()):
+        axes.text(count + most * 0.02, index, f"{count:,}", fontsize=size, color=_DIM, va="center")
     axes.set_xlim(0, max(1, most) * 1.2)
-    axes.set_ylim(max(len(names), 3) - 0.4, -0.6)
+    axes.set_ylim(max(len(counts), 3) - 0.4, -0.6)
     axes.set_xticks([])
     axes.tick_params(axis="y", labelsize=size, labelcolor=_INK)
 
 
-def _draw_columns(figure: Figure, grid: GridSpec, row: int, name: str, entry: Any) -> None:
-    """A long vocabulary in columns, from left to right."""
-    from matplotlib.gridspec import GridSpecFromSubplotSpec
+def _cut(name: str) -> str:
+    """The name, or its beginning and end around an ellipsis if it is too long."""
+    return name if len(name) <= LONG else f"{name[: LONG - 14]}…{name[-13:]}"
 
+
+def _draw_columns(figure: Figure, spec: SubplotSpec, name: str, entry: dict[str, Any]) -> None:
+    """A long vocabulary in columns, from left to right."""
     counts, title = entry["counts"], f"{name}: {len(entry['counts'])} values"
-    if len(counts) > MOST:
-        kept = sorted(
-            sorted(counts, key=lambda value: -counts[value])[:MOST], key=list(counts).index
-        )
-        counts, title = {value: counts[value] for value in kept}, f"{title}, {MOST} of them shown"
-    names = list(counts)
-    lines = -(-len(names) // ACROSS)
-    columns = GridSpecFromSubplotSpec(
-        1, 2 * ACROSS, grid[row, :], width_ratios=[1.7, 1] * ACROSS, wspace=0.02
-    )
+    if len(counts) > MAX_VALUES:
+        frequent = set(sorted(counts, key=lambda value: -counts[value])[:MAX_VALUES])
+        counts = {value: count for value, count in counts.items() if value in frequent}
+        title = f"{title}, {MAX_VALUES} of them shown"
+    lines = -(-len(counts) // ACROSS)
+    columns = spec.subgridspec(1, 2 * ACROSS, width_ratios=[1.7, 1] * ACROSS, wspace=0.02)
     heading = figure.add_subplot(columns[0])
-    _plain(heading, title)
+    _style(heading, title)
     heading.axis("off")
-    for column in range(ACROSS):
-        part = {name: counts[name] for name in names[column * lines : (column + 1) * lines]}
-        if not part:
-            continue
+    values = list(counts.items())
+    for column, start in enumerate(range(0, len(values), lines)):
         axes = figure.add_subplot(columns[2 * column + 1])
-        _plain(axes, "", 0 if column else entry["missing"])
+        _style(axes, "", 0 if column else entry["missing"])
         axes.spines["bottom"].set_visible(False)
-        _draw_values(axes, part, max(counts.values()), 6.5)
+        _draw_values(dict(values[start : start + lines]), max(counts.values()), axes, 6.5)
         axes.set_ylim(lines - 0.4, -0.6)
 
 
-def _draw_spread(axes: Axes, entry: dict[str, Any] | None) -> None:
-    """A component's histogram with its median and the middle half; empty if none has it."""
+def _draw_spread(entry: dict[str, Any] | None, axes: Axes) -> None:
+    """A component's histogram with its median and the middle half; empty without values."""
     if entry is None:
         return
     counts, low, high = (entry["histogram"][key] for key in ("counts", "low", "high"))

@@ -1,4 +1,4 @@
-"""Images that nobody annotated, read from files."""
+"""Image files of the user's own, without annotation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def read_image(
-    path: Path, size: int, prepare: Callable[[Pixels], Pixels] | None = None
-) -> npt.NDArray[np.uint8]:
-    """An image file as RGB (size, size, 3), squashed to a square like the images of a store.
+    path: Path, size: int, crop: Callable[[Pixels], Pixels] = lambda image: image
+) -> Pixels:
+    """An image file as RGB (size, size, 3), resized to a square like the images of a store.
 
-    Turned upright as its camera noted, and then cut by ``prepare``. Raises `DataError` for a file
-    that is no image.
+    It is rotated as its EXIF orientation says, and then cropped. Raises `DataError` for a file that
+    is not an image.
     """
     hint = "give a PNG or JPEG"
     try:
@@ -35,15 +35,14 @@ def read_image(
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         reason = one_line(str(error)) or type(error).__name__
         raise DataError(f"{path} cannot be read as an image: {reason}", hint) from None
-    if prepare is not None:
-        upright = Image.fromarray(prepare(np.asarray(upright)))
-    return np.array(upright.resize((size, size), Image.Resampling.BICUBIC))
+    cropped = Image.fromarray(crop(np.asarray(upright)))
+    return np.array(cropped.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def _refuse_bomb(picture: Image.Image) -> None:
-    """Raise `ValueError` for an image of so many pixels that it may be there to fill memory.
+    """Raise `ValueError` for an image with more pixels than Pillow's limit, before it is decoded.
 
-    Pillow warns from this number on, and refuses only twice as many. Nothing is decoded yet.
+    Pillow itself only warns, and refuses twice as many.
     """
     most = Image.MAX_IMAGE_PIXELS
     if most is not None and picture.width * picture.height > most:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nsi_cli.data.features.cache import FeatureCache, cache_for, room_for
+from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_room
 from nsi_cli.data.features.fill import Encode, Features, fill
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.store.reader import Store
@@ -47,9 +47,8 @@ def prepare_cache(
         store, backbone.fingerprint(), backbone.num_tokens, backbone.channels, root,
         dtype=_NUMPY[backbone.feature_dtype],
     )  # fmt: skip
-    missing = [split for split in splits if not cache.has(split, store.count(split))]
     try:
-        room_for(cache, store, missing)
+        check_cache_room(cache, store, splits)
     except DataError as error:
         if where != "auto":
             raise

@@ -32,7 +32,7 @@ from nsi_cli.training.schedule import learning_rate
 from nsi_cli.training.step import LOSS, RECALL, Metrics, NotFinite, Step
 
 if TYPE_CHECKING:
-    from nsi_cli.data.loading.dataloader import Batches, MakeDataloader
+    from nsi_cli.data.loading.loader import Batches, MakeDataloader
 
 
 PICTURES = 8

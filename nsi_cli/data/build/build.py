@@ -18,8 +18,9 @@ from nsi_cli.data.build.folder import build_folder, check_out
 from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.build.plan import Plan, make_plan
 from nsi_cli.data.build.scenes import SkippedScene, load_scene, write_scenes
-from nsi_cli.data.store.images import create_images, rows_of
+from nsi_cli.data.store.images import create_images
 from nsi_cli.data.store.reader import IMAGES, Store
+from nsi_cli.data.store.rows import Rows
 from nsi_cli.data.store.writer import StoredScene, complete_store
 from nsi_cli.plugins.contract import SchemaBuilder
 from nsi_cli.support.errors import DataError
@@ -34,6 +35,7 @@ COPIED = 1 << 23
 """Bytes of rows that are copied at once."""
 
 Scenes = Mapping[str, Sequence[StoredScene]]
+Locations = Mapping[str, Rows]
 
 
 def build_store(
@@ -108,11 +110,11 @@ def _write_images(
 ) -> tuple[Scenes, list[SkippedScene]]:
     """Write ``images.h5``; return the stored scenes of each split, and the skipped ones."""
     images, size = folder / "rows.h5", plan.options.image_size
-    create_images(images, plan.counts, size, masked=masked)
+    rows = create_images(images, plan.counts, size, masked=masked)
     scenes: dict[str, list[StoredScene]] = {split: [] for split in plan.sources}
     skipped: list[SkippedScene] = []
     with progress.stage("build", plan.total) as advance:
-        for split, results in write_scenes(plan, images):
+        for split, results in write_scenes(plan, images, rows):
             for result in results:
                 if isinstance(result, SkippedScene):
                     skipped.append(result)
@@ -123,19 +125,20 @@ def _write_images(
     _check_splits(scenes, skipped)
     if skipped:
         counts = {split: len(stored) for split, stored in scenes.items()}
-        create_images(folder / IMAGES, counts, size, masked=masked)
-        _copy_rows(images, folder / IMAGES, scenes)
+        targets = create_images(folder / IMAGES, counts, size, masked=masked)
+        _copy_rows(images, rows, folder / IMAGES, targets, scenes)
         images.unlink()
     else:
         os.replace(images, folder / IMAGES)
     return scenes, skipped
 
 
-def _copy_rows(source: Path, target: Path, scenes: Scenes) -> None:
+def _copy_rows(
+    source: Path, rows: Locations, target: Path, targets: Locations, scenes: Scenes
+) -> None:
     """Copy the rows of the stored scenes to a file without those of skipped ones."""
-    rows = rows_of(source)
     with source.open("rb") as read, target.open("r+b") as written:
-        for name, into in rows_of(target).items():
+        for name, into in targets.items():
             numbers = np.array([scene.number for scene in scenes[name.removeprefix("masks/")]])
             step = max(1, COPIED // into.row_bytes)
             for start in range(0, len(numbers), step):

@@ -11,7 +11,6 @@ from pathlib import Path
 from nsi_cli.data.build.plan import Chunk, Plan
 from nsi_cli.data.build.resize import resized
 from nsi_cli.data.build.vocabulary import Translation
-from nsi_cli.data.store.images import rows_of
 from nsi_cli.data.store.rows import Rows
 from nsi_cli.data.store.writer import StoredScene
 from nsi_cli.plugins.contract import SchemaBuilder, Source
@@ -96,17 +95,17 @@ def load_scene(
     return SkippedScene(split, name, reason if name in reason else f"{name}: {reason}", hint)
 
 
-def write_scenes(plan: Plan, images: Path) -> Iterator[tuple[str, list[Result]]]:
-    """Write all scenes of a plan to ``images``; yield the split and results of each chunk.
+def write_scenes(
+    plan: Plan, images: Path, rows: Mapping[str, Rows]
+) -> Iterator[tuple[str, list[Result]]]:
+    """Write all scenes of a plan to a file; yield the split and results of each chunk in order.
 
-    The chunks are in order. At most three per worker are pending, so memory does not grow with
+    At most three per worker are pending, so memory does not grow with
     the number of scenes. Raises what `SceneWriter.write` does, and `BrokenProcessPool` if a worker
     is killed.
     """
     workers = plan.options.workers
-    writer = SceneWriter(
-        plan.builder, plan.translate, plan.options.image_size, images, rows_of(images)
-    )
+    writer = SceneWriter(plan.builder, plan.translate, plan.options.image_size, images, rows)
     if not workers:
         for chunk in plan.chunks():
             yield chunk.split, writer.write(chunk)

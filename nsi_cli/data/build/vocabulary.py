@@ -78,7 +78,7 @@ class Translation:
         record = {
             "origin": self.given.origin,
             "schema": self.given.schema.fingerprint,
-            "added": _lacking(self.schema, self.given.schema),
+            "added": _new_values(self.schema, self.given.schema),
         }
         return {"vocabulary": record}
 
@@ -91,12 +91,12 @@ class Translation:
     @cached_property
     def _new_ids(self) -> dict[str, npt.NDArray[np.float32]]:
         """The store's id of each of the builder's ids, by property; the last is for id −1."""
+        stored = {item.name: item.values for item in self.schema.categorical}
         new_ids = {}
         for item in self.own.categorical:
-            ids = {value: index for index, value in enumerate(_values(self.schema[item.name]))}
-            new_ids[item.name] = np.array(
-                [*(ids.get(value, MISSING_ID) for value in item.values), MISSING_ID], np.float32
-            )
+            ids = {value: index for index, value in enumerate(stored[item.name])}
+            of_values = [ids.get(value, MISSING_ID) for value in item.values]
+            new_ids[item.name] = np.array([*of_values, MISSING_ID], np.float32)
         return new_ids
 
 
@@ -110,62 +110,60 @@ def translation(own: Schema, given: Vocabulary | None) -> Translation:
     if given is None:
         return Translation(own, own)
     _check_properties(own, given)
-    new = _lacking(own, given.schema)
+    new = _new_values(own, given.schema)
     if new and given.new_values == "refuse":
-        listed = "; ".join(f"{name}: {_some(values)}" for name, values in new.items())
+        listed = "; ".join(f"{name}: {_shortened(values)}" for name, values in new.items())
         raise DataError(
             f"the vocabulary of {given.origin} lacks values of this data: {listed}",
             "--new-values extend appends them to it, --new-values drop stores them as missing",
         )
     if given.new_values != "extend":
         return Translation(own, given.schema, given)
-    items = tuple(_extended(item, new.get(item.name, ())) for item in given.schema.properties)
+    items = tuple(
+        replace(item, values=item.values + new.get(item.name, ()))
+        if isinstance(item, Categorical)
+        else item
+        for item in given.schema.properties
+    )
     most = max(own.max_objects, given.schema.max_objects)
     return Translation(own, Schema(items, most), given)
 
 
-def _some(values: tuple[str, ...]) -> str:
-    """The first few, and how many there are."""
-    few = ", ".join(values[:SHOWN])
-    return few if len(values) <= SHOWN else f"{few}, … ({len(values)})"
-
-
-def _extended(item: Property, new: tuple[str, ...]) -> Property:
-    return replace(item, values=(*item.values, *new)) if isinstance(item, Categorical) else item
-
-
-def _lacking(one: Schema, other: Schema) -> dict[str, tuple[str, ...]]:
+def _new_values(one: Schema, other: Schema) -> dict[str, tuple[str, ...]]:
     """The values of one schema, by property and sorted, that the other lacks."""
-    lacking = {
-        item.name: tuple(sorted(set(item.values) - set(_values(other[item.name]))))
-        for item in one.categorical
-    }
-    return {name: values for name, values in lacking.items() if values}
+    known = {item.name: set(item.values) for item in other.categorical}
+    new = {item.name: tuple(sorted({*item.values} - known[item.name])) for item in one.categorical}
+    return {name: values for name, values in new.items() if values}
 
 
-def _values(item: Property) -> tuple[str, ...]:
-    return item.values if isinstance(item, Categorical) else ()
+def _shortened(values: tuple[str, ...]) -> str:
+    few = ", ".join(values[:SHOWN])
+    return few if len(values) <= SHOWN else f"{few}, … ({len(values)} values)"
 
 
 def _check_properties(own: Schema, given: Vocabulary) -> None:
     """Raise `DataError` unless both have the same properties, of the same kind and size."""
-    here, there = ({item.name: item for item in one.properties} for one in (own, given.schema))
-    faults = [f"no '{name}' there" for name in here if name not in there]
-    faults += [f"no '{name}' in this data" for name in there if name not in here]
-    for name in here.keys() & there.keys():
-        kinds = type(here[name]).__name__.lower(), type(there[name]).__name__.lower()
-        if kinds[0] != kinds[1]:
-            faults.append(f"'{name}' is {kinds[1]} there, {kinds[0]} in this data")
-        elif here[name].columns != there[name].columns:
-            counts = there[name].columns, here[name].columns
-            faults.append(f"'{name}' has {counts[0]} numbers there, {counts[1]} in this data")
+    here, there = (
+        {item.name: _kind(item) for item in one.properties} for one in (own, given.schema)
+    )
+    faults = [f"it lacks '{name}'" for name in here if name not in there]
+    faults += [f"this data lacks '{name}'" for name in there if name not in here]
+    faults += [
+        f"'{name}' is {there[name]} there, {kind} in this data"
+        for name, kind in here.items()
+        if there.get(name, kind) != kind
+    ]
     if own.max_objects > given.schema.max_objects and given.new_values != "extend":
         faults.append(
-            f"scenes of up to {given.schema.max_objects} objects there, of up to "
-            f"{own.max_objects} in this data"
+            f"its scenes have up to {given.schema.max_objects} objects, those of this data up to "
+            f"{own.max_objects}"
         )
     if faults:
         raise DataError(
             f"the vocabulary of {given.origin} does not fit this data: " + "; ".join(faults),
             "give the vocabulary of a store with the same properties, or build without one",
         )
+
+
+def _kind(item: Property) -> str:
+    return "categorical" if isinstance(item, Categorical) else f"continuous of size {item.size}"

@@ -60,11 +60,11 @@ def _check_contents(
     store = Store(path, schema, build)
     ids = _run(check_ids, results["ids"], store) or {}
     lengths = _run(check_labels, results["labels"], results["counts"], store, ids) or {}
-    valid = _run(check_shapes, results["counts"], store) or set()
-    _run(check_images, results["images"], store, ids, valid, progress)
-    if store.has_masks:
-        _run(check_masks, results["masks"], store, ids, lengths, valid)
-    else:
+    if _run(check_shapes, results["counts"], store):
+        _run(check_images, results["images"], store, ids, progress)
+        if store.has_masks:
+            _run(check_masks, results["masks"], store, ids, lengths)
+    if not store.has_masks:
         results["masks"].looked_at = "the store has none"
 
 

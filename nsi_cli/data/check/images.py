@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import h5py
 import numpy as np
-import numpy.typing as npt
 
 from nsi_cli.data.check.labels import Ids, Lengths, scene_name
 from nsi_cli.data.check.result import CheckResult
@@ -18,75 +16,54 @@ from nsi_cli.data.store.hdf5 import (
     open_images,
 )
 from nsi_cli.data.store.reader import IMAGES, Store
+from nsi_cli.data.store.rows import Index
 from nsi_cli.schema.scene import mask_faults
 from nsi_cli.support.progress import Progress
-from nsi_cli.support.reading import reason_of
 
 AT_ONCE = 64
 """Images that are read at once."""
 
 
-def check_shapes(result: CheckResult, store: Store) -> set[str]:
-    """Check the types and shapes in ``images.h5``; return the names of valid datasets."""
+def check_shapes(result: CheckResult, store: Store) -> bool:
+    """Check the types and shapes in ``images.h5``; return whether they are valid."""
     counts = {split: store.count(split) for split in store.splits}
     shapes = image_shapes(counts, store.image_size, masked=store.has_masks) | id_shapes(counts)
     with open_images(store.path / IMAGES) as file:
-        faults = {name: fault_of(file, name, shape) for name, shape in shapes.items()}
-        for fault in filter(None, faults.values()):
+        faults = [fault for name, shape in shapes.items() if (fault := fault_of(file, name, shape))]
+        for fault in faults:
             result.fault(f"{IMAGES}: {fault}")
         for name in dataset_names(file):
             if name.rpartition("/")[2] not in store.splits:
                 result.fault(f"{IMAGES} has a split '{name}' that was not recorded")
-    return {name for name, fault in faults.items() if fault is None}
+    return not faults
 
 
-def check_images(
-    result: CheckResult, store: Store, ids: Ids, valid: set[str], progress: Progress
-) -> None:
+def check_images(result: CheckResult, store: Store, ids: Ids, progress: Progress) -> None:
     """Check that every image can be read; warn of images of one colour."""
     total = sum(map(store.count, store.splits))
     result.looked_at = f"{total:,} images of {store.image_size} × {store.image_size}"
-    with open_images(store.path / IMAGES) as file, progress.stage("check", total) as advance:
-        for split in (split for split in store.splits if split in valid):
-            for start, images in _blocks(result, file[split], split, ids):
-                pixels = images.reshape(len(images), -1, 3)
-                for row in np.flatnonzero((pixels == pixels[:, :1]).all((1, 2))):
-                    name = scene_name(split, start + int(row), ids)
-                    result.warn(f"{name}: the image is all of one colour")
-                advance(len(images))
+    with progress.stage("check", total) as advance:
+        for split in store.splits:
+            for index in _blocks(store.count(split)):
+                pixels = store.images(split, index).reshape(len(index), -1, 3)
+                for scene in index[(pixels == pixels[:, :1]).all((1, 2))]:
+                    result.warn(f"{scene_name(split, scene, ids)}: the image is all of one colour")
+                advance(len(index))
 
 
-def check_masks(
-    result: CheckResult, store: Store, ids: Ids, lengths: Lengths, valid: set[str]
-) -> None:
+def check_masks(result: CheckResult, store: Store, ids: Ids, lengths: Lengths) -> None:
     """Check that the values of each mask are the numbers of its scene's objects."""
     result.looked_at = f"{sum(map(store.count, store.splits)):,} masks"
-    with open_images(store.path / IMAGES) as file:
-        for split in lengths:
-            if f"masks/{split}" not in valid:
-                continue
-            for start, masks in _blocks(result, file["masks"][split], split, ids):
-                for index, mask in enumerate(masks, start):
-                    for fault in mask_faults(mask, int(lengths[split][index])):
-                        result.fault(f"{scene_name(split, index, ids)}: {fault}")
+    for split, counts in lengths.items():
+        for index in _blocks(len(counts)):
+            masks = store.masks(split, index)
+            assert masks is not None
+            for scene, mask in zip(index, masks, strict=True):
+                for fault in mask_faults(mask, int(counts[scene])):
+                    result.fault(f"{scene_name(split, scene, ids)}: {fault}")
 
 
-def _blocks(
-    result: CheckResult, dataset: h5py.Dataset, split: str, ids: Ids
-) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """The rows of a dataset in blocks, each with the index of its first.
-
-    A block that cannot be read is read row by row; a row that cannot be is a fault.
-    """
-    for start in range(0, len(dataset), AT_ONCE):
-        try:
-            yield start, dataset[start : start + AT_ONCE]
-        except (OSError, RuntimeError):
-            for index in range(start, min(start + AT_ONCE, len(dataset))):
-                try:
-                    row = dataset[index : index + 1]
-                except (OSError, RuntimeError) as error:
-                    name = scene_name(split, index, ids)
-                    result.fault(f"{name}: cannot be read: {reason_of(error)}")
-                else:
-                    yield index, row
+def _blocks(count: int) -> Iterator[Index]:
+    """The indices of all scenes of a split, a few at a time."""
+    for start in range(0, count, AT_ONCE):
+        yield np.arange(start, min(start + AT_ONCE, count))

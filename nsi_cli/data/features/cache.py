@@ -7,20 +7,19 @@ import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.store.reader import Store
+from nsi_cli.data.store.rows import Index, Rows
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import check_room, read_json
 from nsi_cli.support.reading import open_regular, reason_of
 
 FLAG = "--feature-cache DIR"
 FLOAT16: np.dtype[Any] = np.dtype(np.float16)
-
-_INDEX = "features.json"
 
 
 @dataclass(frozen=True)
@@ -33,35 +32,28 @@ class FeatureCache:
     backbone: str  # its fingerprint
     dtype: np.dtype[Any] = FLOAT16
 
-    def read(self, split: str, index: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    def read(self, split: str, index: Index) -> npt.NDArray[Any]:
         """The features (n, N, C) of the scenes at ``index``, in that order.
 
         Whole scenes are read in file order; a memory map would read the disk a few pages at a
         time. Raises `DataError` if the file is damaged.
         """
-        rows = np.empty((len(index), self.tokens, self.channels), self.dtype)
         try:
             with open_regular(self.path(split)) as file:
-                start = _rows_start(file)
-                for place in np.argsort(index, kind="stable"):
-                    row = rows[place]
-                    file.seek(start + int(index[place]) * row.nbytes)
-                    if file.readinto(memoryview(row).cast("B")) != row.nbytes:
-                        raise ValueError("it ends too early")
+                np.lib.format.read_magic(file)
+                (count, *_), _, _ = np.lib.format.read_array_header_1_0(file)
+                rows = Rows(file.tell(), count, (self.tokens, self.channels), self.dtype)
+                return rows.read(file.fileno(), index)
         except (OSError, ValueError) as error:
-            raise self.damaged(split, reason_of(error)) from error
-        return rows
-
-    def damaged(self, split: str, reason: str) -> DataError:
-        """The error that the split's features cannot be used."""
-        return DataError(
-            f"feature cache {self.path(split)} is damaged: {reason}",
-            f"remove {self.folder}; it is computed again",
-        )
+            raise self._damaged(split, reason_of(error)) from error
 
     def path(self, split: str) -> Path:
         """The file of the split's features once they are complete."""
         return self.folder / f"{split}.npy"
+
+    def part(self, split: str) -> Path:
+        """The file of the split's features while they are computed."""
+        return self.folder / f"{split}.npy.part"
 
     def has(self, split: str, scenes: int) -> bool:
         """Whether the features of all ``scenes`` of the split are complete.
@@ -77,36 +69,36 @@ class FeatureCache:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except (OSError, ValueError) as error:
-            raise self.damaged(split, reason_of(error)) from error
+            raise self._damaged(split, reason_of(error)) from error
         return True
 
     def bytes_of(self, scenes: int) -> int:
-        """The bytes of the features of so many scenes."""
+        """The size of the features of ``scenes`` scenes."""
         return self.dtype.itemsize * scenes * self.tokens * self.channels
 
     def header(self, scenes: int) -> bytes:
-        """The header of the file of so many scenes."""
+        """The header of the file of ``scenes`` scenes."""
         buffer = BytesIO()
         shape = (scenes, self.tokens, self.channels)
-        form = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(buffer, form)
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(buffer, header)
         return buffer.getvalue()
 
     @property
-    def index(self) -> Path:
-        """The file that identifies the cache."""
-        return self.folder / _INDEX
+    def record_path(self) -> Path:
+        """The file that identifies the backbone of the cache."""
+        return self.folder / "features.json"
 
     @property
     def record(self) -> dict[str, Any]:
         """The content of that file."""
         return {"tokens": self.tokens, "channels": self.channels, "backbone": self.backbone}
 
-
-def _rows_start(file: BinaryIO) -> int:
-    np.lib.format.read_magic(file)
-    np.lib.format.read_array_header_1_0(file)
-    return file.tell()
+    def _damaged(self, split: str, reason: str) -> DataError:
+        return DataError(
+            f"feature cache {self.path(split)} is damaged: {reason}",
+            f"remove {self.folder}; it is computed again",
+        )
 
 
 def cache_for(
@@ -118,30 +110,26 @@ def cache_for(
     *,
     dtype: np.dtype[Any] = FLOAT16,
 ) -> FeatureCache:
-    """The cache of a store's images under a backbone; its folder's name is the hash of both.
+    """The cache of a store's images under a backbone; its folder is named by the hash of both.
 
     ``backbone`` is the backbone's fingerprint: its name, weights, image size, precision and the
-    ``dtype`` of its features. The images' hash tells how they were cropped and resized. The cache
-    is in the store unless ``root`` is given. Raises `DataError` if another one is there.
+    ``dtype`` of its features. The hash of the images covers crops and resizes. The cache is in the
+    store unless ``root`` is given. Raises `DataError` if another one is there.
     """
     key = hashlib.sha256(f"{store.fingerprint} {backbone}".encode()).hexdigest()[:16]
     cache = FeatureCache((root or store.path / "features") / key, tokens, channels, backbone, dtype)
-    if os.path.lexists(cache.index):
+    if os.path.lexists(cache.record_path):
         hint = f"remove {cache.folder}; it is computed again"
-        if read_json(cache.index, "feature cache", hint) != cache.record:
+        if read_json(cache.record_path, "feature cache", hint) != cache.record:
             raise DataError(f"feature cache {cache.folder} belongs to another backbone", hint)
     return cache
 
 
-def size_of(store: Store, splits: list[str], cache: FeatureCache) -> int:
-    """The bytes of the features of these splits that are not on the disk yet."""
-    lacking = [split for split in splits if not cache.has(split, store.count(split))]
-    parts = [cache.folder / f"{split}.part" for split in lacking]
-    there = sum(part.stat().st_size for part in parts if part.is_file())
-    return max(0, cache.bytes_of(sum(map(store.count, lacking))) - there)
-
-
-def room_for(cache: FeatureCache, store: Store, splits: list[str]) -> None:
+def check_cache_room(cache: FeatureCache, store: Store, splits: list[str]) -> None:
     """Raise `DataError` if the disk has too little room for the missing features."""
-    hint = f"give it another place with {FLAG}, or train with --feature-cache off"
-    check_room(cache.folder, size_of(store, splits, cache), "the feature cache", hint)
+    missing = [split for split in splits if not cache.has(split, store.count(split))]
+    parts = [cache.part(split) for split in missing]
+    size = cache.bytes_of(sum(map(store.count, missing)))
+    size -= sum(part.stat().st_size for part in parts if part.is_file())
+    hint = f"choose another folder with {FLAG}, or train with --feature-cache off"
+    check_room(cache.folder, size, "the feature cache", hint)

@@ -1,4 +1,4 @@
-"""A batch of scenes, padded to the schema's most objects."""
+"""A batch of scenes, padded to the schema's largest number of objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 TensorMap = Callable[[Tensor], Tensor]
 
 SMALL = 1 << 17
-"""Bytes below which a tensor is sent to another process rather than shared with it."""
+"""Tensors of fewer bytes are copied to another process, not shared with it."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,18 @@ class Batch:
         Torch would share the memory of each, which takes another exchange between the processes.
         """
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _rebuilt, ({name: _sent(part) for name, part in parts.items()},)
+        return _from_parts, ({name: _small_as_array(part) for name, part in parts.items()},)
 
 
-def _sent(part: Tensor | None) -> Any:
+def _small_as_array(part: Tensor | None) -> Any:
     if part is None or part.device.type != "cpu" or part.nbytes >= SMALL:
         return part
     return part.numpy()
 
 
-def _rebuilt(parts: dict[str, Any]) -> Batch:
-    return Batch(
-        **{
-            name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
-            for name, part in parts.items()
-        }
-    )
+def _from_parts(parts: dict[str, Any]) -> Batch:
+    tensors = {
+        name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
+        for name, part in parts.items()
+    }
+    return Batch(**tensors)

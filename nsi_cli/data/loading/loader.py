@@ -1,9 +1,10 @@
-"""Batches of a store's split: one sorted read per batch, in a seeded order, from any worker."""
+"""Batches of a store's split in a seeded order, read by worker processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,20 @@ class LoaderOptions:
     pin_memory: bool = False
 
 
+class Batches(Protocol):
+    """The batches of one pass over a split, with a known length."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Iterate over the batches."""
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+
+
+MakeDataloader = Callable[[Store, str, LoaderOptions], Batches]
+"""A task's dataloader: the batches of a split with each scene once, in order unless shuffled."""
+
+
 def part_of(size: int, part: tuple[int, int]) -> range:
     """The positions of a batch of ``size`` scenes that process ``part`` = (r, n) holds.
 
@@ -52,14 +67,14 @@ class BatchDataset(Dataset[Batch]):
 
     def __getitem__(self, index: npt.NDArray[np.int64]) -> Batch:
         options, split = self._options, self._split
-        slots = np.arange(self._primitives.shape[1])
+        rows = np.arange(self._primitives.shape[1])
         images = self._store.images(split, index) if options.images else None
         masks = self._store.masks(split, index) if options.masks else None
         features = options.features.read(split, index) if options.features else None
         return Batch(
             index=torch.from_numpy(index),
             primitives=torch.from_numpy(self._primitives[index]),
-            present=torch.from_numpy(slots[None] < self._lengths[index][:, None]),
+            present=torch.from_numpy(rows < self._lengths[index][:, None]),
             images=None if images is None else torch.from_numpy(images).permute(0, 3, 1, 2),
             masks=None if masks is None else torch.from_numpy(masks),
             features=None if features is None else torch.from_numpy(features),
@@ -75,8 +90,8 @@ class EpochBatches(Sampler[npt.NDArray[np.int64]]):
     def __len__(self) -> int:
         options = self._options
         size = max(1, min(options.batch_size, self._count))
-        whole = self._count // size if options.drop_last else -(-self._count // size)
-        return max(0, whole - options.start)
+        batches = self._count // size if options.drop_last else -(-self._count // size)
+        return max(0, batches - options.start)
 
     def __iter__(self) -> Iterator[npt.NDArray[np.int64]]:
         options = self._options
@@ -84,17 +99,17 @@ class EpochBatches(Sampler[npt.NDArray[np.int64]]):
         if options.shuffle:
             order = np.random.default_rng([options.seed, options.epoch]).permutation(self._count)
         size = min(options.batch_size, self._count)
-        for place in range(options.start, options.start + len(self)):
-            whole = order[place * size : (place + 1) * size]
-            own = part_of(len(whole), options.part)
-            yield whole[own.start : own.stop]
+        for number in range(options.start, options.start + len(self)):
+            batch = order[number * size : (number + 1) * size]
+            own = part_of(len(batch), options.part)
+            yield batch[own.start : own.stop]
 
 
 def make_dataloader(store: Store, split: str, options: LoaderOptions) -> DataLoader[Batch]:
     """The batches of a split, as `Batch` records.
 
-    A batch is read with one sorted index; HDF5 handles are opened in each worker, so that any
-    start method works. Raises `DataError` for a split that the store lacks.
+    Each worker opens the store's files itself, so any start method works. Raises `DataError` for
+    a split that the store lacks.
     """
     return DataLoader(
         BatchDataset(store, split, options),
@@ -107,5 +122,5 @@ def make_dataloader(store: Store, split: str, options: LoaderOptions) -> DataLoa
 
 
 def _begin(number: int) -> None:
-    """Prepare a worker. Torch's own would wait forever to send a batch to a killed parent."""
+    """Prepare a worker; without this, it would wait forever to send a batch to a killed parent."""
     begin_worker()

@@ -36,10 +36,10 @@ def batches_of(loader: Iterable[T]) -> Iterator[T]:
 
 
 class _Reader(threading.Thread, Generic[T]):
-    """Reads a batch each time it is asked for one.
+    """Reads one batch per request, in a thread.
 
-    It is a thread, since torch waits forever for the rest of a message that a killed worker left
-    half sent, and nothing interrupts that: the thread is then abandoned.
+    If a worker is killed while it sends a batch, torch waits forever for the rest, and nothing can
+    interrupt it. The thread is then abandoned.
     """
 
     def __init__(self, loader: Iterable[T]) -> None:
@@ -60,7 +60,7 @@ class _Reader(threading.Thread, Generic[T]):
         except StopIteration:
             self._answers.put(None)
         except BaseException as error:
-            self._answers.put(self._killed() or as_raised(error))
+            self._answers.put(self._killed() or _original(error))
 
     def __iter__(self) -> Iterator[T]:
         """Yield the batches. Raises what the loader does, `DataError` for a killed worker."""
@@ -92,7 +92,7 @@ class _Reader(threading.Thread, Generic[T]):
                 return killed
 
     def _killed(self) -> DataError | None:
-        """The error that reports a worker that did not end by itself."""
+        """The error for a worker that was killed or exited with an error code; else None."""
         for worker in self._workers:
             if worker.exitcode:
                 code = worker.exitcode
@@ -105,7 +105,7 @@ class _Reader(threading.Thread, Generic[T]):
         return None
 
 
-def as_raised(error: BaseException) -> BaseException:
+def _original(error: BaseException) -> BaseException:
     """The error that a worker raised, if ``error`` is torch's copy with the quoted traceback.
 
     The hint of an `NsiError` is the note that follows its message there.
@@ -120,5 +120,5 @@ def as_raised(error: BaseException) -> BaseException:
     raised = type(error)(message)
     if isinstance(raised, NsiError):
         raised.hint = " ".join(notes)
-    raised.__cause__ = error
+    raised.__cause__ = error.with_traceback(None)  # whose frames hold the workers
     return raised

@@ -88,14 +88,14 @@ def fault_of(file: h5py.File, name: str, shape: Shape) -> str | None:
         if found != shape or not right:
             wanted = f"{'text' if text else 'uint8'} {shape}"
             return f"{describe(name)} are {kind} {found}, not {wanted}"
-        if not (text or 0 in shape or is_contiguous(dataset)):
+        if not (text or 0 in shape or _is_contiguous(dataset)):
             return f"{describe(name)} are not in one piece"
     except (OSError, TypeError, ValueError, LookupError, RuntimeError) as error:
         return reason_of(error)
     return None
 
 
-def is_contiguous(dataset: h5py.Dataset) -> bool:
+def _is_contiguous(dataset: h5py.Dataset) -> bool:
     """Whether the rows of a dataset, at least one, are one contiguous run of bytes in the file."""
     size = dataset.size * dataset.dtype.itemsize
     return dataset.id.get_offset() is not None and dataset.id.get_storage_size() == size

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -23,12 +23,10 @@ from nsi_cli.data.store.deferred_error_file import DeferredErrorFile
 from nsi_cli.data.store.hdf5 import (
     IDS,
     dataset_at,
-    dataset_names,
     describe,
     fault_of,
     id_shapes,
     image_shapes,
-    is_contiguous,
     open_images,
 )
 from nsi_cli.data.store.rows import Index, Rows
@@ -47,21 +45,26 @@ class ImageFile:
         return self.rows[name].read(self.file.fileno(), index)
 
 
-def create_images(path: Path, counts: Mapping[str, int], size: int, *, masked: bool) -> None:
-    """Create a sparse file with room for the images, and masks, of ``counts`` scenes per split.
+def create_images(
+    path: Path, counts: Mapping[str, int], size: int, *, masked: bool
+) -> dict[str, Rows]:
+    """Create a sparse file for the images, and masks, of ``counts`` scenes per split.
 
-    Raises `OSError` if the disk is full.
+    Returns the location of the rows of each dataset. Raises `OSError` if the disk is full.
     """
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_layout(h5py.h5d.CONTIGUOUS)
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
 
+    rows: dict[str, Rows] = {}
+
     def create(file: h5py.File) -> None:
         for name, shape in image_shapes(counts, size, masked=masked).items():
-            file.create_dataset(name, shape, np.uint8, dcpl=layout)
+            rows[name] = _rows(file.create_dataset(name, shape, np.uint8, dcpl=layout))
 
     _write(path, "w", create)
+    return rows
 
 
 def add_ids(path: Path, ids: Mapping[str, Sequence[str]]) -> None:
@@ -100,15 +103,6 @@ def _write(path: Path, mode: str, change: Callable[[h5py.File], None]) -> None:
         thread.submit(write).result()
 
 
-def rows_of(path: Path) -> dict[str, Rows]:
-    """The location of the images and masks of each split, by the name of their dataset.
-
-    Raises `OSError` if the file cannot be read, or a dataset is not contiguous.
-    """
-    with open_images(path) as file:
-        return {name: _rows(file, name) for name in dataset_names(file)}
-
-
 def open_image_file(path: Path, counts: Mapping[str, int], size: int, *, masked: bool) -> ImageFile:
     """Open the images of a store with ``counts`` scenes per split, and check the headers.
 
@@ -120,7 +114,7 @@ def open_image_file(path: Path, counts: Mapping[str, int], size: int, *, masked:
         for name, shape in (shapes | id_shapes(counts)).items():
             if fault := fault_of(file, name, shape):
                 raise OSError(fault)
-        rows = {name: _rows(file, name) for name in shapes}
+        rows = {name: _rows(file[name]) for name in shapes}
     ordered = sorted((item.offset, item.end, name) for name, item in rows.items() if item.count)
     for (_, end, one), (offset, _, other) in pairwise(ordered):
         if offset < end:
@@ -130,9 +124,6 @@ def open_image_file(path: Path, counts: Mapping[str, int], size: int, *, masked:
     return ImageFile(open_regular(path), rows)
 
 
-def _rows(file: h5py.File, name: str) -> Rows:
-    dataset: Any = dataset_at(file, name)
+def _rows(dataset: h5py.Dataset) -> Rows:
     count, *shape = dataset.shape
-    if dataset.dtype != np.uint8 or (count and not is_contiguous(dataset)):
-        raise OSError(f"dataset '{name}' is not in one piece of bytes")
     return Rows(dataset.id.get_offset() if count else 0, count, tuple(shape))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,36 +27,19 @@ def read_labels(folder: Path, split: str, scenes: int, schema: Schema) -> tuple[
 
 
 def _read_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The array of an ``npy`` file. Raises `OSError` unless it has this shape and type.
-
-    Its header is checked before memory is allocated; objects are never unpickled.
-    """
+    """The array of an ``npy`` file. Raises `OSError` unless it has this shape and type."""
     try:
         with open_regular(path) as file:
-            _check_header(file, shape, dtype)
-            size = math.prod(shape)
-            if os.fstat(file.fileno()).st_size - file.tell() != size * dtype.itemsize:
-                raise ValueError("its length is not what its header says")
-            return np.fromfile(file, dtype, size).reshape(shape)
+            array = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise OSError(f"{path.name} is missing") from None
-    except Exception as error:  # numpy raises many types on a damaged header
+    except Exception as error:  # numpy raises many types on a damaged file
         raise OSError(f"{path.name} cannot be read: {reason_of(error)}") from error
-
-
-def _check_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"its format is version {version}")
-    read_header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    found, by_columns, kind = read_header(file)
-    if found != shape or kind != dtype or (by_columns and len(shape) > 1):
-        order = " by columns" if by_columns else ""
-        raise ValueError(f"it is {kind} {found}{order}, not {dtype} {shape}")
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+        raise OSError(f"{path.name} is not an array of {dtype} {shape}")
+    if not array.flags.c_contiguous:
+        raise OSError(f"{path.name} is stored by columns, not by rows")
+    return array
 
 
 def objects_of(labels: Floats, lengths: Index) -> tuple[Index, Index, Floats]:

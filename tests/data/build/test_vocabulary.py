@@ -58,7 +58,7 @@ def test_known_values_keep_the_ids_of_the_vocabulary() -> None:
     assert stored.primitives.dtype == np.float32
 
 
-def test_new_values_are_an_error_that_lists_them_all_and_both_ways_out() -> None:
+def test_new_values_are_an_error_that_lists_them_and_both_options() -> None:
     with pytest.raises(DataError, match=r"data/full lacks .*: shape: cone, torus") as caught:
         translation(OWN, vocabulary("refuse"))
     assert "--new-values extend" in caught.value.hint
@@ -83,7 +83,7 @@ def test_without_a_vocabulary_nothing_changes() -> None:
     assert translate.record() == {}
 
 
-def test_a_vocabulary_without_news_refuses_nothing() -> None:
+def test_a_vocabulary_with_every_value_refuses_nothing() -> None:
     small = Schema((Categorical("shape", ("sphere", "cube")),), 3)
     large = Schema((Categorical("shape", ("cube", "monkey", "sphere")),), 10)
     translate = translation(small, vocabulary("refuse", large))
@@ -92,12 +92,12 @@ def test_a_vocabulary_without_news_refuses_nothing() -> None:
 
 
 OTHER = {
-    "a property more": ((*OWN.properties, Categorical("color", ("red",))), "no 'color' there"),
-    "a property less": (OWN.properties[1:], "no 'turn' in this data"),
+    "a property more": ((*OWN.properties, Categorical("color", ("red",))), "it lacks 'color'"),
+    "a property less": (OWN.properties[1:], "this data lacks 'turn'"),
     "another kind": ((Categorical("turn", ("left",)), *OWN.properties[1:]),
-                     "'turn' is continuous there, categorical in this data"),
+                     "'turn' is continuous of size 1 there, categorical in this data"),
     "another size": ((Continuous("turn", 3), *OWN.properties[1:]),
-                     "'turn' has 1 numbers there, 3 in this data"),
+                     "is continuous of size 1 there, continuous of size 3 in this data"),
 }  # fmt: skip
 
 
@@ -109,16 +109,16 @@ def test_other_properties_never_fit(case: str, new_values: str) -> None:
         translation(Schema(items, 3), vocabulary(new_values))
 
 
-def test_scenes_that_may_be_too_full_fit_only_an_extended_vocabulary() -> None:
+def test_scenes_with_more_objects_fit_only_an_extended_vocabulary() -> None:
     full = Schema(OWN.properties, 9)
-    with pytest.raises(DataError, match="of up to 5 objects there, of up to 9"):
+    with pytest.raises(DataError, match="up to 5 objects, those of this data up to 9"):
         translation(full, vocabulary("drop"))
     assert translation(full, vocabulary("extend")).schema.max_objects == 9
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1, unique=True),
        st.lists(st.sampled_from("abcdef"), min_size=1, unique=True), st.data())  # fmt: skip
-def test_what_is_stored_reads_as_what_was_said(own, given_words, data) -> None:
+def test_stored_values_decode_to_the_values_of_the_data(own, given_words, data) -> None:
     objects = data.draw(st.lists(st.sampled_from([*own, None]), max_size=4))
     mine, theirs = (Schema((Categorical("w", tuple(words)),), 4) for words in (own, given_words))
     said = [{"w": word} for word in objects]

@@ -22,6 +22,10 @@ from nsi_cli.data.store.reader import Store
 from nsi_cli.support.errors import DataError
 
 SHUFFLED = LoaderOptions(batch_size=4, shuffle=True, masks=True)
+START_METHODS = [
+    "fork",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("spawn", "forkserver")),
+]
 
 
 def _indices(store: Store, options: LoaderOptions) -> list[list[int]]:
@@ -42,7 +46,7 @@ def test_unshuffled_batches_are_in_order_and_the_last_may_be_short(store: Store)
     drop=st.booleans(),
     shuffle=st.booleans(),
 )
-def test_leaving_out_the_first_batches_changes_none_of_the_others(
+def test_skipping_the_first_batches_changes_none_of_the_others(
     count: int, size: int, start: int, drop: bool, shuffle: bool
 ) -> None:
     options = LoaderOptions(batch_size=size, shuffle=shuffle, drop_last=drop, seed=3, epoch=2)
@@ -86,7 +90,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(store: Store) -> None:
     assert _indices(store, replace(SHUFFLED, seed=1)) != _indices(store, replace(SHUFFLED, epoch=1))
 
 
-def test_a_batch_holds_what_the_store_holds_of_its_scenes(store: Store) -> None:
+def test_a_batch_holds_the_images_and_primitives_of_its_scenes(store: Store) -> None:
     labels, lengths = store.primitives("train")
     for batch in make_dataloader(store, "train", SHUFFLED):
         index = batch.index.numpy()
@@ -106,16 +110,16 @@ def test_a_batch_holds_what_the_store_holds_of_its_scenes(store: Store) -> None:
 def test_a_batch_is_read_in_the_order_of_the_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places: list[int] = []
+    offsets: list[int] = []
     read = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda *how: places.append(how[2]) or read(*how))
+    monkeypatch.setattr(os, "preadv", lambda *how: offsets.append(how[2]) or read(*how))
     for batch in make_dataloader(store, "train", LoaderOptions(batch_size=4, shuffle=True)):
-        assert places == sorted(set(places))
-        assert len(places) == len(batch)
-        places.clear()
+        assert offsets == sorted(set(offsets))
+        assert 0 < len(offsets) <= len(batch)
+        offsets.clear()
 
 
-def test_neighbours_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbours_are_read_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     read = os.preadv
     monkeypatch.setattr(os, "preadv", lambda *how: sizes.append(len(how[1][0])) or read(*how))
@@ -123,7 +127,7 @@ def test_neighbours_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPat
     assert sizes == [4 * 768, 4 * 768, 3 * 768]
 
 
-def test_images_and_masks_are_read_only_where_asked_for(store: Store) -> None:
+def test_images_and_masks_are_read_only_if_requested(store: Store) -> None:
     (batch,) = make_dataloader(store, "test", LoaderOptions(batch_size=8, images=False))
     assert (batch.images, batch.masks, batch.features) == (None, None, None)
 
@@ -137,7 +141,7 @@ def _same(one: Batch, other: Batch) -> bool:
     return all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("start_method", START_METHODS)
 def test_worker_processes_give_the_same_batches(store: Store, start_method: str) -> None:
     cache = cache_for(store, "backbone", 4, 2)
     fill(cache, store, ["train"], _encode, at_once=4)
@@ -163,7 +167,7 @@ def test_tensors_in_shared_memory_arrive_as_those_in_messages(
     assert all(map(_same, alone, helped))
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("start_method", START_METHODS)
 def test_an_epoch_is_resumed_in_worker_processes(store: Store, start_method: str) -> None:
     whole = list(make_dataloader(store, "train", replace(SHUFFLED, epoch=3)))
     options = replace(SHUFFLED, epoch=3, start=1, workers=2)
@@ -200,6 +204,6 @@ def test_a_batch_moves_as_a_whole(store: Store) -> None:
     assert moved.masks is None
 
 
-def test_an_unknown_split_is_told(make_store: Callable[..., Store], tmp_path: Path) -> None:
+def test_an_unknown_split_is_an_error(make_store: Callable[..., Store], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no split 'val'"):
         make_dataloader(make_store(train=2), "val", LoaderOptions())
