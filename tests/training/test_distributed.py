@@ -23,16 +23,19 @@ SLURM = {
 }  # fmt: skip
 
 
+# Both processes write to one pipe: each line is a single write, so that lines never mix.
 _TWO = """
-import atexit
+import atexit, os
 from torch import distributed
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.distributed import launch
 
 if __name__ == "__main__":
-    atexit.register(lambda: print("there" if distributed.is_initialized() else "ended"))
+    def tell(yes, no):
+        os.write(1, yes if distributed.is_initialized() else no)
+    atexit.register(tell, b"there\\n", b"ended\\n")
     launch(TrainConfig(task="test", accelerator="cpu"))
-    print("met" if distributed.is_initialized() else "alone")
+    tell(b"met\\n", b"alone\\n")
 """
 
 
