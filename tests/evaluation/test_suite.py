@@ -47,6 +47,24 @@ def test_each_metric_can_be_computed_alone(make_findings, schema, name: str) -> 
     assert alone[section].items() <= whole[section].items()
 
 
+def test_the_options_reach_the_metrics(make_findings, schema) -> None:
+    tokens = np.random.default_rng(0).random((40, 4, 4, 2), np.float32)
+    predictions = make_findings(40, tokens=tokens)
+
+    def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
+        return np.repeat(primitives[..., :1], 5, -1).astype(np.float32)
+
+    def result(name: str, **options) -> dict:
+        names = {"task": "toy", "split": "test", "metrics": [name]}
+        return evaluate([predictions], schema, encode_primitives=encode, **names, **options)
+
+    for name in METRIC_NAMES:
+        assert result(name, seed=1) != result(name), f"{name} takes no seed"
+    assert list(result("properties", without=["shape"])["properties"]) == ["place"]
+    with pytest.raises(RuntimeError, match="nowhere"):
+        result("retrieval", device="nowhere")
+
+
 def test_an_unknown_metric_is_met_with_the_nearest_name(schema) -> None:
     with pytest.raises(ConfigError, match="retrival") as caught:
         evaluate([], schema, task="toy", split="test", metrics=["retrival"])

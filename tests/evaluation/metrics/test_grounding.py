@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.metrics.grounding import Grounding, peak_pixels
+from nsi_cli.evaluation.metrics.grounding import Grounding, peak_pixels, peaks_inside
 
 
 def one_scene(make_findings, aligned: list[int]):
@@ -81,6 +81,14 @@ def test_an_object_that_no_slot_was_left_for_is_missed(make_findings) -> None:
     found = metric.compute()["grounding"]
     assert found["pointing"]["value"] == 0.5
     assert 0.45 < found["iou"]["value"] <= 0.5
+
+
+def test_the_last_slot_does_not_stand_in_for_a_missing_one(make_findings) -> None:
+    predictions = one_scene(make_findings, [0, -1])
+    last_on_object = predictions.attention_masks[:, [0, 2, 1]]
+    assert peaks_inside(replace(predictions, attention_masks=last_on_object)).tolist() == [
+        [True, False, False]
+    ]
 
 
 def test_the_null_is_that_of_a_random_slot_and_its_interval_holds_every_slot(

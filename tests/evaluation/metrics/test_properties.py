@@ -198,6 +198,15 @@ def test_missing_values_are_left_out_of_their_property_only(make_findings, schem
     assert found["place"]["primitives"] == predictions.present[:20].sum()
 
 
+def test_a_value_of_which_one_component_is_missing_is_missing(make_findings, schema) -> None:
+    primitives = make_findings(40).primitives.copy()
+    primitives[:20, :, 2] = np.nan
+    predictions = seeing(make_findings, primitives=primitives)
+    found = measured(predictions, schema)
+    assert found["place"]["primitives"] == predictions.present[20:].sum()
+    assert found["shape"]["primitives"] == predictions.present.sum()
+
+
 def test_an_object_without_a_visible_pixel_has_no_slot_to_ask(make_findings, schema) -> None:
     predictions = seeing(make_findings)
     predictions.true_masks[predictions.true_masks == 1] = 0

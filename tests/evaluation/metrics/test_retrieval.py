@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
-from nsi_cli.evaluation.metrics.retrieval import Retrieval, random_median, random_recall, ranks
+from nsi_cli.evaluation.metrics.retrieval import Retrieval, all_ranks, random_median, random_recall
 from nsi_cli.support.errors import NsiError
 
 
@@ -26,7 +26,7 @@ def test_ranks_agree_with_the_whole_matrix_whatever_the_tiles(make_findings) -> 
     )
     scores = (products.max(2) * predictions.present).sum(2)
     for tile in (4, 256):
-        by_image, by_schema = ranks(embeddings, tile)
+        by_image, by_schema = all_ranks(embeddings, tile)
         np.testing.assert_array_equal(by_image, plain_ranks(scores))
         np.testing.assert_array_equal(by_schema, plain_ranks(scores.T))
 
@@ -66,13 +66,16 @@ def test_embeddings_of_absent_primitives_do_not_matter(make_findings) -> None:
     one, other = SplitEmbeddings(), SplitEmbeddings()
     one.add(predictions)
     other.add(make_findings(primitive_embeddings=garbage))
-    np.testing.assert_array_equal(ranks(one), ranks(other))
+    np.testing.assert_array_equal(all_ranks(one), all_ranks(other))
 
 
-def test_embeddings_that_are_no_numbers_are_refused_instead_of_ranked_first(make_findings) -> None:
-    broken = np.full((6, 4, 5), np.nan, np.float32)
+@pytest.mark.parametrize("name", ["slot_embeddings", "primitive_embeddings"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_embeddings_that_are_not_finite_are_refused(make_findings, name: str, value: float) -> None:
+    predictions = make_findings()
+    getattr(predictions, name)[0, 0, 0] = value  # the first primitive of a scene is present
     with pytest.raises(NsiError, match="not finite"):
-        Retrieval().update(make_findings(slot_embeddings=broken))
+        Retrieval().update(predictions)
 
 
 def test_scores_are_those_of_the_alignment_that_the_model_was_trained_with(make_findings) -> None:
