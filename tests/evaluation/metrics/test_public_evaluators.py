@@ -114,6 +114,9 @@ def adversarial_tables() -> Iterator[np.ndarray]:
         yield np.pad(np.eye(size, dtype=int), ((0, 0), (3, 0)))  # slots without a pixel
     yield np.array([[9, 0], [9, 0], [9, 0]])  # objects left over beside an empty slot
     yield np.array([[9, 9, 9], [0, 0, 0], [0, 0, 0]])  # slots left over beside empty objects
+    # In float64 another of the equally good matchings comes first, with another number of pairs.
+    yield np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 1, 3]])
+    yield np.array([[0, 1, 4], [1, 5, 0], [0, 0, 0], [0, 0, 4], [0, 3, 0]])
     yield np.array([[40_000, 1], [1, 2]])
     yield np.array([[49_999, 0], [0, 1]])
 
