@@ -7,35 +7,35 @@ import numpy.typing as npt
 
 
 def segments(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.uint8]:
-    """Masks (B, K, h, w), upsampled bilinearly, then the argmax at each pixel: (B, size, size).
+    """The largest of masks (B, K, h, w) at each pixel, upsampled bilinearly, (B, size, size).
 
     One image at a time, since K upsampled masks take many times the memory of the image.
     """
-    found = np.empty((len(masks), size, size), np.uint8)
+    labels = np.empty((len(masks), size, size), np.uint8)
     for row, mask in enumerate(masks):
-        found[row] = upsampled(mask, size).argmax(0)
-    return found
+        labels[row] = upsampled(mask, size).argmax(0)
+    return labels
 
 
 def upsampled(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """Masks (…, h, w) upsampled bilinearly to (…, size, size), with pixels as squares.
+    """Masks (…, h, w) upsampled bilinearly to (…, size, size), as torch's ``interpolate`` does it.
 
-    Columns first, while there are few rows. Equal to products with two thin matrices, but without
-    the threads of a matrix product, which a busy machine slows down.
+    Columns first, while there are few rows. Two matrix products would do the same, but with threads
+    that are slow on a busy machine.
     """
-    left, right, share = _neighbours(masks.shape[-1], size)
-    wide = masks[..., left] * (1 - share) + masks[..., right] * share  # (…, h, size)
-    above, below, share = _neighbours(masks.shape[-2], size)
-    share = share[:, None]
-    large = wide[..., above, :] * (1 - share)
-    large += wide[..., below, :] * share
+    left, right, weight = _neighbours(masks.shape[-1], size)
+    wide = masks[..., left] * (1 - weight) + masks[..., right] * weight  # (…, h, size)
+    above, below, weight = _neighbours(masks.shape[-2], size)
+    weight = weight[:, None]
+    large = wide[..., above, :] * (1 - weight)
+    large += wide[..., below, :] * weight
     return np.asarray(large, np.float32)
 
 
 def _neighbours(
     side: int, size: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """For each of ``size`` pixels the two of ``side`` cells around it, and the second's weight."""
+    """The two of ``side`` cells next to each of ``size`` pixels, and the second one's weight."""
     centre = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
     first = centre.astype(np.int64)
     return first, np.minimum(first + 1, side - 1), (centre - first).astype(np.float32)
@@ -47,8 +47,8 @@ def contingency(
     """The number of pixels that each true and each predicted segment share, (B, M, ``slots``).
 
     ``true`` and ``predicted`` are (B, S, S) of segment numbers. Row 0 is the background; there
-    are M = 1 + ``objects`` rows, or more where a true mask holds a larger number. All the
-    segmentation metrics follow from this table.
+    are M = 1 + ``objects`` rows, or more if a true mask has a larger number. All segmentation
+    metrics are computed from this table.
     """
     rows = max(objects, int(true.max(initial=0))) + 1
     scene = np.arange(len(true), dtype=np.int64)[:, None, None]

@@ -13,25 +13,25 @@ from nsi_cli.interpretation.collect import Collected
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best of a split for one query, best first, and where the true answer came."""
+    """The best matches of a split for a query, best first, and the rank of the true one."""
 
     rows: list[int]  # into the collected split
     scores: list[float]
-    own: int | None = None  # the true answer's row, None if nobody knows it
+    own: int | None = None  # the row of the true match, None if there is none
     own_rank: int | None = None  # from 1
 
 
 def schemas_for_image(
     collected: Collected, slots: npt.NDArray[np.float32], top: int, own: int | None = None
 ) -> Ranking:
-    """The schemas that fit slot embeddings (K, E) best."""
+    """The schemas with the highest scores for the slot embeddings (K, E) of an image."""
     part = collected.embeddings
     query = torch.from_numpy(slots)[None].to(part.slots.device)
     return _ranking(part.scores(query, slice(None))[0], top, own)
 
 
 def images_for_schema(collected: Collected, own: int, top: int) -> Ranking:
-    """The images that fit the schema of a scene of the split best."""
+    """The images with the highest scores for the schema of the scene in row ``own``."""
     part = collected.embeddings
     return _ranking(part.scores(part.slots, [own])[:, 0], top, own)
 
@@ -44,10 +44,10 @@ def nearest_primitives(
     Returns the primitives (K, W).
     """
     part = collected.embeddings
-    there = part.primitives[part.present]  # (all objects, E)
-    best = (torch.from_numpy(slots).to(there.device) @ there.T).argmax(1).cpu().numpy()
-    found: npt.NDArray[np.float32] = collected.primitives[collected.present][best]
-    return found
+    embeddings = part.primitives[part.present]  # (all objects, E)
+    best = (torch.from_numpy(slots).to(embeddings.device) @ embeddings.T).argmax(1).cpu().numpy()
+    nearest: npt.NDArray[np.float32] = collected.primitives[collected.present][best]
+    return nearest
 
 
 def _ranking(scores: torch.Tensor, top: int, own: int | None) -> Ranking:

@@ -8,7 +8,7 @@ import pytest
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.schema import Categorical, Continuous, Schema
 
-MakeFindings = Callable[..., Predictions]
+MakePredictions = Callable[..., Predictions]
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def schema() -> Schema:
 
 
 @pytest.fixture
-def make_findings(schema: Schema) -> MakeFindings:
+def make_predictions(schema: Schema) -> MakePredictions:
     """Predictions of random scenes; any field can be given instead."""
 
     def make(scenes: int = 6, slots: int = 4, side: int = 8, seed: int = 0, **given) -> Predictions:

@@ -41,6 +41,12 @@ def test_the_median_has_an_interval_too() -> None:
     assert 30 < measured["ci95"][0] < 51 < measured["ci95"][1] < 72
 
 
+def test_a_few_large_values_do_not_move_the_median() -> None:
+    values = np.array([1.0] * 90 + [1e6] * 10)
+    assert median_with_interval(values) == {"value": 1, "ci95": [1, 1]}
+    assert median_with_interval(values[:0]) is None
+
+
 def test_a_measure_at_chance_lies_inside_the_null_95_times_of_100() -> None:
     rng = np.random.default_rng(0)
     inside = 0

@@ -53,8 +53,8 @@ def model(config, backbone, schema) -> NSI:
 
 
 @pytest.fixture
-def batch(make_findings) -> Batch:
-    predictions = make_findings(3, side=32)
+def batch(make_predictions) -> Batch:
+    predictions = make_predictions(3, side=32)
     return Batch(
         index=torch.arange(3),
         primitives=torch.from_numpy(predictions.primitives),
@@ -68,9 +68,7 @@ def noise(config: ModelConfig) -> torch.Tensor:
     return slot_noise(config, seed=0, step=None, positions=range(3))
 
 
-def test_findings_lie_on_the_grid_and_name_the_masks_there_are(
-    config, backbone, model, batch
-) -> None:
+def test_predictions_lie_on_the_grid(config, backbone, model, batch) -> None:
     predictions = predict(model, backbone, batch, noise=noise(config))
     assert predictions.attention_masks.shape == (3, 4, 4, 4)
     assert (predictions.slot_masks is None) == (config.reconstruct == "attention")
@@ -82,14 +80,15 @@ def test_findings_lie_on_the_grid_and_name_the_masks_there_are(
     np.testing.assert_array_equal(predictions.aligned_slot, products.argmax(1))
 
 
-def test_dropout_is_off_while_finding_and_training_goes_on_after(
-    config, backbone, model, batch
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_is_off_while_predicting_and_the_mode_is_restored(
+    config, backbone, model, batch, training: bool
 ) -> None:
-    model.train()
+    model.train(training)
     first = predict(model, backbone, batch, noise=noise(config))
     again = predict(model, backbone, batch, noise=noise(config))
     np.testing.assert_array_equal(first.slot_embeddings, again.slot_embeddings)
-    assert model.training
+    assert model.training == training
 
 
 def test_cached_features_stand_in_for_images(config, backbone, model, batch) -> None:
@@ -106,6 +105,11 @@ def test_bare_images_have_slots_but_no_primitives(config, backbone, model, batch
     whole = predict(model, backbone, batch, noise=noise(config))
     np.testing.assert_allclose(bare.slot_embeddings, whole.slot_embeddings, atol=1e-6)
     assert bare.primitives.shape == (3, 0, schema.width)
+    for name in ("attention_masks", "slot_masks"):
+        masks = getattr(whole, name)
+        assert (getattr(bare, name) is None) == (masks is None)
+        if masks is not None:
+            np.testing.assert_allclose(getattr(bare, name), masks, atol=1e-6)
 
 
 def test_the_primitives_encoder_is_the_models_own(config, backbone, model, batch) -> None:
@@ -115,9 +119,7 @@ def test_the_primitives_encoder_is_the_models_own(config, backbone, model, batch
     np.testing.assert_allclose(encoded[present], whole.primitive_embeddings[present], atol=1e-6)
 
 
-def test_no_slot_is_found_twice_where_each_primitive_has_its_own(
-    config, backbone, schema, batch
-) -> None:
+def test_a_one_to_one_alignment_gives_no_slot_twice(config, backbone, schema, batch) -> None:
     chosen = dataclasses.replace(config, alignment="hungarian", num_slots=2)
     torch.manual_seed(0)
     model = build_nsi(chosen, schema, PropertySchemaEncoder,
@@ -126,5 +128,8 @@ def test_no_slot_is_found_twice_where_each_primitive_has_its_own(
     predictions = predict(model, backbone, batch, noise=None)
     assert predictions.alignment == "hungarian"
     assert [sorted(row) for row in predictions.aligned_slot.tolist()] == [[-1, 0, 1]] * 3
+    two = dataclasses.replace(batch, present=torch.tensor([[True, False, True]] * 3))
+    predictions = predict(model, backbone, two, noise=None)
+    assert [sorted(row) for row in predictions.aligned_slot[:, [0, 2]].tolist()] == [[0, 1]] * 3
     images = batch.images.permute(0, 2, 3, 1).numpy()
     assert predict_images(model, backbone, images, width=3, noise=None).alignment == "hungarian"

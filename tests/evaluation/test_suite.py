@@ -9,9 +9,9 @@ from nsi_cli.evaluation.table import rows
 from nsi_cli.support.errors import ConfigError, DataError
 
 
-def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:
+def test_a_result_has_the_layout_of_the_design(make_predictions, schema) -> None:
     tokens = np.random.default_rng(0).random((6, 4, 4, 2), np.float32)
-    result = evaluate([make_findings(tokens=tokens)], schema, task="toy", split="test")
+    result = evaluate([make_predictions(tokens=tokens)], schema, task="toy", split="test")
     assert (result["task"], result["split"], result["scenes"]) == ("toy", "test", 6)
     for direction in ("image_to_schema", "schema_to_image"):
         assert set(result["retrieval"][direction]) == {"R@1", "R@5", "R@10", "median_rank"}
@@ -22,29 +22,47 @@ def test_a_result_has_the_layout_of_the_design(make_findings, schema) -> None:
     assert result["properties"] == {}
 
 
-def test_batches_do_not_change_a_result(make_findings, schema) -> None:
-    predictions = make_findings()
+def test_batches_do_not_change_a_result(make_predictions, schema) -> None:
+    predictions = make_predictions()
     split = [predictions.take([0]), predictions.take([1, 2, 3]), predictions.take([4, 5])]
     names = {"task": "toy", "split": "test"}
     assert evaluate(split, schema, **names) == evaluate([predictions], schema, **names)
 
 
-def test_a_dataset_without_masks_has_null_in_their_place(make_findings, schema) -> None:
-    result = evaluate([make_findings(true_masks=None)], schema, task="toy", split="test")
+def test_a_dataset_without_masks_has_null_in_their_place(make_predictions, schema) -> None:
+    result = evaluate([make_predictions(true_masks=None)], schema, task="toy", split="test")
     assert result["grounding"]["pointing"] is None
     assert result["segmentation"] == {"slot_masks": None, "attention_masks": None}
     assert {row[0] for row in rows(result)} == {"image → schema", "schema → image"}
 
 
 @pytest.mark.parametrize("name", METRIC_NAMES)
-def test_each_metric_can_be_computed_alone(make_findings, schema, name: str) -> None:
+def test_each_metric_can_be_computed_alone(make_predictions, schema, name: str) -> None:
     tokens = np.random.default_rng(0).random((6, 4, 4, 2), np.float32)
     names = {"task": "toy", "split": "test"}
-    whole = evaluate([make_findings(tokens=tokens)], schema, **names)
-    alone = evaluate([make_findings(tokens=tokens)], schema, **names, metrics=[name])
+    whole = evaluate([make_predictions(tokens=tokens)], schema, **names)
+    alone = evaluate([make_predictions(tokens=tokens)], schema, **names, metrics=[name])
     section = "segmentation" if name == "kmeans" else name
     assert set(alone) == {"task", "split", "scenes", section}
     assert alone[section].items() <= whole[section].items()
+
+
+def test_the_options_reach_the_metrics(make_predictions, schema) -> None:
+    tokens = np.random.default_rng(0).random((40, 4, 4, 2), np.float32)
+    predictions = make_predictions(40, tokens=tokens)
+
+    def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
+        return np.repeat(primitives[..., :1], 5, -1).astype(np.float32)
+
+    def result(name: str, **options) -> dict:
+        names = {"task": "toy", "split": "test", "metrics": [name]}
+        return evaluate([predictions], schema, encode_primitives=encode, **names, **options)
+
+    for name in METRIC_NAMES:
+        assert result(name, seed=1) != result(name), f"{name} takes no seed"
+    assert list(result("properties", without=["shape"])["properties"]) == ["place"]
+    with pytest.raises(RuntimeError, match="nowhere"):
+        result("retrieval", device="nowhere")
 
 
 def test_an_unknown_metric_is_met_with_the_nearest_name(schema) -> None:

@@ -34,27 +34,27 @@ def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
     return np.repeat(primitives[..., :1], 5, -1).astype(np.float32)
 
 
-def test_the_notes_say_how_nulls_and_slots_were_chosen(make_findings, schema) -> None:
-    masked = notes(result_of(make_findings(), schema, encode))
+def test_the_notes_say_how_nulls_and_slots_were_chosen(make_predictions, schema) -> None:
+    masked = notes(result_of(make_predictions(), schema, encode))
     assert len(masked) == 2
     for null in ("ranks at random", "any slot", "another image's slots"):
         assert null in masked[0]
     assert "the object's true mask" in masked[1]
-    bare = notes(result_of(make_findings(true_masks=None), schema, encode))
+    bare = notes(result_of(make_predictions(true_masks=None), schema, encode))
     assert "any slot" not in bare[0]
     assert any("aligns with, without using its value" in note for note in bare)
     assert any("no grounding: no scene has a true mask" in note for note in bare)
 
 
-def test_a_single_scene_has_no_other_image_for_a_null_and_says_so(make_findings, schema) -> None:
-    result = result_of(make_findings(1), schema, encode)
+def test_a_single_scene_has_no_other_image_for_a_null_and_says_so(make_predictions, schema) -> None:
+    result = result_of(make_predictions(1), schema, encode)
     assert result["properties"]["shape"]["null"] is None
     assert sum("no null for properties" in note for note in notes(result)) == 1
     assert all(len(row) == len(COLUMNS) for row in rows(result))
 
 
-def test_a_property_without_a_known_value_is_named(make_findings, schema) -> None:
-    predictions = make_findings()
+def test_a_property_without_a_known_value_is_named(make_predictions, schema) -> None:
+    predictions = make_predictions()
     predictions.primitives[..., 0] = -1
     result = result_of(predictions, schema, encode)
     assert result["properties"]["shape"] is None
@@ -62,9 +62,11 @@ def test_a_property_without_a_known_value_is_named(make_findings, schema) -> Non
 
 
 def test_a_split_without_objects_has_retrieval_and_one_line_for_what_is_missing(
-    make_findings, schema
+    make_predictions, schema
 ) -> None:
-    empty = make_findings(present=np.zeros((6, 3), bool), true_masks=np.zeros((6, 8, 8), np.uint8))
+    empty = make_predictions(
+        present=np.zeros((6, 3), bool), true_masks=np.zeros((6, 8, 8), np.uint8)
+    )
     result = result_of(empty, schema, encode)
     assert result["properties"] == {}
     assert result["segmentation"]["attention_masks"]["fg_ari"]["value"] == 1

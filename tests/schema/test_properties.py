@@ -70,7 +70,7 @@ def test_numbers_of_any_type_are_encoded(value: object) -> None:
         np.zeros((3, 1)),
     ],
 )
-def test_what_is_not_three_finite_numbers_is_refused(value: object) -> None:
+def test_anything_but_three_finite_numbers_is_an_error(value: object) -> None:
     with pytest.raises(SchemaError, match="is not 3 finite numbers"):
         PLACE.encode(value)
 
@@ -88,7 +88,7 @@ def test_a_bound_is_one_number_for_all_components_or_one_for_each() -> None:
 
 
 @pytest.mark.parametrize("values", [(), ("a", "a"), ("a", ""), ("a", 1), "cube", None])
-def test_values_must_be_different_words(values: object) -> None:
+def test_values_must_be_distinct_words(values: object) -> None:
     with pytest.raises(SchemaError, match="'shape': values must be"):
         Categorical("shape", values)
 

@@ -1,4 +1,4 @@
-"""Building a store: worker processes load scenes and write their images into one file."""
+"""Building a store from a schema builder."""
 
 from __future__ import annotations
 
@@ -48,11 +48,10 @@ def build_store(
 ) -> Path:
     """Build the store of ``task`` at ``out`` from what ``builder`` reads, and return its path.
 
-    Scenes that cannot be read are skipped and listed in ``build.json`` with the reason; too many
-    fail the build. A build that fails or is killed leaves ``out`` as it was; the next one
-    starts again. A store at ``out`` is replaced; anything else there, or raw data in it, is
-    refused. With a vocabulary, its schema replaces the builder's own. ``finish`` is called with
-    the complete store before it is moved to ``out``, and may add files. Raises `DataError`.
+    Scenes that cannot be read are skipped, and listed in ``build.json`` with the reason; too many
+    fail the build. A store at ``out`` is replaced when the new one is complete; other files are
+    never replaced. With a vocabulary, its schema replaces the builder's own. ``finish`` is called
+    with the complete store before it is moved to ``out``, and may add files. Raises `DataError`.
     """
     check_out(out, builder.raw, force=True)
     plan = make_plan(builder, task, options)

@@ -1,4 +1,4 @@
-"""The options that stores were built with: how two stores differ, and a builder of one."""
+"""The options that a store was built with, compared with those of the store of a run."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from nsi_cli.support.options import check_options, declared_options
 
 
 def differences(task: Task, trained_on: Path, store: Store) -> list[str]:
-    """How a store was built differently from the one at ``trained_on``, one line each.
+    """The differences in build options of a store and the run's store, at ``trained_on``, as lines.
 
-    A line is a warning if the option changes images. If the store at ``trained_on`` is gone, the
-    only line says so.
+    A line is a warning if the option changes images. If the run's store no longer exists, a single
+    line says so.
     """
-    theirs = _options_at(trained_on)
-    if theirs is None:
+    trained = _options_at(trained_on)
+    if trained is None:
         return [
             f"note: the store at {trained_on}, on which the run was trained, no longer exists; "
             f"whether {store.path} was built with the same options is unknown"
         ]
-    ours = store.build["options"]
     lines = []
     for item in declared_options(task.load_schema_builder()):
-        here, there = ours.get(item.name), theirs.get(item.name)
+        here, there = store.build["options"].get(item.name), trained.get(item.name)
         if here == there:
             continue
         line = f"{store.path} was built with {item.flag} {here}, the run's store with {there}"
@@ -39,10 +38,9 @@ def differences(task: Task, trained_on: Path, store: Store) -> list[str]:
 
 
 def builder_of(task: Task, trained_on: Path, store: Store) -> Any:
-    """The schema builder with the options that the run's store was built with.
+    """The schema builder with the options of the run's store, or of ``store`` if that is missing.
 
-    Those of ``store`` if the run's store is gone; None if the task's builder no longer accepts
-    them.
+    None if the task's builder does not accept them.
     """
     recorded = _options_at(trained_on) or store.build["options"]
     kind = task.load_schema_builder()

@@ -78,8 +78,8 @@ def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
 def limited(splits: Splits, limit: int | None) -> Splits:
     """The first scenes of each split, ``limit`` in all, in proportion to the splits' sizes.
 
-    The remainder of rounding goes to the splits with the largest fractions, earlier ones first;
-    each split gets at least one scene if there are enough.
+    Shares are rounded by the largest remainder; each split gets at least one scene if ``limit``
+    allows.
     """
     total = sum(map(len, splits.values()))
     if limit is None or limit >= total:
@@ -89,7 +89,7 @@ def limited(splits: Splits, limit: int | None) -> Splits:
     shares = {split: max(least, int(share)) for split, share in exact.items()}
     while sum(shares.values()) != limit:
         step = 1 if sum(shares.values()) < limit else -1
-        able = [split for split in shares if step > 0 or shares[split] > least]
-        chosen = max(able, key=lambda split: step * (exact[split] - shares[split]))
+        changeable = [split for split in shares if step > 0 or shares[split] > least]
+        chosen = max(changeable, key=lambda split: step * (exact[split] - shares[split]))
         shares[chosen] += step
     return {split: sources[: shares[split]] for split, sources in splits.items() if shares[split]}

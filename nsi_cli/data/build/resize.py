@@ -10,9 +10,9 @@ from nsi_cli.schema.scene import Scene, keep_visible
 
 
 def resized(scene: Scene, size: int) -> Scene:
-    """The scene at size × size pixels, an array: the image bicubic, the mask by nearest neighbour.
+    """The scene at size × size pixels; the image is resized bicubic, the mask by nearest neighbour.
 
-    Objects whose mask vanishes are dropped and counted.
+    Objects without a pixel in the resized mask are dropped and counted.
     """
     from PIL import Image
 

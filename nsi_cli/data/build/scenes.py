@@ -100,9 +100,8 @@ def write_scenes(
 ) -> Iterator[tuple[str, list[Result]]]:
     """Write all scenes of a plan to a file; yield the split and results of each chunk in order.
 
-    At most three per worker are pending, so memory does not grow with
-    the number of scenes. Raises what `SceneWriter.write` does, and `BrokenProcessPool` if a worker
-    is killed.
+    At most three per worker are pending, so memory does not grow with the number of scenes.
+    Raises the errors of `SceneWriter.write`, and `BrokenProcessPool` if a worker is killed.
     """
     workers = plan.options.workers
     writer = SceneWriter(plan.builder, plan.translate, plan.options.image_size, images, rows)

@@ -1,1 +1,1 @@
-"""Whether a store is what it says it is."""
+"""Verification of a store against its own record."""

@@ -32,10 +32,10 @@ _DAMAGE = (OSError, ValueError, LookupError, TypeError, RuntimeError, Arithmetic
 
 
 def check_store(path: Path, progress: Progress = SILENT) -> list[CheckResult]:
-    """Read the whole store at ``path`` again and return everything that is wrong with it.
+    """Read the whole store at ``path`` and return the results of all checks.
 
-    Memory grows with the number of scenes only by their ids and labels. A check whose input is
-    missing (labels without a schema, say) is skipped. Raises `DataError` if there is no
+    Only ids and labels are held in memory. A check is skipped if its input is missing, for example
+    labels if there is no schema. Raises `DataError` if there is no
     ``build.json``.
     """
     hint = "name the folder that nsi build-data made"

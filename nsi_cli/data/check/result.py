@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SHOWN = 5
-"""The most faults, and the most warnings, whose text is kept; others are only counted."""
+"""The number of faults, and of warnings, whose text is kept; more are only counted."""
 
 
 @dataclass
 class CheckResult:
-    """The faults and warnings of one check, counted, with the text of the first few."""
+    """The number of faults and warnings of one check, and the text of the first few."""
 
     name: str
     about: str

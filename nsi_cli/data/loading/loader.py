@@ -19,7 +19,7 @@ from nsi_cli.support.processes import begin_worker
 
 @dataclass(frozen=True)
 class LoaderOptions:
-    """The options of a loader. The order of a shuffled epoch is a function of seed and epoch."""
+    """The options of a loader; seed and epoch determine the order of a shuffled epoch."""
 
     batch_size: int = 128
     workers: int = 0

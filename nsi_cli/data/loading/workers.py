@@ -1,4 +1,4 @@
-"""Iteration over a loader whose worker processes may raise, or be killed."""
+"""Iteration over a loader that reports the errors of its worker processes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SECONDS_TO_STOP = 10.0
 def batches_of(loader: Iterable[T]) -> Iterator[T]:
     """The batches of a loader, the toolkit's own or a plugin's.
 
-    An error in a worker is raised with its own message, where torch quotes its traceback. Raises
-    `DataError` if a worker was killed.
+    An error in a worker is raised with its own message; torch would raise its whole traceback as
+    the message. Raises `DataError` if a worker was killed.
     """
     if getattr(loader, "num_workers", None) == 0:
         yield from loader
@@ -120,5 +120,5 @@ def _original(error: BaseException) -> BaseException:
     raised = type(error)(message)
     if isinstance(raised, NsiError):
         raised.hint = " ".join(notes)
-    raised.__cause__ = error.with_traceback(None)  # whose frames hold the workers
+    raised.__cause__ = error.with_traceback(None)  # its frames refer to the workers
     return raised

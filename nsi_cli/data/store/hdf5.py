@@ -62,12 +62,12 @@ def dataset_at(file: h5py.File, name: str) -> h5py.Dataset:
         if not isinstance(node, h5py.Group) or part not in list(node):
             raise OSError(f"there are no {describe(name)}")
         if not _is_own(node, part):
-            raise OSError(f"{describe(name)} are behind a link")
+            raise OSError(f"{describe(name)} are a link")
         node = node[part]
     if not isinstance(node, h5py.Dataset):
         raise OSError(f"{describe(name)} are a {type(node).__name__.lower()}, not a dataset")
     if node.is_virtual or node.external:
-        raise OSError(f"{describe(name)} are kept in another file")
+        raise OSError(f"{describe(name)} are in another file")
     return node
 
 
@@ -79,29 +79,29 @@ def _is_own(group: h5py.Group, name: str) -> bool:
 
 
 def fault_of(file: h5py.File, name: str, shape: Shape) -> str | None:
-    """What is wrong with the type or shape of a dataset, or with its location; None if nothing."""
+    """The fault of a dataset's location, type or shape; None if there is none."""
     try:
         dataset = dataset_at(file, name)
         found, kind = dataset.shape, dataset.dtype
         text = name.startswith(f"{IDS}/")
-        right = h5py.check_string_dtype(kind) is not None if text else kind == np.uint8
-        if found != shape or not right:
-            wanted = f"{'text' if text else 'uint8'} {shape}"
-            return f"{describe(name)} are {kind} {found}, not {wanted}"
+        valid = h5py.check_string_dtype(kind) is not None if text else kind == np.uint8
+        if found != shape or not valid:
+            expected = f"{'text' if text else 'uint8'} {shape}"
+            return f"{describe(name)} are {kind} {found}, not {expected}"
         if not (text or 0 in shape or _is_contiguous(dataset)):
-            return f"{describe(name)} are not in one piece"
+            return f"{describe(name)} are not contiguous"
     except (OSError, TypeError, ValueError, LookupError, RuntimeError) as error:
         return reason_of(error)
     return None
 
 
 def _is_contiguous(dataset: h5py.Dataset) -> bool:
-    """Whether the rows of a dataset, at least one, are one contiguous run of bytes in the file."""
+    """Whether the rows of a dataset, which is not empty, are one run of bytes in the file."""
     size = dataset.size * dataset.dtype.itemsize
     return dataset.id.get_offset() is not None and dataset.id.get_storage_size() == size
 
 
 def describe(name: str) -> str:
-    """What a dataset contains, by its name."""
+    """The content of the dataset of that name, for a message."""
     what, _, split = name.rpartition("/")
     return f"{what or 'images'} of split '{split}'"

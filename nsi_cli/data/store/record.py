@@ -34,7 +34,7 @@ _COUNTS = ("scenes", "objects", "dropped_objects")
 
 def array_files(split: str) -> dict[str, str]:
     """The names of a split's files of labels and lengths."""
-    return {what: f"{split}_{what}.npy" for what in ("labels", "lengths")}
+    return {content: f"{split}_{content}.npy" for content in ("labels", "lengths")}
 
 
 def record_faults(build: dict[str, Any]) -> list[str]:
@@ -59,20 +59,20 @@ def _split_faults(splits: dict[str, Any]) -> Iterator[str]:
         yield "it has no split"
     for split, counts in splits.items():
         known = counts if isinstance(counts, dict) else {}
-        wrong = [key for key in _COUNTS if not _is_count(known.get(key))]
-        if wrong:
-            yield f"split '{split}' has no number of {' and '.join(wrong)}"
+        missing = [key for key in _COUNTS if not _is_count(known.get(key))]
+        if missing:
+            yield f"split '{split}' has no number of {' and '.join(missing)}"
         if not is_split_name(split):
             yield f"split {repr(split)} is not a plain name"
 
 
 def _file_faults(build: dict[str, Any]) -> Iterator[str]:
     files = build["files"]
-    for name, known in files.items():
+    for name, file in files.items():
         if (
-            not isinstance(known, dict)
-            or not _is_count(known.get("bytes"))
-            or not isinstance(known.get("sha256"), str)
+            not isinstance(file, dict)
+            or not _is_count(file.get("bytes"))
+            or not isinstance(file.get("sha256"), str)
         ):
             yield f"file '{name}' has no size or no SHA-256"
         elif Path(name).name != name:

@@ -34,7 +34,7 @@ class Rows:
 
     @property
     def end(self) -> int:
-        """The offset behind the last row."""
+        """The offset after the last row."""
         return self.offset + self.count * self.row_bytes
 
     def read(self, file: int, index: Index) -> npt.NDArray[Any]:
@@ -47,10 +47,12 @@ class Rows:
             raise IndexError(f"scenes are numbered 0 to {self.count - 1}")
         found = np.empty((len(index), *self.shape), self.dtype)
         order = np.argsort(index, kind="stable")
-        neighbours = (np.diff(index[order]) == 1) & (np.diff(order) == 1)
-        for run in np.split(order, np.flatnonzero(~neighbours) + 1):
-            if len(run):
-                self._read_into(found[run[0] : run[-1] + 1], file, int(index[run[0]]))
+        begins = np.ones(len(index), bool)  # a run of neighbours
+        begins[1:] = (np.diff(index[order]) != 1) | (np.diff(order) != 1)
+        starts = np.flatnonzero(begins)
+        targets, counts = order[starts], np.diff(starts, append=len(index))
+        for target, count in zip(targets.tolist(), counts.tolist(), strict=True):
+            self._read_into(found[target : target + count], file, int(index[target]))
         return found
 
     def _read_into(self, found: npt.NDArray[Any], file: int, first: int) -> None:

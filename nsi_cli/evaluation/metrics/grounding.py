@@ -95,7 +95,7 @@ def peaks_on_objects(predictions: Predictions) -> Bools:
     scene = np.arange(len(predictions))[:, None]
     hit = predictions.true_masks[scene, peaks[..., 0], peaks[..., 1]]  # (B, K)
     numbers = np.arange(1, objects + 1)
-    return np.asarray(predictions.present[:, None] & (hit[..., None] == numbers))
+    return np.asarray(hit[..., None] == numbers)
 
 
 def peaks_inside(predictions: Predictions) -> Bools:

@@ -23,7 +23,7 @@ _STARTS = 2
 class KMeansSegmentation:
     """The segmentation metrics of k-means with as many clusters as slots.
 
-    The features exclude position: with it, compact blobs alone reach a high FG-ARI.
+    The features exclude position: with it, any compact clusters reach a high FG-ARI.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -43,7 +43,7 @@ class KMeansSegmentation:
         )
 
     def compute(self) -> dict[str, Any]:
-        """The metrics, as one more kind of masks; empty without tokens."""
+        """The metrics, as another kind of masks; empty without tokens or true masks."""
         means = self._scores.means()
         return {} if means is None else {"segmentation": {"kmeans": means}}
 
@@ -53,8 +53,8 @@ def kmeans_masks(
 ) -> npt.NDArray[np.float32]:
     """Tokens (B, h, w, C) in ``slots`` clusters, as masks (B, slots, h, w) of zeros and ones.
 
-    Each scene's random state is a function of ``seed`` and its ``index``, so a result does not
-    depend on the batch.
+    Each scene's random state depends on ``seed`` and its ``index`` only, so its clusters do not
+    depend on its batch.
     """
     states = [np.random.SeedSequence((seed, int(number))).generate_state(1)[0] for number in index]
     with (
@@ -62,7 +62,7 @@ def kmeans_masks(
         threadpool_limits(1),
         ThreadPoolExecutor(available_cores()) as pool,
     ):
-        warnings.simplefilter("ignore")  # of fewer distinct tokens than clusters
+        warnings.simplefilter("ignore")  # about fewer distinct tokens than clusters
         labels = list(pool.map(partial(_clustered, slots), tokens, states))
     return np.stack([label == np.arange(slots)[:, None, None] for label in labels]).astype(
         np.float32

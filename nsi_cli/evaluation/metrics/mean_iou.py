@@ -20,7 +20,7 @@ def mean_ious(overlap: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     side has a pixel.
 
     - ``miou``: the sum over all pairs, divided by the pairs that count.
-    - ``miou_fg``: the sum without the background's pair, divided by one pair less.
+    - ``miou_fg``: the sum without the background's pair, divided by that number minus one.
     - ``miou_gt``: the sum over all pairs, divided by the true segments that have a pixel.
 
     NaN if the divisor is 0.
@@ -32,23 +32,23 @@ def _mean_ious(table: npt.NDArray[np.int64]) -> list[float]:
     square = _squared(table)
     ratios = overlap_ratios(square)
     # The evaluator's matrix is float32. Among equally good matchings it counts the pairs of the
-    # one that SciPy returns, so the solver must see the same numbers in the same places.
+    # one that SciPy returns, so the solver must see the same matrix.
     rows, columns = linear_sum_assignment(ratios.astype(np.float32), maximize=True)
     matched = ratios[rows, columns]
-    there = square.sum(1) > 0
-    pairs = int((there | (square.sum(0) > 0)[columns]).sum())
+    visible = square.sum(1) > 0
+    pairs = int((visible | (square.sum(0) > 0)[columns]).sum())
     return [
         _share(matched.sum(), pairs),
         _share(matched[1:].sum(), pairs - 1),
-        _share(matched.sum(), int(there.sum())),
+        _share(matched.sum(), int(visible.sum())),
     ]
 
 
 def _squared(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The table with empty rows or columns added until both sides have the same number.
+    """The table padded with empty rows or columns to a square.
 
-    There are as many as slots, or as the last true segment that has a pixel needs: the size that
-    the evaluator gives to a batch of this image alone.
+    Its side is the number of slots, or the number of true segments up to the last one that has a
+    pixel, if that is larger: as in the evaluator, given a batch of this image alone.
     """
     last = int(np.flatnonzero(table.sum(1)).max(initial=0))
     side = max(table.shape[1], last + 1)

@@ -22,8 +22,8 @@ MOST_PRIMITIVES = 500
 DRAWS = 32
 """The number of values that a continuous property's true value is compared with."""
 
-_MOST_FLOATS = 2**24
-"""The most numbers of the embeddings that are held at once, so that long vocabularies fit."""
+MAX_FLOATS = 2**24
+"""The most numbers in the embeddings that are held at once, for long vocabularies."""
 
 Hits = npt.NDArray[np.float64]
 """How well the true value scores with the slots of A images, the scene's own first, (A, N)."""
@@ -90,7 +90,7 @@ class Properties:
         if not len(sample):
             return None
         values = _values(item, sample.own[:, columns], generator)
-        size = max(1, _MOST_FLOATS // (len(values) * sample.slots.shape[-1]))
+        size = max(1, MAX_FLOATS // (len(values) * sample.slots.shape[-1]))
         chunks = [slice(start, start + size) for start in range(0, len(sample), size)]
         hits = np.concatenate(
             [_hits(item, sample.take(rows), columns, values[:, rows], encode) for rows in chunks],

@@ -1,4 +1,4 @@
-"""Retrieval over a whole split: which schema fits an image best, and which image a schema."""
+"""Retrieval over a whole split: of schemas by image, and of images by schema."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ Ranks = npt.NDArray[np.float64]
 class Retrieval:
     """R@1, R@5, R@10 and the median rank, in both directions.
 
-    Each scene's only hit is itself; scenes that happen to be annotated alike still count as
-    different ones, so a split with such twins cannot reach 1. ``null`` is the level of ranks
-    drawn at random.
+    Each scene's only hit is itself. Scenes with equal annotations count as different ones, so a
+    split that has some cannot reach 1. ``null`` is the level of random ranks.
     """
 
     def __init__(self, *, seed: int = 0, device: str = "cpu") -> None:
@@ -38,7 +37,7 @@ class Retrieval:
 
     def compute(self) -> dict[str, Any]:
         """The metrics over all scenes."""
-        by_image, by_schema = ranks(self._embeddings)
+        by_image, by_schema = all_ranks(self._embeddings)
         return {
             "retrieval": {
                 "image_to_schema": self._summary(by_image),
@@ -46,13 +45,13 @@ class Retrieval:
             }
         }
 
-    def _summary(self, found: Ranks) -> dict[str, Any]:
-        count = len(found)
+    def _summary(self, ranks: Ranks) -> dict[str, Any]:
+        count = len(ranks)
         summary = {}
         for depth in DEPTHS:
-            recall = mean_with_interval((found <= depth).astype(float), seed=self._seed)
+            recall = mean_with_interval((ranks <= depth).astype(float), seed=self._seed)
             summary[f"R@{depth}"] = {**(recall or {}), "null": random_recall(depth, count)}
-        median = median_with_interval(found, seed=self._seed)
+        median = median_with_interval(ranks, seed=self._seed)
         return {**summary, "median_rank": {**(median or {}), "null": random_median(count)}}
 
 
@@ -73,12 +72,12 @@ def random_median(count: int) -> Measured:
     return {"value": half, "ci95": [float(low), float(high)]}
 
 
-def ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]:
+def all_ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]:
     """The ranks of each image's schema among all schemas, and of each schema's image; from 1.
 
-    Equal scores share their mean rank, so that a model that tells nothing apart ranks in the
-    middle and never first. The n × n scores are made in square tiles and never held at once; a
-    scene's own score comes from a tile of the same shape, to compare equal to the bit.
+    Equal scores share their mean rank, so a model that scores everything alike ranks in the middle,
+    never first. The n × n scores are computed in square tiles and never held at once. A scene's own
+    score comes from a tile of the same shape, so that equal scores are equal to the bit.
     """
     count = len(embeddings)
     tiles = [slice(start, min(start + tile, count)) for start in range(0, count, tile)]
@@ -95,5 +94,5 @@ def ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]
 
 
 def _ahead(scores: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """1 for each score above the own one, ½ for each equal to it."""
+    """1 for each score above the scene's own, ½ for each equal to it."""
     return (scores > own).float() + (scores == own).float() / 2

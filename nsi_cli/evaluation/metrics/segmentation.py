@@ -31,7 +31,7 @@ class Segmentation:
             scores.add(predictions.overlap(name))
 
     def compute(self) -> dict[str, Any]:
-        """The metrics of both kinds of masks; None for a kind that the model lacks."""
+        """The metrics of both kinds of masks; None for a kind that is missing."""
         return {"segmentation": {name: scores.means() for name, scores in self._scores.items()}}
 
 
@@ -66,8 +66,8 @@ class SegmentScores:
 def adjusted_rand_index(overlap: Overlap) -> PerImage:
     """The ARI of each overlap table (B, M, K) (Hubert & Arabie 1985), (B,).
 
-    1 where its denominator is 0, as with a single segment on both sides or without a pixel.
-    Without the background's row it is the FG-ARI, which is 1 in a scene without objects.
+    1 if its denominator is 0, as with a single segment on both sides or without a pixel. Without
+    the background's row it is the FG-ARI, which is 1 for a scene without objects.
     """
     pixels = overlap.sum((1, 2))
     together = _pairs(overlap).sum((1, 2))
@@ -76,16 +76,14 @@ def adjusted_rand_index(overlap: Overlap) -> PerImage:
         true * predicted, _pairs(pixels), out=np.zeros(len(overlap)), where=pixels > 1
     )
     span = (true + predicted) / 2 - by_chance
-    index: PerImage = np.divide(
-        together - by_chance, span, out=np.ones(len(overlap)), where=span > 0
-    )
-    return index
+    ari: PerImage = np.divide(together - by_chance, span, out=np.ones(len(overlap)), where=span > 0)
+    return ari
 
 
 def mean_best_overlap(overlap: Overlap) -> PerImage:
-    """For each true object its best IoU with any predicted segment; mean over objects, (B,).
+    """The best IoU of each true object with any predicted segment, averaged over objects, (B,).
 
-    The background and objects without a pixel do not count; NaN if no object is left.
+    The background and objects without a pixel do not count; NaN if no object remains.
     """
     best = overlap_ratios(overlap).max(2)[:, 1:]
     visible = overlap.sum(2)[:, 1:] > 0
@@ -97,5 +95,5 @@ def mean_best_overlap(overlap: Overlap) -> PerImage:
 
 
 def _pairs(count: npt.NDArray[np.int64]) -> PerImage:
-    """The number of pairs of so many pixels."""
+    """The number of pairs of ``count`` pixels."""
     return np.asarray(count * (count - 1.0) / 2)

@@ -1,4 +1,4 @@
-// Point at an object, a peak or a slot: its mask lights up on the image. A click holds it.
+// Point at an object, a peak or a slot: its mask lights up on the image. A click keeps it.
 for (const card of document.querySelectorAll(".card")) {
   const look = card.querySelector(".look");
   const linked = card.querySelectorAll("[data-slot]");

@@ -168,7 +168,7 @@ def test_two_processes_do_not_build_one_store(failing: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("clear", ["next build", "check"])
-def test_what_a_killed_build_left_is_removed(failing: Any, tmp_path: Path, clear: str) -> None:
+def test_the_files_of_a_killed_build_are_removed(failing: Any, tmp_path: Path, clear: str) -> None:
     left = tmp_path / ".out.building" / "store"
     left.mkdir(parents=True)
     (left / "rows.h5").write_bytes(b"half")

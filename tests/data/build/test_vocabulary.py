@@ -52,8 +52,7 @@ def test_known_values_keep_the_ids_of_the_vocabulary() -> None:
     translate = translation(OWN, vocabulary("drop"))
     assert translate.schema == GIVEN
     stored = translate.apply(scene(OWN, OBJECTS))
-    result = GIVEN.decode(stored.primitives)
-    assert result == [{**OBJECTS[0], "shape": None}, *OBJECTS[1:]]
+    assert GIVEN.decode(stored.primitives) == [{**OBJECTS[0], "shape": None}, *OBJECTS[1:]]
     assert stored.lost == (("shape", "cone"),)
     assert stored.primitives.dtype == np.float32
 
@@ -104,8 +103,8 @@ OTHER = {
 @pytest.mark.parametrize("new_values", ["refuse", "extend", "drop"])
 @pytest.mark.parametrize("case", OTHER)
 def test_other_properties_never_fit(case: str, new_values: str) -> None:
-    items, result = OTHER[case]
-    with pytest.raises(DataError, match=result):
+    items, message = OTHER[case]
+    with pytest.raises(DataError, match=message):
         translation(Schema(items, 3), vocabulary(new_values))
 
 
@@ -121,10 +120,10 @@ def test_scenes_with_more_objects_fit_only_an_extended_vocabulary() -> None:
 def test_stored_values_decode_to_the_values_of_the_data(own, given_words, data) -> None:
     objects = data.draw(st.lists(st.sampled_from([*own, None]), max_size=4))
     mine, theirs = (Schema((Categorical("w", tuple(words)),), 4) for words in (own, given_words))
-    said = [{"w": word} for word in objects]
+    given_objects = [{"w": word} for word in objects]
     for new_values in ("extend", "drop"):
         translate = translation(mine, vocabulary(new_values, theirs))
-        stored = translate.apply(scene(mine, said))
+        stored = translate.apply(scene(mine, given_objects))
         known = translate.schema["w"].values
         read = [one["w"] for one in translate.schema.decode(stored.primitives)]
         assert read == [word if word in known else None for word in objects]

@@ -55,8 +55,8 @@ def rewrite(name: str, change: Callable[[Any], Any]) -> Damage:
     return damage
 
 
-def put(array: Any, place: Any, value: Any) -> None:
-    array[place] = value
+def put(array: Any, index: Any, value: Any) -> None:
+    array[index] = value
 
 
 def lengths(path: Path) -> None:
@@ -118,7 +118,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
 }  # fmt: skip
 
 
-def test_a_store_as_it_was_built_has_no_fault(make_store: Callable[..., Store]) -> None:
+def test_a_new_store_has_no_fault(make_store: Callable[..., Store]) -> None:
     found = results(make_store().path)
     assert list(found) == list(CHECKS)
     assert {result.status for name, result in found.items() if name != "images"} == {"ok"}
@@ -127,14 +127,14 @@ def test_a_store_as_it_was_built_has_no_fault(make_store: Callable[..., Store]) 
     assert len(found["images"].warned) == SHOWN
 
 
-def test_a_store_without_masks_is_not_asked_for_them(make_store: Callable[..., Store]) -> None:
+def test_a_store_without_masks_is_not_checked_for_masks(make_store: Callable[..., Store]) -> None:
     found = statuses(make_store(masked=False).path)
     assert found.pop("masks") == "left out"
     assert "faults" not in found.values()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_told_with_its_place(store: Store, damage: str) -> None:
+def test_damage_is_a_fault_that_names_its_location(store: Store, damage: str) -> None:
     work, check, answer = DAMAGES[damage]
     work(store.path)
     found = results(store.path)
@@ -142,7 +142,7 @@ def test_damage_is_told_with_its_place(store: Store, damage: str) -> None:
     assert any(answer in example for example in found[check].examples), found[check]
 
 
-def test_all_faults_are_told_at_once(store: Store) -> None:
+def test_all_faults_are_listed_at_once(store: Store) -> None:
     for damage in ("id too large", "twin ids", "no pixel", "vocabulary", "objects"):
         DAMAGES[damage][0](store.path)
     found = statuses(store.path)
@@ -164,7 +164,7 @@ def test_missing_values_and_values_out_of_bounds_are_no_faults(store: Store) -> 
     assert found.warned == ["train 4 (scene4): object 3 has x 5, outside the bounds"]
 
 
-def test_what_is_no_part_of_a_store_is_only_warned_of(store: Store) -> None:
+def test_a_file_that_is_not_part_of_the_store_is_a_warning(store: Store) -> None:
     (store.path / "notes.txt").write_text("mine")
     (store.path / "features").mkdir()
     found = results(store.path)["files"]
@@ -173,9 +173,7 @@ def test_what_is_no_part_of_a_store_is_only_warned_of(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["images.h5", "schema.json", "train_labels.npy"])
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n" + b"\0" * 600, b"[1, 2"])
-def test_a_file_that_is_none_any_more_stops_no_other_check(
-    store: Store, name: str, content: bytes
-) -> None:
+def test_a_damaged_file_stops_no_other_check(store: Store, name: str, content: bytes) -> None:
     (store.path / name).write_bytes(content)
     found = statuses(store.path)
     assert found["files"] == "faults"
@@ -184,7 +182,7 @@ def test_a_file_that_is_none_any_more_stops_no_other_check(
         assert found["vocabulary"] == "ok"
 
 
-def test_where_there_is_no_store_there_is_nothing_to_check(tmp_path: Path) -> None:
+def test_a_folder_without_a_store_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no store at"):
         check_store(tmp_path)
     (tmp_path / "build.json").write_text("[]")

@@ -41,7 +41,7 @@ def _fill(store: Store, how: Callable[[np.ndarray], np.ndarray] = encode) -> Fea
     return cache
 
 
-def test_it_holds_what_the_backbone_gives(store: Store) -> None:
+def test_it_holds_the_features_of_the_backbone(store: Store) -> None:
     cache = _fill(store)
     for split in store.splits:
         everything = np.arange(store.count(split))

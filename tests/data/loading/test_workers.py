@@ -1,4 +1,4 @@
-"""What becomes of a loader's worker that raises, or is killed."""
+"""A loader's worker that raises or is killed ends the iteration with an error."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def _loader(error: Exception | None = None, workers: int = 1) -> DataLoader[Any]
 
 def test_an_error_of_the_store_is_the_same_from_a_worker(store: Store) -> None:
     os.truncate(store.path / "images.h5", 3000)
-    result = []
+    errors = []
     for workers in (0, 1):
         with pytest.raises(DataError) as caught:
             list(batches_of(make_dataloader(store, "train", replace(OPTIONS, workers=workers))))
-        result.append((caught.value.message, caught.value.hint))
-    assert result[0] == result[1]
-    assert result[0][1], "there is no hint to lose"
+        errors.append((caught.value.message, caught.value.hint))
+    assert errors[0] == errors[1]
+    assert errors[0][1], "there is no hint to lose"
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_an_error_of_the_store_is_the_same_from_a_worker(store: Store) -> None:
     ],
 )
 def test_an_error_of_a_plugins_loader_is_raised_as_it_was(error: Exception) -> None:
-    with pytest.raises(type(error)) as result:
+    with pytest.raises(type(error)) as caught:
         list(batches_of(_loader(error)))
-    assert str(result.value) == str(error)
-    assert getattr(result.value, "hint", None) == getattr(error, "hint", None)
-    assert "in __getitem__" in str(result.value.__cause__), "the traceback is lost"
+    assert str(caught.value) == str(error)
+    assert getattr(caught.value, "hint", None) == getattr(error, "hint", None)
+    assert "in __getitem__" in str(caught.value.__cause__), "the traceback is lost"
 
 
 @pytest.fixture

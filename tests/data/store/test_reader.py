@@ -1,4 +1,4 @@
-"""A store gives back what was put in, in any order, in any process, or says why it cannot."""
+"""A store returns what was written, in any order and process, or raises an error with a hint."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import DataError, SchemaError
 
 
-def test_it_says_what_it_holds(store: Store) -> None:
+def test_a_store_describes_its_content(store: Store) -> None:
     assert (store.task, store.image_size, store.has_masks) == ("numbered", 16, True)
     assert store.splits == ("train", "test")
     assert (store.count("train"), store.count("test")) == (11, 3)
@@ -30,7 +30,7 @@ def test_it_says_what_it_holds(store: Store) -> None:
 
 
 @pytest.mark.parametrize("index", [[0], [10, 0, 5], [3, 3, 1], [4, 5, 6], range(11), []])
-def test_scenes_come_in_the_order_asked_for(store: Store, index: list[int]) -> None:
+def test_scenes_are_read_in_the_requested_order(store: Store, index: list[int]) -> None:
     images = store.images("train", index)
     assert images.dtype == np.uint8
     assert images.shape == (len(index), 16, 16, 3)
@@ -40,7 +40,7 @@ def test_scenes_come_in_the_order_asked_for(store: Store, index: list[int]) -> N
     assert [len(np.unique(mask)) - 1 for mask in masks] == [i % 5 for i in index]
 
 
-def test_primitives_are_padded_with_zeros_behind_their_count(store: Store) -> None:
+def test_primitives_are_padded_with_zeros(store: Store) -> None:
     labels, lengths = store.primitives("train")
     assert (labels.shape, labels.dtype) == ((11, 4, 2), np.float32)
     assert lengths.tolist() == [i % 5 for i in range(11)]
@@ -67,14 +67,14 @@ def test_it_pickles_and_reads_again_after_a_fork(store: Store) -> None:
     assert store.images("train", [3])[0, 0, 0, 0] == 3
 
 
-def test_an_unknown_split_is_told_with_those_there_are(store: Store) -> None:
+def test_an_unknown_split_is_an_error_that_lists_the_known_ones(store: Store) -> None:
     for ask in (store.count, store.ids, store.primitives, lambda split: store.images(split, [0])):
         with pytest.raises(DataError, match="has no split 'val'") as caught:
             ask("val")
         assert caught.value.hint == "it has: train, test"
 
 
-def test_where_there_is_no_store_it_says_how_to_build_one(tmp_path: Path) -> None:
+def test_a_missing_store_is_an_error_that_says_how_to_build_one(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(DataError) as caught:
             open_store(path)
@@ -114,7 +114,7 @@ def test_a_damaged_store_is_not_opened(store: Store, how: str) -> None:
     assert "\n" not in caught.value.message
 
 
-def test_images_that_hdf5_cannot_read_are_told(store: Store) -> None:
+def test_images_that_hdf5_cannot_read_are_an_error(store: Store) -> None:
     size = (store.path / "images.h5").stat().st_size
     (store.path / "images.h5").write_bytes(b"\0" * size)
     with pytest.raises(DataError, match=r"images\.h5 cannot be read"):
@@ -137,7 +137,7 @@ def _files(path: Path) -> dict[str, Any]:
     return {name: {**known, "bytes": (path / name).stat().st_size} for name, known in files.items()}
 
 
-def test_ids_that_are_no_text_are_told_where_they_are_read(store: Store) -> None:
+def test_ids_that_are_no_text_are_an_error_when_they_are_read(store: Store) -> None:
     with h5py.File(store.path / "images.h5", "r+") as file:
         file["ids/test"][0] = b"\xff\xfe"
     _edit(store.path / "build.json", files=_files(store.path))
@@ -196,7 +196,7 @@ def test_a_split_has_a_plain_name(numbered: Any, tmp_path: Path, split: str) -> 
         build_store(builder, "x", tmp_path / "out", BuildOptions(16))
 
 
-def test_nothing_to_build_from_is_told_and_an_empty_split_left_out(
+def test_no_scenes_are_an_error_and_an_empty_split_is_skipped(
     numbered: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="no scenes to build from"):
@@ -206,7 +206,7 @@ def test_nothing_to_build_from_is_told_and_an_empty_split_left_out(
     assert store.splits == ("train",)
 
 
-def test_what_a_builder_raises_is_a_reason_with_the_scenes_name(
+def test_an_error_of_a_builder_becomes_a_reason_with_the_name_of_the_scene(
     numbered: Any, tmp_path: Path
 ) -> None:
     class Broken(numbered):  # type: ignore[misc]

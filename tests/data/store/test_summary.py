@@ -12,29 +12,29 @@ from nsi_cli.data.store.summary import group_skipped, summarize
 
 
 def test_it_counts_scenes_objects_and_values(store: Store) -> None:
-    result = summarize(store)  # scene n has n % 5 objects, balls at n / 100
-    train = result["splits"]["train"]
+    summary = summarize(store)  # scene n has n % 5 objects, balls at n / 100
+    train = summary["splits"]["train"]
     assert (train["scenes"], train["objects"], train["dropped_objects"]) == (11, 20, 0)
     per_scene = train["objects_per_scene"]
     assert (per_scene["min"], per_scene["mean"], per_scene["max"]) == (0, 1.818, 4)
     assert per_scene["histogram"] == [3, 2, 2, 2, 2]
-    shape, x = result["properties"]["shape"], result["properties"]["x"]
+    shape, x = summary["properties"]["shape"], summary["properties"]["x"]
     assert (shape["counts"], shape["missing"]) == ({"cube": 0, "ball": 26}, 0)
     (spread,) = x["components"]
     assert (spread["min"], spread["max"]) == (0.01, 0.13)
     assert sum(spread["histogram"]["counts"]) == 26
     assert (spread["histogram"]["low"], spread["histogram"]["high"]) == (-1, 1)
-    assert json.loads(json.dumps(result)) == result
+    assert json.loads(json.dumps(summary)) == summary
 
 
 def test_missing_values_are_counted_apart(store: Store) -> None:
     labels = np.load(store.path / "train_labels.npy")
     labels[4, :2] = [-1, np.nan]
     np.save(store.path / "train_labels.npy", labels)
-    result = summarize(open_store(store.path))["properties"]
-    assert (result["shape"]["counts"]["ball"], result["shape"]["missing"]) == (24, 2)
-    assert result["x"]["missing"] == 2
-    assert sum(result["x"]["components"][0]["histogram"]["counts"]) == 24
+    summary = summarize(open_store(store.path))["properties"]
+    assert (summary["shape"]["counts"]["ball"], summary["shape"]["missing"]) == (24, 2)
+    assert summary["x"]["missing"] == 2
+    assert sum(summary["x"]["components"][0]["histogram"]["counts"]) == 24
 
 
 def test_a_store_without_objects_has_a_summary(make_store: Callable[..., Store]) -> None:

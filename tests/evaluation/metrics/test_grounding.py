@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.metrics.grounding import Grounding, peak_pixels
+from nsi_cli.evaluation.metrics.grounding import Grounding, peak_pixels, peaks_inside
 
 
-def one_scene(make_findings, aligned: list[int]):
+def one_scene(make_predictions, aligned: list[int]):
     """Two objects: the left half of a 4 × 8 … 8 × 8 image, and its lower right quarter."""
     true = np.zeros((1, 8, 8), np.uint8)
     true[0, :, :4], true[0, 4:, 4:] = 1, 2
@@ -16,7 +16,7 @@ def one_scene(make_findings, aligned: list[int]):
     masks[0, 0, :, :2] = 1
     masks[0, 1, 2:, 2:] = 1
     masks[0, 2, :2, 2:] = 1
-    return make_findings(
+    return make_predictions(
         1,
         slots=3,
         true_masks=true,
@@ -26,25 +26,25 @@ def one_scene(make_findings, aligned: list[int]):
     )
 
 
-def test_slots_on_their_objects_are_grounded(make_findings) -> None:
+def test_slots_on_their_objects_are_grounded(make_predictions) -> None:
     metric = Grounding()
-    metric.update(one_scene(make_findings, [0, 1]))
+    metric.update(one_scene(make_predictions, [0, 1]))
     found = metric.compute()["grounding"]
     assert found["pointing"]["value"] == 1
     assert found["iou"]["value"] > 0.9
     assert found["masks"] == "attention_masks"
 
 
-def test_slots_on_each_others_objects_are_not(make_findings) -> None:
+def test_slots_on_each_others_objects_are_not(make_predictions) -> None:
     metric = Grounding()
-    metric.update(one_scene(make_findings, [1, 2]))
+    metric.update(one_scene(make_predictions, [1, 2]))
     found = metric.compute()["grounding"]
     assert found["pointing"]["value"] == 0
     assert found["iou"]["value"] == 0
 
 
-def test_slot_masks_come_before_attention_masks(make_findings) -> None:
-    predictions = one_scene(make_findings, [0, 1])
+def test_slot_masks_come_before_attention_masks(make_predictions) -> None:
+    predictions = one_scene(make_predictions, [0, 1])
     swapped = predictions.attention_masks[:, [1, 2, 0]]
     metric = Grounding()
     metric.update(replace(predictions, slot_masks=swapped))
@@ -53,17 +53,17 @@ def test_slot_masks_come_before_attention_masks(make_findings) -> None:
     assert found["pointing"]["value"] == 0
 
 
-def test_an_object_without_a_visible_pixel_does_not_count(make_findings) -> None:
-    predictions = one_scene(make_findings, [0, 0])
+def test_an_object_without_a_visible_pixel_does_not_count(make_predictions) -> None:
+    predictions = one_scene(make_predictions, [0, 0])
     predictions.true_masks[predictions.true_masks == 2] = 0
     metric = Grounding()
     metric.update(predictions)
     assert metric.compute()["grounding"]["pointing"]["value"] == 1
 
 
-def test_without_true_masks_there_is_no_value(make_findings) -> None:
+def test_without_true_masks_there_is_no_value(make_predictions) -> None:
     metric = Grounding()
-    metric.update(make_findings(true_masks=None))
+    metric.update(make_predictions(true_masks=None))
     found = metric.compute()["grounding"]
     assert found["pointing"] is None
     assert found["iou"] is None
@@ -75,18 +75,26 @@ def test_a_peak_is_the_centre_of_its_cell() -> None:
     assert peak_pixels(mask, 16).tolist() == [[12, 10]]
 
 
-def test_an_object_that_no_slot_was_left_for_is_missed(make_findings) -> None:
+def test_an_object_that_no_slot_was_left_for_is_missed(make_predictions) -> None:
     metric = Grounding()
-    metric.update(one_scene(make_findings, [0, -1]))
+    metric.update(one_scene(make_predictions, [0, -1]))
     found = metric.compute()["grounding"]
     assert found["pointing"]["value"] == 0.5
     assert 0.45 < found["iou"]["value"] <= 0.5
 
 
+def test_the_last_slot_does_not_stand_in_for_a_missing_one(make_predictions) -> None:
+    predictions = one_scene(make_predictions, [0, -1])
+    last_on_object = predictions.attention_masks[:, [0, 2, 1]]
+    assert peaks_inside(replace(predictions, attention_masks=last_on_object)).tolist() == [
+        [True, False, False]
+    ]
+
+
 def test_the_null_is_that_of_a_random_slot_and_its_interval_holds_every_slot(
-    make_findings,
+    make_predictions,
 ) -> None:
-    scenes = [one_scene(make_findings, [0, 1]) for _ in range(30)]
+    scenes = [one_scene(make_predictions, [0, 1]) for _ in range(30)]
     metric = Grounding()
     for predictions in scenes:
         metric.update(predictions)
@@ -97,7 +105,7 @@ def test_the_null_is_that_of_a_random_slot_and_its_interval_holds_every_slot(
     assert null["ci95"] == [0, 0.5]
 
 
-def test_a_missed_object_is_missed_by_a_random_slot_too(make_findings) -> None:
+def test_a_missed_object_is_missed_by_a_random_slot_too(make_predictions) -> None:
     metric = Grounding()
-    metric.update(one_scene(make_findings, [0, -1]))
+    metric.update(one_scene(make_predictions, [0, -1]))
     assert metric.compute()["grounding"]["pointing"]["null"]["value"] == pytest.approx(1 / 6)

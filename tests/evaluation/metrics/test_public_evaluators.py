@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 
 from nsi_cli.evaluation.metrics.mean_iou import MEAN_IOUS, mean_ious
 from nsi_cli.evaluation.metrics.segmentation import adjusted_rand_index, mean_best_overlap
 
-TABLES = 2000
+TABLES = 600
 Labels = np.ndarray
 """The segment of each pixel, (pixels,)."""
 
@@ -115,6 +114,9 @@ def adversarial_tables() -> Iterator[np.ndarray]:
         yield np.pad(np.eye(size, dtype=int), ((0, 0), (3, 0)))  # slots without a pixel
     yield np.array([[9, 0], [9, 0], [9, 0]])  # objects left over beside an empty slot
     yield np.array([[9, 9, 9], [0, 0, 0], [0, 0, 0]])  # slots left over beside empty objects
+    # In float64 another of the equally good matchings comes first, with another number of pairs.
+    yield np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 1, 3]])
+    yield np.array([[0, 1, 4], [1, 5, 0], [0, 0, 0], [0, 0, 4], [0, 3, 0]])
     yield np.array([[40_000, 1], [1, 2]])
     yield np.array([[49_999, 0], [0, 1]])
 
@@ -137,7 +139,6 @@ def close(ours: float, theirs: float) -> bool:
     )
 
 
-@pytest.mark.slow
 def test_every_metric_is_that_of_the_public_evaluators() -> None:
     for table in tables():
         true, predicted = labels_of(table)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,9 +81,11 @@ def test_an_image_without_objects_has_an_fg_ari_of_one_and_no_mbo() -> None:
     assert np.isnan(mean_best_overlap(overlap)[0])
 
 
-def test_a_split_of_images_without_objects_has_its_fg_ari_and_null_for_mbo(make_findings) -> None:
+def test_a_split_of_images_without_objects_has_its_fg_ari_and_null_for_mbo(
+    make_predictions,
+) -> None:
     metric = Segmentation()
-    metric.update(make_findings(true_masks=np.zeros((6, 8, 8), np.uint8)))
+    metric.update(make_predictions(true_masks=np.zeros((6, 8, 8), np.uint8)))
     found = metric.compute()["segmentation"]["attention_masks"]
     assert found["fg_ari"] == {"value": 1.0, "ci95": [1.0, 1.0]}
     assert found["mbo"] is None
@@ -97,9 +101,46 @@ def test_segments_are_the_largest_mask_after_bilinear_enlargement() -> None:
     np.testing.assert_array_equal(segments(masks, 9), large.argmax(1).numpy())
 
 
-def test_each_kind_of_masks_is_measured_apart_and_a_missing_one_is_null(make_findings) -> None:
+def test_each_value_is_the_mean_of_its_metric_over_images(make_predictions) -> None:
+    predictions = make_predictions()
     metric = Segmentation()
-    metric.update(make_findings())
+    metric.update(predictions)
+    overlap = predictions.overlap("attention_masks")
+    ious = mean_ious(overlap).T
+    expected = (
+        adjusted_rand_index(overlap),
+        adjusted_rand_index(overlap[:, 1:]),
+        mean_best_overlap(overlap),
+        *ious,
+    )
+    found = metric.compute()["segmentation"]["attention_masks"]
+    assert [found[name]["value"] for name in NAMES] == pytest.approx(
+        [values.mean() for values in expected]
+    )
+
+
+def test_a_number_in_the_true_mask_beyond_the_objects_is_a_segment_too() -> None:
+    overlap = table([[0, 1, 5, 5]], [[0, 1, 2, 3]], objects=3)
+    assert overlap[0].sum(1).tolist() == [1, 1, 0, 0, 0, 2]
+
+
+def test_slot_masks_and_attention_masks_are_not_mixed_up(make_predictions) -> None:
+    one, two = make_predictions(), make_predictions(seed=2)
+    other = replace(one, attention_masks=two.attention_masks)
+    apart = {}
+    for name, predictions in (("slot_masks", one), ("attention_masks", other)):
+        metric = Segmentation()
+        metric.update(replace(predictions, slot_masks=None))
+        apart[name] = metric.compute()["segmentation"]["attention_masks"]
+    metric = Segmentation()
+    metric.update(replace(other, slot_masks=one.attention_masks))
+    assert metric.compute()["segmentation"] == apart
+    assert apart["slot_masks"] != apart["attention_masks"]
+
+
+def test_each_kind_of_masks_is_measured_apart_and_a_missing_one_is_null(make_predictions) -> None:
+    metric = Segmentation()
+    metric.update(make_predictions())
     found = metric.compute()["segmentation"]
     assert found["slot_masks"] is None
     assert tuple(found["attention_masks"]) == NAMES
@@ -112,10 +153,10 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
     return true, colours[true[:, 1::2, 1::2]]
 
 
-def test_k_means_finds_segments_of_one_appearance(make_findings) -> None:
+def test_k_means_finds_segments_of_one_appearance(make_predictions) -> None:
     true, tokens = blobs()
     present = np.array([[True, True, False], [True, False, False]])
-    predictions = make_findings(2, slots=3, true_masks=true, tokens=tokens, present=present)
+    predictions = make_predictions(2, slots=3, true_masks=true, tokens=tokens, present=present)
     metric = KMeansSegmentation()
     metric.update(predictions)
     found = metric.compute()["segmentation"]["kmeans"]
@@ -130,7 +171,24 @@ def test_k_means_of_a_scene_does_not_depend_on_its_batch() -> None:
     np.testing.assert_array_equal(together[2:], kmeans_masks(tokens[2:], 4, [2], seed=3))
 
 
-def test_k_means_without_tokens_has_nothing_to_say(make_findings) -> None:
+def test_k_means_starts_from_the_seed_and_the_scene() -> None:
+    tokens = np.repeat(np.random.default_rng(0).random((1, 8, 8, 2), np.float32), 2, axis=0)
+    first, second = kmeans_masks(tokens, 6, [0, 1], seed=0)
+    assert (first != second).any()
+    assert (kmeans_masks(tokens[:1], 6, [0], seed=1) != first).any()
+
+
+@pytest.mark.parametrize("slots", [4, 5, 6, 7, 9])
+def test_k_means_uses_each_cluster_once_and_no_more_than_there_are_slots(slots: int) -> None:
+    tokens = np.random.default_rng(0).random((1, 2, 3, 2), np.float32)
+    (masks,) = kmeans_masks(tokens, slots, [0], seed=0)
+    assert (masks.sum(0) == 1).all()
+    assert (masks.sum((1, 2)) > 0).sum() == min(slots, 6)
+
+
+@pytest.mark.parametrize("without", ["tokens", "true_masks"])
+def test_k_means_needs_tokens_and_true_masks(make_predictions, without: str) -> None:
     metric = KMeansSegmentation()
-    metric.update(make_findings())
+    tokens = np.zeros((6, 4, 4, 2), np.float32)
+    metric.update(replace(make_predictions(tokens=tokens), **{without: None}))
     assert metric.compute() == {}
