@@ -23,12 +23,10 @@ def output_to_stderr() -> Iterator[None]:
     """
     _flush()
     copies = {fd: os.dup(fd) for fd in (0, 1, 2) if _identity(fd)}
-    null = os.open(os.devnull, os.O_RDWR)
     if 0 in copies:
-        os.dup2(null, 0)
+        _redirect(0, _empty_input())
     if 1 in copies:
-        os.dup2(2 if 2 in copies else null, 1)
-    os.close(null)
+        _redirect(1, os.dup(2) if 2 in copies else os.open(os.devnull, os.O_WRONLY))
     before = {fd: _identity(fd) for fd in copies}
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -47,6 +45,19 @@ def output_to_stderr() -> Iterator[None]:
                 "its import closed or replaced file descriptors of the process",
                 "fix the plugin: descriptors that it did not open do not belong to it",
             )
+
+
+def _redirect(descriptor: int, target: int) -> None:
+    """Make ``descriptor`` another one of the open file ``target``, which is closed."""
+    os.dup2(target, descriptor)
+    os.close(target)
+
+
+def _empty_input() -> int:
+    """Open a file with nothing to read: a pipe, because /dev/null is a file in some containers."""
+    reader, writer = os.pipe()
+    os.close(writer)
+    return reader
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:

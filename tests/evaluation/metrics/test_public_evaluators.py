@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from nsi_cli.evaluation.metrics.mean_iou import MEAN_IOUS, mean_ious
 from nsi_cli.evaluation.metrics.segmentation import adjusted_rand_index, mean_best_overlap
 
-TABLES = 600
+TABLES = 2000
 Labels = np.ndarray
 """The segment of each pixel, (pixels,)."""
 
