@@ -354,11 +354,11 @@ def evaluate(
         metrics=metrics,
         encode_primitives=primitives_encoder(loaded.model),
         device=str(loaded.device),
-        without=config.left_out,
+        excluded=config.excluded,
     )
-    if config.left_out:
+    if config.excluded:
         progress.note(
-            f"{', '.join(config.left_out)}: excluded from training, so there is no property metric"
+            f"{', '.join(config.excluded)}: excluded from training, so there is no property metric"
         )
     if metrics is not None:
         return Evaluation(result, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -72,7 +73,8 @@ def with_flags(
     """
     signature = inspect.signature(function, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    flags = [_flag(item, panel) for item in declared_options(cls)]
+    declared = declared_options(cls)
+    flags = [_flag(item, panel) for item in declared]
     taken = sorted({p.name for p in own} & {p.name for p in flags})
     if taken:
         raise PluginError(
@@ -81,7 +83,10 @@ def with_flags(
             "give the option another name",
         )
     own = [_hidden(p) if p.name in hidden else p for p in own]
-    parameters = sorted([*own, *flags], key=lambda p: p.kind)
+    old = [dataclasses.replace(d, name=d.option.old_name) for d in declared if d.option.old_name]
+    parameters = sorted(
+        [*own, *flags, *(_hidden(_flag(item, panel)) for item in old)], key=lambda p: p.kind
+    )
 
     @functools.wraps(function)
     def call(**values: Any) -> Any:
@@ -101,13 +106,10 @@ def _hidden(parameter: inspect.Parameter) -> inspect.Parameter:
 
 def _flag(item: Declared, panel: str) -> inspect.Parameter:
     spec = item.option
-    kind: Any = typing.Literal[spec.choices] if spec.choices else item.type
     text = spec.help + _bounds(item)
     metavar = None
-    if (
-        spec.choices and len("|".join(spec.choices)) > LONGEST_METAVAR
-    ):  # it would squeeze the column of names
-        metavar, text = "NAME", f"{text} One of: {', '.join(spec.choices)}."
+    if len("|".join(item.choices)) > LONGEST_METAVAR:  # it would squeeze the column of names
+        metavar, text = "NAME", f"{text} One of: {', '.join(item.choices)}."
     if item.default not in ("", None, ()):
         text += default_shown(item.default)
     heading = panel if panel and spec.group == "Options" else spec.group
@@ -120,7 +122,7 @@ def _flag(item: Declared, panel: str) -> inspect.Parameter:
         item.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[kind | None, info],
+        annotation=Annotated[item.type | None, info],
     )
 
 
@@ -129,10 +131,9 @@ def _bounds(item: Declared) -> str:
 
     Large upper bounds are left out: they are there against mistakes, and the error names them.
     """
-    spec = item.option
-    signs = (("≥", spec.ge), (">", spec.gt), ("≤", spec.le), ("<", spec.lt))
-    known = [(sign, bound) for sign, bound in signs if bound is not None]
-    text = ", ".join(f"{sign} {bound}" for sign, bound in known if 1 < bound <= 1000)
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    known = item.bounds.items()
+    text = ", ".join(f"{signs[name]} {bound}" for name, bound in known if 1 < bound <= 1000)
     return f" ({text})" if text else ""
 
 

@@ -38,7 +38,7 @@ def evaluate(
     encode_primitives: EncodePrimitives | None = None,
     seed: int = 0,
     device: str = "cpu",
-    without: Sequence[str] = (),
+    excluded: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compute metrics over the predictions of a split: those named, or all of `METRIC_NAMES`.
 
@@ -53,7 +53,7 @@ def evaluate(
         "grounding": lambda: Grounding(seed=seed),
         "segmentation": lambda: Segmentation(seed=seed),
         "kmeans": lambda: KMeansSegmentation(seed=seed),
-        "properties": lambda: Properties(schema, encode_primitives, seed=seed, without=without),
+        "properties": lambda: Properties(schema, encode_primitives, seed=seed, excluded=excluded),
     }
     chosen = [makers[_known(name)]() for name in (METRIC_NAMES if metrics is None else metrics)]
     scenes = 0

@@ -38,14 +38,14 @@ class WithoutProperties(nn.Module):
 
 
 def build_schema_encoder(config: ModelConfig, schema: Schema, make: MakeSchemaEncoder) -> nn.Module:
-    """The schema encoder of a model, built for the schema without ``config.without``.
+    """The schema encoder of a model, built for the schema without ``config.exclude_properties``.
 
     It takes primitives of the whole schema, and attends to absent ones if ``config.mask_absent``
     is off. Raises `ConfigError` if a name is no property's, or no
     property is left.
     """
-    if config.left_out:
-        kept = schema.without(config.left_out)
+    if config.excluded:
+        kept = schema.without(config.excluded)
         encoder: nn.Module = WithoutProperties(make(kept, config), schema, kept)
     else:
         encoder = make(schema, config)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 from nsi_cli.support.options import option
 
@@ -23,62 +26,68 @@ class ModelConfig:
     backbone_weights: str = option(
         "", help="Local weights file for the backbone, instead of the model hub.", group=_IMAGE
     )
-    image_size: int = option(
-        224, ge=16, le=4096, help="Side of the square image, in pixels.", group=_IMAGE
+    image_size: Annotated[int, Interval(ge=16, le=4096)] = option(
+        224, help="Side of the square image, in pixels.", group=_IMAGE
     )
-    normalize: str = option(
+    normalize: Literal["backbone", "none"] = option(
         "backbone",
-        choices=("backbone", "none"),
         help="Normalisation of pixels for a timm backbone: its own mean and standard deviation, or "
         "only a division by 255. No effect on texture, which always takes [0, 1].",
         group=_IMAGE,
     )
-    feature_precision: str = option(
+    feature_precision: Literal["16", "32"] = option(
         "16",
-        choices=("16", "32"),
         help="Bits per number of the frozen backbone's features, cached or not.",
         group=_IMAGE,
     )
-    texture_grid: int = option(
-        14, ge=2, le=256, help="Tokens along each side, for the texture backbone.", group=_IMAGE
+    texture_grid: Annotated[int, Interval(ge=2, le=256)] = option(
+        14, help="Tokens along each side, for the texture backbone.", group=_IMAGE
     )
-    texture_position: float = option(
+    texture_position: Annotated[float, Interval(ge=0, le=100)] = option(
         2.0,
-        ge=0,
-        le=100,
         help="Weight of position among the texture backbone's features.",
         group=_IMAGE,
     )
-    num_slots: int = option(15, ge=1, le=1024, help="Slots of an image.", group=_IMAGE)
-    slot_dim: int = option(192, ge=1, le=8192, help="Width of a slot.", group=_IMAGE)
-    num_slot_heads: int = option(1, ge=1, le=256, help="Heads of slot attention.", group=_IMAGE)
-    num_iterations: int = option(5, ge=1, le=100, help="Rounds of slot attention.", group=_IMAGE)
-    mlp_hidden_size: int = option(
-        192, ge=1, le=16_384, help="Hidden width of the MLP on the slots.", group=_IMAGE
+    num_slots: Annotated[int, Interval(ge=1, le=1024)] = option(
+        15, help="Slots of an image.", group=_IMAGE
     )
-    slot_init: str = option(
+    slot_dim: Annotated[int, Interval(ge=1, le=8192)] = option(
+        192, help="Width of a slot.", group=_IMAGE
+    )
+    num_slot_heads: Annotated[int, Interval(ge=1, le=256)] = option(
+        1, help="Heads of slot attention.", group=_IMAGE
+    )
+    num_iterations: Annotated[int, Interval(ge=1, le=100)] = option(
+        5, help="Rounds of slot attention.", group=_IMAGE
+    )
+    mlp_hidden_size: Annotated[int, Interval(ge=1, le=16_384)] = option(
+        192, help="Hidden width of the MLP on the slots.", group=_IMAGE
+    )
+    slot_init: Literal["gaussian", "learned", "tokens"] = option(
         "gaussian",
-        choices=("gaussian", "learned", "tokens"),
         help="Initial slots: drawn from one learned Gaussian, learned one by one, or from tokens "
         "far apart from each other.",
         group=_IMAGE,
     )
-    reconstruct: str = option(
+    reconstruct: Literal["decoder", "attention"] = option(
         "decoder",
-        choices=("decoder", "attention"),
         help="How tokens are reconstructed: by the broadcast decoder, or by the attention weights.",
         group=_IMAGE,
     )
-    decoder_hidden_size: int = option(
-        1024, ge=1, le=16_384, help="Hidden width of the decoder.", group=_IMAGE
+    decoder_hidden_size: Annotated[int, Interval(ge=1, le=16_384)] = option(
+        1024, help="Hidden width of the decoder.", group=_IMAGE
     )
-    d_model: int = option(192, ge=1, le=8192, help="Width of the schema encoder.", group=_SCHEMA)
-    num_blocks: int = option(
-        8, ge=0, le=128, help="Transformer blocks over the primitives.", group=_SCHEMA
+    d_model: Annotated[int, Interval(ge=1, le=8192)] = option(
+        192, help="Width of the schema encoder.", group=_SCHEMA
     )
-    num_heads: int = option(8, ge=1, le=256, help="Heads of a transformer block.", group=_SCHEMA)
-    max_program_len: int = option(
-        10, ge=1, le=4096, help="Most primitives read per scene.", group=_SCHEMA
+    num_blocks: Annotated[int, Interval(ge=0, le=128)] = option(
+        8, help="Transformer blocks over the primitives.", group=_SCHEMA
+    )
+    num_heads: Annotated[int, Interval(ge=1, le=256)] = option(
+        8, help="Heads of a transformer block.", group=_SCHEMA
+    )
+    max_program_len: Annotated[int, Interval(ge=1, le=4096)] = option(
+        10, help="Most primitives read per scene.", group=_SCHEMA
     )
     mask_absent: bool = option(
         True,
@@ -86,26 +95,28 @@ class ModelConfig:
         "padded to max_program_len with rows of zeros, which the attention includes.",
         group=_SCHEMA,
     )
-    without: str = option(
+    exclude_properties: str = option(
         "",
         help="Names of properties to exclude from the schema encoder, with commas between.",
         group=_SCHEMA,
+        old_name="without",
     )
-    embed_dim: int = option(64, ge=1, le=8192, help="Width of the common space.", group="Alignment")
-    alignment: str = option(
+    embed_dim: Annotated[int, Interval(ge=1, le=8192)] = option(
+        64, help="Width of the common space.", group="Alignment"
+    )
+    alignment: Literal["max", "hungarian"] = option(
         "max",
-        choices=("max", "hungarian"),
         help="How primitives pick slots: each its best one, or all different ones.",
         group="Alignment",
     )
-    dropout: float = option(
-        0.1, ge=0.0, lt=1.0, help="Dropout in both projection heads.", group="Alignment"
+    dropout: Annotated[float, Interval(ge=0.0, lt=1.0)] = option(
+        0.1, help="Dropout in both projection heads.", group="Alignment"
     )
 
     @property
-    def left_out(self) -> tuple[str, ...]:
+    def excluded(self) -> tuple[str, ...]:
         """The names of the properties that are excluded from the schema encoder."""
-        return tuple(name.strip() for name in self.without.split(",") if name.strip())
+        return tuple(name.strip() for name in self.exclude_properties.split(",") if name.strip())
 
     def faults(self) -> list[str]:
         """The combinations of options that are invalid, one line each."""

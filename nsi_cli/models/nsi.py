@@ -86,7 +86,7 @@ def build_nsi(
 ) -> NSI:
     """A new model for a schema and a backbone with N tokens of C channels.
 
-    Raises `ConfigError` if ``config.without`` names an unknown property, or all of them.
+    Raises `ConfigError` if ``config.exclude_properties`` names an unknown property, or all of them.
     """
     image_encoder = ImageEncoder(config, num_tokens, channels)
     schema_encoder = build_schema_encoder(config, schema, make_schema_encoder)

@@ -148,23 +148,26 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file; ``waiting`` is called if another process holds it."""
+    """Hold a lock file; ``waiting`` is called if another process holds it.
+
+    Some network file systems have no locks: there, nothing is held.
+    """
+    from filelock import FileLock, Timeout  # imported here: it takes 80 ms
+
+    file = FileLock(lock)
     try:
-        import fcntl
-    except ImportError:  # no such locks on this system
+        with disk_errors_explained(lock):
+            try:
+                file.acquire(timeout=0)
+            except Timeout:
+                waiting()
+                file.acquire()
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
         yield
-        return
-    with disk_errors_explained(lock):
-        file = lock.open("a+b", buffering=0)  # a named pipe in its place is an error, no wait
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # nor on some network file systems
-            pass
-        yield
+    finally:
+        file.release()
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

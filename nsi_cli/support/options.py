@@ -1,4 +1,4 @@
-"""Options, declared once: a dataclass field carries its help, bounds and choices.
+"""Options, declared once: a dataclass field carries its type with bounds, help and default.
 
 The command-line flag, its help text, the YAML key, the check and the default are all derived
 from these declarations. This module imports nothing heavy, so that ``nsi --help`` stays fast;
@@ -27,25 +27,25 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """The declaration of a field: help, bounds, choices, and the group of its flag."""
+    """What a field declares beside its type and default: help, and the group of its flag."""
 
     help: str
-    ge: float | None = None
-    gt: float | None = None
-    le: float | None = None
-    lt: float | None = None
-    choices: tuple[str, ...] | None = None
     pattern: tuple[str, str] | None = None  # as an expression, and in words
     group: str = "Options"
     changes_images: bool = False
+    old_name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """One declared option of a dataclass: name, type, default and declaration."""
+    """One declared option of a dataclass: name, type, default and declaration.
+
+    ``type`` is the annotation without the bounds of ``annotation``.
+    """
 
     name: str
     type: Any
+    annotation: Any
     default: Any
     option: Option
 
@@ -54,37 +54,49 @@ class Declared:
         """The command-line spelling, for example ``--batch-size``."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that the option takes; empty unless its type is a `typing.Literal`."""
+        return typing.get_args(self.type) if typing.get_origin(self.type) is typing.Literal else ()
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds of a number by their names, ``ge``, ``gt``, ``le`` and ``lt``."""
+        parts = (self.annotation, *typing.get_args(self.annotation))
+        bounds = [item for part in parts for item in getattr(part, "__metadata__", ())]
+        values = {key: value for item in bounds for key, value in dataclasses.asdict(item).items()}
+        return {key: value for key, value in values.items() if value is not None}
+
 
 def option(
     default: Any,
     *,
     help: str,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
-    choices: tuple[str, ...] | None = None,
     pattern: tuple[str, str] | None = None,
     group: str = "Options",
     changes_images: bool = False,
+    old_name: str = "",
 ) -> Any:
     """Declare a dataclass field as an option.
 
-    ``ge``, ``gt``, ``le`` and ``lt`` bound a number from below and above; ``choices`` lists the
-    words that a text option takes, ``pattern`` is what they look like, as an expression and in
-    words (both take the numbers that YAML makes of some words); ``group`` is the heading of its
+    Its type says what it takes: ``Annotated[int, Interval(ge=1, le=99)]`` (from annotated_types)
+    bounds a number, ``Literal["front", "side"]`` lists words. ``pattern`` restricts a text: a
+    regular expression, and its meaning in words for the error. ``group`` is the heading of the
     flag in ``--help``. An option of a schema builder with ``changes_images`` changes the images of
     the same scenes, so that evaluating a model on a store with another value gives a warning.
+    ``old_name`` is a former name, which flags and files may still use.
     """
-    declared = Option(help, ge, gt, le, lt, choices, pattern, group, changes_images)
+    declared = Option(help, pattern, group, changes_images, old_name)
     return dataclasses.field(default=default, metadata={_KEY: declared})
 
 
 def declared_options(cls: type) -> tuple[Declared, ...]:
     """The options of a dataclass, in order; fields not made with `option` are left out."""
-    hints = typing.get_type_hints(cls)
+    bare, full = (typing.get_type_hints(cls, include_extras=extras) for extras in (False, True))
     return tuple(
-        Declared(field.name, hints[field.name], field.default, field.metadata[_KEY])
+        Declared(
+            field.name, bare[field.name], full[field.name], field.default, field.metadata[_KEY]
+        )
         for field in dataclasses.fields(cls)
         if _KEY in field.metadata
     )
@@ -103,8 +115,11 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     options. All faults are reported at once: unknown keys with the nearest known one, wrong types,
     values out of bounds. Raises `ConfigError`.
     """
-    known = {item.name for item in declared_options(cls)}
+    declared = declared_options(cls)
+    known = {item.name for item in declared}
+    renamed = {item.option.old_name: item.name for item in declared}
     values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    values = {renamed.get(key, key): value for key, value in values.items()}
     faults = _unknown([key for key in values if key not in known], known)
     checked, more = _validated(cls, {key: values[key] for key in values if key in known})
     faults += more
@@ -161,19 +176,16 @@ def _adapter(cls: type) -> Any:
 
 def _constrained(item: Declared) -> Any:
     """The declared type with its bounds, for pydantic."""
-    from pydantic import AfterValidator, BeforeValidator, Field
+    from pydantic import AfterValidator, BeforeValidator
 
-    spec = item.option
-    kind: Any = typing.Literal[spec.choices] if spec.choices else item.type
-    limits = ("ge", "gt", "le", "lt")
-    bounds = {key: value for key in limits if (value := getattr(spec, key)) is not None}
-    checks: list[Any] = [Field(**bounds)] if bounds else []
-    if spec.pattern:
-        checks.append(AfterValidator(_looks_like(*spec.pattern)))
-    if spec.choices or spec.pattern:
+    checks: list[Any] = []
+    if item.option.pattern:
+        checks.append(AfterValidator(_looks_like(*item.option.pattern)))
+    if item.choices or item.option.pattern:
         checks.append(BeforeValidator(_as_word))
     if bool not in (item.type, *typing.get_args(item.type)):
         checks.append(BeforeValidator(_refuse_bool))
+    kind = item.annotation
     for check in checks:
         kind = typing.Annotated[kind, check]
     return kind

@@ -57,7 +57,7 @@ class Trainer:
         self.group = self._step.group
         self._progress = progress if self.group.first else SILENT
         annotated = annotated_scenes(
-            self._config.seed, self._store.count(TRAIN), self._config.annotated
+            self._config.seed, self._store.count(TRAIN), self._config.label_fraction
         )
         self._annotated = torch.from_numpy(annotated).to(self._fabric.device)
         self._cache: FeatureCache | None = None

@@ -245,7 +245,9 @@ def test_an_unknown_checkpoint_is_told_with_the_nearest(
 def test_a_property_that_is_none_is_not_left_out(
     nsi: Nsi, one_line: OneLine, tiny_flags: list[str], tmp_path: Path, tree: Tree
 ) -> None:
-    result = nsi("-q", "train", *tiny_flags, "--without", "materia", "--out", tmp_path / "run")
+    result = nsi(
+        "-q", "train", *tiny_flags, "--exclude-properties", "materia", "--out", tmp_path / "run"
+    )
     one_line(result, 2, "no property 'materia' to exclude", "'material'?")
     assert tree(tmp_path) == {}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from nsi_clevrtex.builder import ClevrtexBuilder
 
 from nsi_cli.cli import build_data
@@ -88,6 +89,16 @@ def test_every_hyperparameter_is_a_flag_with_its_default(
             assert f"[default: {item.default}]" in line
 
 
+def test_flags_have_hidden_former_names(nsi: Nsi) -> None:
+    text = nsi("train", "--help").stdout
+    assert "--without" not in text
+    assert "--annotated" not in text
+    flags = ("--task", "clevrtex", "--without", "size", "--annotated", "0.5", "--print-config")
+    config = yaml.safe_load(nsi("train", *flags).stdout)
+    assert (config["exclude_properties"], config["label_fraction"]) == ("size", 0.5)
+    assert not config.keys() & {"without", "annotated"}
+
+
 def test_the_options_of_a_task_have_a_panel_of_their_own(nsi: Nsi) -> None:
     common, _, own = nsi("build-data", "clevrtex", "--help").stdout.partition("Options of clevrtex")
     for flag in ("--raw", "--synthetic", "--out", "--image-size", "--workers", "--seed", "--json"):
@@ -121,7 +132,8 @@ def _commands() -> dict[str, Any]:
 def test_every_number_that_a_command_takes_has_an_upper_bound() -> None:
     classes = (TrainConfig, ClevrtexBuilder, DownloadOptions)
     declared = [item for cls in classes for item in declared_options(cls)]
-    checked = {item.name for item in declared}  # as they are made into a configuration
+    # These are checked when the configuration is made.
+    checked = {name for item in declared for name in (item.name, item.option.old_name)}
     most = {
         (name, parameter.name): parameter.max
         for name, command in _commands().items()

@@ -281,7 +281,12 @@ def unlike(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     from nsi_cli import api
 
     out = tmp_path_factory.mktemp("unlike") / "run"
-    chosen = {"alignment": "hungarian", "num_blocks": 0, "without": "shape, position", "epochs": 1}
+    chosen = {
+        "alignment": "hungarian",
+        "num_blocks": 0,
+        "exclude_properties": "shape, position",
+        "epochs": 1,
+    }
     api.train(api.train_config(**{**tiny, **chosen}), out)
     return out
 

@@ -60,7 +60,7 @@ def test_the_options_reach_the_metrics(make_predictions, schema) -> None:
 
     for name in METRIC_NAMES:
         assert result(name, seed=1) != result(name), f"{name} takes no seed"
-    assert list(result("properties", without=["shape"])["properties"]) == ["place"]
+    assert list(result("properties", excluded=["shape"])["properties"]) == ["place"]
     with pytest.raises(RuntimeError, match="nowhere"):
         result("retrieval", device="nowhere")
 

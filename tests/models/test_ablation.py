@@ -18,8 +18,8 @@ from nsi_cli.support.errors import ConfigError, NsiError
 Primitives = tuple[Tensor, Tensor]
 
 
-def encoder_of(config: ModelConfig, schema: Schema, without: str) -> nn.Module:
-    config = dataclasses.replace(config, without=without)
+def encoder_of(config: ModelConfig, schema: Schema, names: str) -> nn.Module:
+    config = dataclasses.replace(config, exclude_properties=names)
     return build_schema_encoder(config, schema, PropertySchemaEncoder).eval()
 
 
@@ -64,7 +64,7 @@ def test_a_plugins_encoder_gets_the_smaller_schema_and_its_columns(
             embeddings: Tensor = self.out(primitives.nan_to_num())
             return embeddings
 
-    config = dataclasses.replace(small, without="material")
+    config = dataclasses.replace(small, exclude_properties="material")
     model = build_nsi(config, schema, Plugins, num_tokens=16, channels=12)
     model(torch.randn(3, 16, 12), *primitives)
     assert torch.equal(seen[0].nan_to_num(), primitives[0][..., [0, 1, 3, 4, 5]].nan_to_num())

@@ -78,12 +78,12 @@ def test_a_scene_of_as_many_objects_as_the_length_or_more_is_not_padded() -> Non
 
 
 def test_it_goes_with_properties_left_out() -> None:
-    model = encoder(without="place")
+    model = encoder(exclude_properties="place")
     primitives, present = scene(2, 6)
     moved = primitives.clone()
     moved[..., 1:] += 1
     torch.testing.assert_close(model(moved, present), model(primitives, present))
     assert not torch.allclose(
         model(primitives, present)[:, :2],
-        encoder(without="place", mask_absent=True)(primitives, present)[:, :2],
+        encoder(exclude_properties="place", mask_absent=True)(primitives, present)[:, :2],
     )

@@ -87,8 +87,8 @@ def learn(
 
 @pytest.mark.parametrize(
     "chosen",
-    [{"alignment": "hungarian"}, {"num_blocks": 0}, {"without": "position"},
-     {"alignment": "hungarian", "num_blocks": 0, "without": "shape,size"}],
+    [{"alignment": "hungarian"}, {"num_blocks": 0}, {"exclude_properties": "position"},
+     {"alignment": "hungarian", "num_blocks": 0, "exclude_properties": "shape,size"}],
     ids=lambda chosen: "+".join(chosen),
 )  # fmt: skip
 def test_the_papers_alternatives_learn_too(

@@ -2,9 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import yaml
+from annotated_types import Ge, Gt, Interval
 
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.options import check_options, declared_options, did_you_mean, option, plain
@@ -13,11 +15,13 @@ from nsi_cli.support.options import check_options, declared_options, did_you_mea
 @dataclasses.dataclass(frozen=True)
 class Settings:
     raw: Path = Path("raw")
-    lr: float = option(4e-4, gt=0, help="Learning rate.")
-    dropout: float = option(0.1, ge=0, lt=1, help="Dropout.")
-    num_slots: int = option(15, ge=1, le=64, help="Slots.", group="Model")
-    limit: int | None = option(None, ge=1, help="Scenes that are read; all if left out.")
-    protocol: str = option("nsi", choices=("nsi", "off"), help="Protocol.")
+    lr: Annotated[float, Gt(0)] = option(4e-4, help="Learning rate.")
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = option(0.1, help="Dropout.")
+    num_slots: Annotated[int, Interval(ge=1, le=64)] = option(15, help="Slots.", group="Model")
+    limit: Annotated[int, Ge(1)] | None = option(
+        None, help="Scenes that are read; all if left out."
+    )
+    protocol: Literal["nsi", "off"] = option("nsi", help="Protocol.")
     cache: str = option("auto", help="Where features are kept.")
     shuffle: bool = option(True, help="Shuffle.")
     sizes: tuple[int, ...] = option((1, 2), help="Sizes.")

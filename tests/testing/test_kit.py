@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from annotated_types import Ge
+from typing import Annotated
 
 from nsi_cli.plugins import Categorical, Continuous, Scene, Schema, option
 
@@ -28,7 +30,7 @@ CALLS = []
 @dataclass(frozen=True)
 class Builder:
     raw: Path
-    side: int = option(16, ge=8, help="Pixels a side.")
+    side: Annotated[int, Ge(8)] = option(16, help="Pixels a side.")
 
     def schema(self):
         return Schema((Categorical("shape", ("disc", "box")), Continuous("x")), 3)
@@ -92,7 +94,7 @@ def test_a_good_task_passes_on_a_raw_folder(task_of: Callable[[str], Task], tmp_
 FAULTS = {
     "not frozen": ("(frozen=True)", "", "must be a class under @dataclass"),
     "another first field": ("raw: Path\n", "folder: Path = 1\n", "first field of Builder"),
-    "undeclared option": ('option(16, ge=8, help="Pixels a side.")', "16", r"\['side'\] with nsi"),
+    "undeclared option": ('option(16, help="Pixels a side.")', "16", r"\['side'\] with nsi"),
     "no load": ("def load(", "def read(", "has no method load"),
     "import fails": (
         "import numpy",

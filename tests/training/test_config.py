@@ -172,9 +172,8 @@ def test_a_config_that_is_no_file_is_told(
 def test_every_number_has_both_bounds() -> None:
     for item in declared_options(TrainConfig):
         if item.type in (int, float):
-            said = item.option
-            assert (said.ge, said.gt) != (None, None), item.name
-            assert (said.le, said.lt) != (None, None), item.name
+            assert item.bounds.keys() & {"ge", "gt"}, item.name
+            assert item.bounds.keys() & {"le", "lt"}, item.name
 
 
 NUMBERS = [item for item in declared_options(TrainConfig) if item.type in (int, float)]
@@ -239,3 +238,9 @@ def test_a_configuration_survives_its_own_yaml(tmp_path: Path) -> None:
     config = resolve("readme", None, {"task": "x", "lr": 1e-05, "data": "a: b #c"})
     file = write(tmp_path / "c.yaml", yaml.safe_dump(plain(config)))
     assert resolve(None, file, {}) == config
+
+
+def test_a_file_may_use_a_former_name(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.yaml", "task: x\nwithout: size\nannotated: 0.5\n")
+    config = resolve(None, file, {})
+    assert (config.exclude_properties, config.label_fraction) == ("size", 0.5)

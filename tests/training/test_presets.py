@@ -67,7 +67,7 @@ def test_the_published_preset_names_what_the_defaults_are() -> None:
         "backbone_weights",
         "texture_grid",
         "texture_position",
-        "without",
+        "exclude_properties",
     }
 
 

@@ -290,7 +290,7 @@ def test_a_share_of_annotated_scenes_and_pieces_train_too(
     trainer_of: TrainerOf, tmp_path: Path, lines: Callable[[Path], list[dict[str, Any]]]
 ) -> None:
     run = tmp_path / "run"
-    trainer_of(run, annotated=0.1, micro_batch_size=3, alignment="hungarian").fit()
+    trainer_of(run, label_fraction=0.1, micro_batch_size=3, alignment="hungarian").fit()
     result = [line for line in lines(run) if line["kind"] == "train"]
     assert min(line["contrastive"] for line in result) == 0  # no annotated scene in the batch
     assert max(line["contrastive"] for line in result) > 0

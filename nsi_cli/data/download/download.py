@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from nsi_cli.data.download.fetch import Fetch, hash_file
 from nsi_cli.data.download.http import make_client
@@ -18,7 +14,7 @@ from nsi_cli.data.download.plan import FOLDER, DownloadPlan, PlannedArchive, is_
 from nsi_cli.data.download.transfer import Transfer, run_transfers
 from nsi_cli.data.download.unpack import check_python, extract
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import disk_errors_explained
+from nsi_cli.support.files import disk_errors_explained, held
 from nsi_cli.support.progress import SILENT, Progress
 
 
@@ -32,7 +28,8 @@ def download(plan: DownloadPlan, progress: Progress = SILENT) -> dict[str, str]:
     folder, raw = plan.raw / FOLDER, plan.raw
     with disk_errors_explained(raw, "--raw"):
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, progress):
+        waiting = partial(progress.note, f"waiting: another process downloads to {folder}")
+        with held(folder / ".lock", waiting):
             manifest = DownloadManifest(folder)
             todo = [it for it in plan.archives if not is_unpacked(it.archive, manifest, raw)]
             missing = [item for item in todo if not item.path.exists()]
@@ -47,22 +44,6 @@ def download(plan: DownloadPlan, progress: Progress = SILENT) -> dict[str, str]:
             for item in plan.archives:  # those that an earlier download kept, too
                 _delete_if_asked(item, plan)
             return {item.archive.name: manifest[item.archive.name].sha256 for item in plan.archives}
-
-
-@contextmanager
-def _locked(folder: Path, progress: Progress) -> Iterator[None]:
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.note(f"waiting: another process downloads to {folder}")
-        lock.acquire()
-    except (OSError, NotImplementedError):  # some network file systems have no locks
-        progress.note(f"warning: {folder} cannot be locked; run only one download to it at a time")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _delete_if_asked(item: PlannedArchive, plan: DownloadPlan) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
 
 from nsi_cli.support.options import option
 
@@ -20,13 +23,11 @@ class DownloadOptions:
         help="URL of a folder that has the same archives, in place of the dataset's own server.",
         group=_GROUP,
     )
-    connections: int = option(
-        4, ge=1, le=16, help="Archives that are downloaded at the same time.", group=_GROUP
+    connections: Annotated[int, Interval(ge=1, le=16)] = option(
+        4, help="Archives that are downloaded at the same time.", group=_GROUP
     )
-    timeout: float = option(
+    timeout: Annotated[float, Interval(ge=1, le=86_400)] = option(
         300.0,
-        ge=1,
-        le=86_400,
         help="Give up when a file averages less than 1 kB/s for this many seconds, retries "
         "included; what arrived is kept.",
         group=_GROUP,

@@ -44,8 +44,8 @@ class Properties:
       one. Each column of a drawn value comes from that column of a random primitive of the sample.
 
     ``null`` is the same with the slots of other images, chosen by the same rule. A primitive whose
-    value is missing is skipped for that property, one without a slot for all properties. There is
-    no measure of properties that the encoder does not see (``without``): all values score alike.
+    value is missing is skipped for that property, one without a slot for all properties. The
+    ``excluded`` properties have no measure: the encoder does not see them.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Properties:
         *,
         seed: int = 0,
         most: int = MOST_PRIMITIVES,
-        without: Sequence[str] = (),
+        excluded: Sequence[str] = (),
     ) -> None:
         self._schema, self._encode, self._seed = schema, encode_primitives, seed
-        self._properties = [item for item in schema.properties if item.name not in without]
+        self._properties = [item for item in schema.properties if item.name not in excluded]
         self._sample = PrimitiveSample(most, seed)
 
     def update(self, predictions: Predictions) -> None:

@@ -6,17 +6,19 @@ import json
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Interval
 
 from nsi_clevrtex.annotation import MAX_OBJECTS
 from nsi_clevrtex.archives import archives_of
-from nsi_clevrtex.layout import RELEASES, VARIANTS, find_scenes, picture_paths
+from nsi_clevrtex.layout import Release, Variant, find_scenes, picture_paths
 from nsi_clevrtex.pictures import RESTORE, read_image, read_mask
-from nsi_clevrtex.protocols import PROTOCOLS, apply_protocol, prepare_image
+from nsi_clevrtex.protocols import apply_protocol, prepare_image
 from nsi_clevrtex.scan import ReadScene, Scan, Scenes
-from nsi_clevrtex.splits import SPLIT_BY, choose_rule, split, split_notes
+from nsi_clevrtex.splits import choose_rule, split, split_notes
 from nsi_clevrtex.synthetic import MATERIALS, render_scenes
 from nsi_clevrtex.synthetic import VARIANTS as SYNTHETIC_VARIANTS
 from nsi_cli.plugins import (
@@ -40,32 +42,27 @@ class ClevrtexBuilder:
     """Reads CLEVRTex, releases v1 and v2, and renders synthetic scenes in the same layout."""
 
     raw: Path
-    variant: str = option("full", choices=VARIANTS, help="Variant of the dataset.")
-    release: str = option(
+    variant: Variant = option("full", help="Variant of the dataset.")  # noqa: RUF009
+    release: Literal["auto", Release] = option(
         "auto",
-        choices=("auto", *RELEASES),
         help="Release whose file layout is read, rendered or downloaded. auto: the one that is "
         "there; v1 to render and to download.",
     )
-    split_by: str = option(
+    split_by: Literal["auto", "nsi", "benchmark", "proportional", "test"] = option(
         "auto",
-        choices=SPLIT_BY,
         help="Splits (train/val/test), by scene index: nsi 37 500/2 500/10 000, full only; "
         "benchmark 80/10/10 % of the scenes that are there, the first for test; proportional "
         "85/5/10 %; or all for test. auto: nsi for full, proportional for synthetic scenes, test "
         "for the other variants.",
     )
-    protocol: str = option(
+    protocol: Literal["nsi", "benchmark", "release"] = option(
         "nsi",
-        choices=PROTOCOLS,
         help="Image protocol: nsi squashes the whole frame, benchmark takes its centre crop, "
         "release squashes the whole frame to 128 × 128 first, as the published code does.",
         changes_images=True,
     )
-    materials: int = option(
+    materials: Annotated[int, Interval(ge=1, le=FULL_MATERIALS)] = option(
         FULL_MATERIALS,
-        ge=1,
-        le=FULL_MATERIALS,
         help="With --synthetic: how many of the materials are used.",
     )
 

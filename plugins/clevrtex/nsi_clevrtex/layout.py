@@ -8,15 +8,17 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Literal, get_args, overload
 
 import numpy as np
 
 from nsi_clevrtex.texts import Texts
 from nsi_cli.plugins import DataError
 
-VARIANTS = ("full", "outd", "camo", "pbg", "vbg", "grassbg")
-RELEASES = ("v1", "v2")
+Variant = Literal["full", "outd", "camo", "pbg", "vbg", "grassbg"]
+Release = Literal["v1", "v2"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+RELEASES: tuple[Release, ...] = get_args(Release)
 
 FOLDERS = {"v1": "clevrtex", "v2": "clevrtexv2"}
 STEMS = {"v1": "CLEVRTEX", "v2": "CLEVRTEXv2"}

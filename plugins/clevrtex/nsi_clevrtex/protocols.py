@@ -18,8 +18,6 @@ from PIL import Image
 from nsi_clevrtex.pictures import FRAME
 from nsi_cli.plugins import Scene, keep_visible
 
-PROTOCOLS = ("nsi", "benchmark", "release")
-
 CROP = (64, 24, 256, 216)  # left, top, right, bottom
 RELEASE_SIZE = 128
 

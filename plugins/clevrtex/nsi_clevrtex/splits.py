@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-SPLIT_BY = ("auto", "nsi", "benchmark", "proportional", "test")
-
 SIZES = {"full": 50_000, "outd": 10_000, "camo": 20_000}
 """Scenes that a variant has in all, if that is known."""
 

@@ -266,7 +266,7 @@ def test_each_primitive_is_scored_with_its_own_image_and_then_with_others(make_p
 
 
 def test_a_property_that_the_model_does_not_see_has_no_measure(make_predictions, schema) -> None:
-    assert list(measured(seeing(make_predictions), schema, without=["place"])) == ["shape"]
+    assert list(measured(seeing(make_predictions), schema, excluded=["place"])) == ["shape"]
 
 
 def test_objects_that_no_slot_was_left_for_are_not_asked_about(make_predictions, schema) -> None:
