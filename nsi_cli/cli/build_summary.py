@@ -122,7 +122,7 @@ def _spreads(summary: dict[str, Any]) -> Rows:
     for name, entry in summary["properties"].items():
         if entry["kind"] != "continuous":
             continue
-        for place, part in enumerate(entry["components"]):
-            title = name if len(entry["components"]) == 1 else f"{name}[{place}]"
+        for index, part in enumerate(entry["components"]):
+            title = name if len(entry["components"]) == 1 else f"{name}[{index}]"
             keys = ("min", "5%", "median", "95%", "max")
             yield title, *("" if part is None else f"{part[key]:.3g}" for key in keys)

@@ -38,9 +38,9 @@ def print_table(
     if title:
         console.print(Text(title, "italic"), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for place, column in enumerate(columns):
-        to_the_left = place in (0, *left)
-        table.add_column(column, justify="left" if to_the_left else "right", overflow="fold")
+    for index, column in enumerate(columns):
+        left_aligned = index in (0, *left)
+        table.add_column(column, justify="left" if left_aligned else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)

@@ -89,10 +89,10 @@ class BarProgress(Progress):
             speed_estimate_period=SECONDS_OF_PACE,
         )
         with bar:
-            place = bar.add_task(what, total=total, completed=done, unit=unit, text="")
+            task = bar.add_task(what, total=total, completed=done, unit=unit, text="")
 
             def advance(count: int, text: str = "") -> None:
-                bar.update(place, advance=count, text=text)
+                bar.update(task, advance=count, text=text)
 
             yield advance
 

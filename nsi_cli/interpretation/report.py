@@ -91,8 +91,8 @@ def write_report(
         top=top,
     )
     path = out / "index.html"
-    with replacing(path) as beside:
-        beside.write_text(page, encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 

@@ -21,8 +21,8 @@ def write_summary(store: Store, progress: Progress) -> None:
     """
     summary = summarize(store)
     write_json(store.path / SUMMARY, summary)
-    with replacing(store.path / FIGURE) as beside:
-        draw_summary(summary, store.task).savefig(beside, format="png")
+    with replacing(store.path / FIGURE) as temporary:
+        draw_summary(summary, store.task).savefig(temporary, format="png")
     for split, why in _NEEDED.items():
         if "train" in store.splits and split not in store.splits:
             progress.note(

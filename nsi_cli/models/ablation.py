@@ -25,7 +25,7 @@ class WithoutProperties(nn.Module):
         self.encoder = encoder
         self.width = schema.width
         columns = [
-            place for name in kept.columns for place in range(self.width)[schema.columns[name]]
+            column for name in kept.columns for column in range(self.width)[schema.columns[name]]
         ]
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 

@@ -39,9 +39,9 @@ def _solved(products: Tensor, present: Tensor) -> npt.NDArray[np.int64]:
     """The same for pairs (P, K, T) and (P, T), each solved separately on the CPU."""
     # Like max, choose a NaN product, so that the score shows it.
     costs = -products.double().nan_to_num(nan=1e300, posinf=1e300, neginf=-1e300).cpu().numpy()
-    there = present.cpu().numpy()
-    slots = np.full(there.shape, NO_SLOT)
-    for cost, columns, chosen in zip(costs, there, slots, strict=True):
-        rows, places = linear_sum_assignment(cost[:, columns])
-        chosen[np.flatnonzero(columns)[places]] = rows
+    mask = present.cpu().numpy()
+    slots = np.full(mask.shape, NO_SLOT)
+    for cost, columns, chosen in zip(costs, mask, slots, strict=True):
+        assigned, primitives = linear_sum_assignment(cost[:, columns])
+        chosen[np.flatnonzero(columns)[primitives]] = assigned
     return slots

@@ -72,7 +72,7 @@ class _OnePass(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Activations:
     """The activations of a chunk of t tokens that its gradients need."""
 
     first: Tensor  # (t·K, hidden), after the ReLU, as are the next two
@@ -80,7 +80,7 @@ class _Seen:
     third: Tensor
     masks: Tensor  # (t, K), precise
     mixed: Tensor  # (t, hidden), the third mixed by the masks
-    missed: Tensor  # (t, C), reconstruction − features, precise
+    error: Tensor  # (t, C), reconstruction − features, precise
 
 
 def _one_pass(
@@ -89,17 +89,17 @@ def _one_pass(
     """The mean error; its gradients are added to ``gradients``."""
     cast = Terms(*(term.to(dtype) for term in terms))
     count, tokens = len(terms.at_slots), len(terms.at_positions)
-    images, places = _chunk(terms, dtype)
-    room = _room(cast, images * places)
+    images, positions = _chunk(terms, dtype)
+    buffers = _buffers(cast, images * positions)
     total = terms.at_slots.new_zeros(())
     with torch.autocast(features.device.type, enabled=False):
         for image in range(0, count, images):
-            for place in range(0, tokens, places):
-                chunk = slice(image, image + images), slice(place, place + places)
-                seen = _look(cast, features[chunk], chunk, room)
-                total = total + seen.missed.square().sum()
+            for position in range(0, tokens, positions):
+                chunk = slice(image, image + images), slice(position, position + positions)
+                saved = _forward(cast, features[chunk], chunk, buffers)
+                total = total + saved.error.square().sum()
                 if gradients is not None:
-                    _learn(seen, cast, gradients, chunk, room)
+                    _backward(saved, cast, gradients, chunk, buffers)
         if gradients is not None:
             for gradient in gradients:
                 gradient.mul_(2 / (count * tokens))
@@ -118,7 +118,7 @@ def _chunk(terms: Terms, dtype: torch.dtype) -> tuple[int, int]:
     return max(1, most // image_bytes), -(-tokens // parts)
 
 
-def _room(terms: Terms, tokens: int) -> Tensor | None:
+def _buffers(terms: Terms, tokens: int) -> Tensor | None:
     """Buffers for the activations and gradients of all chunks.
 
     Memory allocated for each chunk would return to the system and be mapped again page by page.
@@ -130,65 +130,67 @@ def _room(terms: Terms, tokens: int) -> Tensor | None:
     return terms.at_slots.new_empty(5, tokens * slots, hidden)
 
 
-def _part(room: Tensor | None, number: int, rows: int) -> Tensor | None:
-    return None if room is None else room[number, :rows]
+def _buffer(buffers: Tensor | None, number: int, rows: int) -> Tensor | None:
+    return None if buffers is None else buffers[number, :rows]
 
 
-def _look(terms: Terms, features: Tensor, chunk: Chunk, room: Tensor | None) -> _Seen:
+def _forward(terms: Terms, features: Tensor, chunk: Chunk, buffers: Tensor | None) -> _Activations:
     """The forward pass of a chunk; features (b, n, C)."""
     at_slots, at_positions, weight_2, bias_2, weight_3, bias_3, weight_4, bias_4 = terms
     slots, hidden = at_slots.shape[1:]
     rows = features.shape[0] * features.shape[1] * slots
-    put = _part(room, 0, rows)
+    out = _buffer(buffers, 0, rows)
     first = torch.add(
         at_slots[chunk[0], None], at_positions[chunk[1], None],
-        out=None if put is None else put.view(*features.shape[:2], slots, hidden),
+        out=None if out is None else out.view(*features.shape[:2], slots, hidden),
     )  # fmt: skip
     first = first.relu_().view(rows, hidden)
-    second = torch.addmm(bias_2, first, weight_2.T, out=_part(room, 1, rows)).relu_()
-    third = torch.addmm(bias_3, second, weight_3.T, out=_part(room, 2, rows)).relu_()
+    second = torch.addmm(bias_2, first, weight_2.T, out=_buffer(buffers, 1, rows)).relu_()
+    third = torch.addmm(bias_3, second, weight_3.T, out=_buffer(buffers, 2, rows)).relu_()
     masks = precise(torch.mv(third, weight_4[0]) + bias_4[0]).view(-1, slots).softmax(-1)
     mixed = _of_slots(third, slots).mT @ masks.to(third.dtype).unsqueeze(-1)
     mixed = mixed.squeeze(-1)  # (t, hidden)
     reconstruction = precise(torch.addmm(bias_4[1:], mixed, weight_4[1:].T))
-    return _Seen(first, second, third, masks, mixed, reconstruction - features.flatten(0, 1))
+    return _Activations(first, second, third, masks, mixed, reconstruction - features.flatten(0, 1))
 
 
-def _learn(seen: _Seen, terms: Terms, into: Terms, chunk: Chunk, room: Tensor | None) -> None:
+def _backward(
+    saved: _Activations, terms: Terms, gradients: Terms, chunk: Chunk, buffers: Tensor | None
+) -> None:
     """The backward pass of a chunk: add the gradients of half its summed error.
 
     Each layer's gradient is computed as soon as its inputs exist, while they are in the cache.
     """
-    dtype, (rows, hidden), slots = seen.third.dtype, seen.third.shape, seen.masks.shape[1]
-    missed = seen.missed.to(dtype)
-    into.weight_4[1:] += missed.T @ seen.mixed
-    into.bias_4[1:] += seen.missed.sum(0)
-    to_mixed = missed @ terms.weight_4[1:]  # (t, hidden)
-    to_masks = precise(_of_slots(seen.third, slots) @ to_mixed.unsqueeze(-1)).squeeze(-1)
-    to_logits = seen.masks * (to_masks - (seen.masks * to_masks).sum(-1, keepdim=True))
+    dtype, (rows, hidden), slots = saved.third.dtype, saved.third.shape, saved.masks.shape[1]
+    error = saved.error.to(dtype)
+    gradients.weight_4[1:] += error.T @ saved.mixed
+    gradients.bias_4[1:] += saved.error.sum(0)
+    to_mixed = error @ terms.weight_4[1:]  # (t, hidden)
+    to_masks = precise(_of_slots(saved.third, slots) @ to_mixed.unsqueeze(-1)).squeeze(-1)
+    to_logits = saved.masks * (to_masks - (saved.masks * to_masks).sum(-1, keepdim=True))
     shares = to_logits.to(dtype).view(rows)
-    into.weight_4[0] += shares @ seen.third
-    into.bias_4[0] += to_logits.sum()
+    gradients.weight_4[0] += shares @ saved.third
+    gradients.bias_4[0] += to_logits.sum()
 
-    put = _part(room, 3, rows)
+    out = _buffer(buffers, 3, rows)
     to_third = torch.mul(
-        seen.masks.to(dtype).unsqueeze(-1), to_mixed.unsqueeze(1),
-        out=None if put is None else put.view(-1, slots, hidden),
+        saved.masks.to(dtype).unsqueeze(-1), to_mixed.unsqueeze(1),
+        out=None if out is None else out.view(-1, slots, hidden),
     )  # fmt: skip
     to_third = to_third.view(rows, hidden).addcmul_(shares.unsqueeze(1), terms.weight_4[:1])
-    to_third = _before_relu(to_third, seen.third)
-    into.weight_3.add_(to_third.T @ seen.second)
-    into.bias_3.add_(to_third.sum(0))
-    to_second = torch.mm(to_third, terms.weight_3, out=_part(room, 4, rows))
-    to_second = _before_relu(to_second, seen.second)
-    into.weight_2.add_(to_second.T @ seen.first)
-    into.bias_2.add_(to_second.sum(0))
-    to_first = torch.mm(to_second, terms.weight_2, out=_part(room, 3, rows))
-    to_first = _before_relu(to_first, seen.first)
-    at_slots = into.at_slots[chunk[0]]
+    to_third = _before_relu(to_third, saved.third)
+    gradients.weight_3.add_(to_third.T @ saved.second)
+    gradients.bias_3.add_(to_third.sum(0))
+    to_second = torch.mm(to_third, terms.weight_3, out=_buffer(buffers, 4, rows))
+    to_second = _before_relu(to_second, saved.second)
+    gradients.weight_2.add_(to_second.T @ saved.first)
+    gradients.bias_2.add_(to_second.sum(0))
+    to_first = torch.mm(to_second, terms.weight_2, out=_buffer(buffers, 3, rows))
+    to_first = _before_relu(to_first, saved.first)
+    at_slots = gradients.at_slots[chunk[0]]
     spread = to_first.view(len(at_slots), -1, slots, hidden)  # (b, n, K, hidden)
     at_slots += spread.sum(1)
-    into.at_positions[chunk[1]] += spread.sum((0, 2))
+    gradients.at_positions[chunk[1]] += spread.sum((0, 2))
 
 
 def _of_slots(rows: Tensor, slots: int) -> Tensor:

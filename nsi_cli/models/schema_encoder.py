@@ -121,7 +121,7 @@ class PropertySchemaEncoder(nn.Module):
         )
         self.mix = default_mlp(len(self.properties) * width, width, width)
         self.blocks = nn.ModuleList(
-            Block(config, first=place == 0) for place in range(config.num_blocks)
+            Block(config, first=index == 0) for index in range(config.num_blocks)
         )
         self.norm = LayerNorm(width)
         self.head = ProjectionHead(width, config)

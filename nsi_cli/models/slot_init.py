@@ -117,10 +117,10 @@ def slot_noise(
     its own counter-based stream (Philox; Salmon et al. 2011).
     """
     shape = (config.num_slots, config.slot_dim)
-    places = [int(position) for position in positions]
-    noise = np.empty((len(places), *shape), dtype=np.float32)
+    positions = [int(position) for position in positions]
+    noise = np.empty((len(positions), *shape), dtype=np.float32)
     stream = 0 if step is None else step + 1
-    for row, place in zip(noise, places, strict=True):
-        bits = np.random.Philox(key=seed, counter=[0, 0, place, stream])
+    for row, position in zip(noise, positions, strict=True):
+        bits = np.random.Philox(key=seed, counter=[0, 0, position, stream])
         np.random.Generator(bits).standard_normal(dtype=np.float32, out=row)
     return torch.from_numpy(noise)

@@ -44,7 +44,7 @@ def complete(folder: Path) -> Path:
 
     Reading renames nothing, since the training that writes it may be running.
     """
-    old = _beside(folder, "old")
+    old = _hidden(folder, "old")
     return old if old.is_dir() and not folder.exists() else folder
 
 
@@ -69,21 +69,21 @@ def replacing_checkpoint(folder: Path, *, retire: bool) -> Iterator[Path]:
 
     The old one is removed or, with ``retire``, renamed to its step.
     """
-    beside, old = _beside(folder, "part"), _beside(folder, "old")
+    temporary, old = _hidden(folder, "part"), _hidden(folder, "old")
     with disk_errors_explained(folder):
         if old.is_dir() and not folder.exists():  # a kill fell between the two renames below
             os.replace(old, folder)
         _retire(old, folder, retire)
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         try:
-            beside.mkdir(parents=True)
-            yield beside
+            temporary.mkdir(parents=True)
+            yield temporary
         except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         if folder.exists():
             os.replace(folder, old)
-        os.replace(beside, folder)
+        os.replace(temporary, folder)
         _retire(old, folder, retire)
 
 
@@ -120,13 +120,13 @@ def _retire(old: Path, folder: Path, retire: bool) -> None:
 def _remove(folder: Path) -> None:
     """Remove a checkpoint; a kill leaves no partial one under its name."""
     if folder.exists():
-        gone = _beside(folder, "gone")
+        gone = _hidden(folder, "gone")
         shutil.rmtree(gone, ignore_errors=True)
         os.replace(folder, gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 
-def _beside(folder: Path, kind: str) -> Path:
+def _hidden(folder: Path, kind: str) -> Path:
     return folder.with_name(f".{folder.name}.{kind}")
 
 
@@ -171,13 +171,13 @@ def save_checkpoint(
     training that was resumed from an earlier step, are removed. None keeps all. Raises `DataError`
     if the disk cannot be written; the old checkpoint then stays.
     """
-    with replacing_checkpoint(folder, retire=bool(keep and keep > 1)) as beside:
+    with replacing_checkpoint(folder, retire=bool(keep and keep > 1)) as temporary:
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         metadata = {STEP: str(reached.step)}
-        _write(beside / WEIGHTS, tensors_as_bytes(tensors, metadata=metadata))
+        _write(temporary / WEIGHTS, tensors_as_bytes(tensors, metadata=metadata))
         packed = BytesIO()
         torch.save({**state, "progressed": asdict(reached)}, packed)
-        _write(beside / STATE, packed.getbuffer())
+        _write(temporary / STATE, packed.getbuffer())
     if keep:
         prune(folder, keep)
 
@@ -193,9 +193,9 @@ def make_last(folder: Path, chosen: Path) -> None:
     load_weights(chosen)
     load_state(chosen)
     source = complete(chosen)
-    with replacing_checkpoint(folder, retire=True) as beside:
+    with replacing_checkpoint(folder, retire=True) as temporary:
         for name in (WEIGHTS, STATE):
-            _write(beside / name, read_regular(source / name, CHECKPOINT_LIMIT))
+            _write(temporary / name, read_regular(source / name, CHECKPOINT_LIMIT))
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:

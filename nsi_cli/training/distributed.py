@@ -211,8 +211,8 @@ def _started() -> tuple[int, int] | None:
 
 def _check_accelerator(name: str) -> None:
     """Raise `ConfigError` for a kind of device that this machine lacks."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, True):
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(name, True):
         raise ConfigError(
             f"no {name} device was found", "leave --accelerator out, or use --accelerator cpu"
         )

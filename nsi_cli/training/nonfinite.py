@@ -42,8 +42,8 @@ def save_nonfinite(
     name = f"step-{step}" + (f"-rank-{rank}" if rank else "")
     whole = {key: value.detach().cpu().contiguous()
              for key, value in tensors.items() if value is not None}  # fmt: skip
-    with replacing(folder / f"{name}.safetensors") as beside:
-        beside.write_bytes(save(whole))
+    with replacing(folder / f"{name}.safetensors") as temporary:
+        temporary.write_bytes(save(whole))
     report = folder / f"{name}.json"
     write_json(
         report,

@@ -86,8 +86,8 @@ def create_run(path: Path, config: TrainConfig, schema: Schema) -> Run:
 
 def write_config(run: Run) -> None:
     """Write a run's options, all or none."""
-    with replacing(run.path / CONFIG) as beside:
-        beside.write_text(as_yaml(plain(run.config)), encoding="utf-8")
+    with replacing(run.path / CONFIG) as temporary:
+        temporary.write_text(as_yaml(plain(run.config)), encoding="utf-8")
 
 
 def open_run(path: Path) -> Run:

@@ -71,11 +71,21 @@ def test_commands_are_listed_in_the_order_of_use(nsi: Nsi) -> None:
     assert result.stderr == ""
 
 
-def test_every_command_says_more_in_its_own_help(nsi: Nsi) -> None:
-    for name in ("tasks", "build-data", "train", "eval", "interpret", "new-task", "demo"):
-        result = nsi(name, "--help")
+def test_the_help_of_a_command_explains_each_of_its_flags(
+    nsi: Nsi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    for name, command in _commands().items():
+        result = nsi(*name.split(), "--help")
         assert result.code == 0, result
-        assert "Usage" in result.stdout
+        for parameter in command.params:
+            flag = parameter.opts[0]
+            if not flag.startswith("--") or parameter.hidden:
+                continue
+            text = parameter.help.split("[")[0][:40].strip()
+            lines = [line for line in result.stdout.splitlines() if f" {flag} " in line]
+            assert text, (name, flag)
+            assert any(text in line for line in lines), (name, flag)
 
 
 def test_every_hyperparameter_is_a_flag_with_its_default(

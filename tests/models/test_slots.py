@@ -100,6 +100,14 @@ def test_slots_from_tokens_need_no_noise_and_carry_gradients() -> None:
     assert (gradient.abs().sum(-1) > 0).sum(1).tolist() == [5, 5]  # the chosen tokens only
 
 
+def test_slots_from_tokens_start_with_a_tenth_of_the_noise() -> None:
+    start = TokensInit(dataclasses.replace(SMALL, slot_init="tokens"), channels=7)
+    tokens, noise = torch.randn(2, 9, 7), torch.randn(2, 5, 16)
+    torch.testing.assert_close(
+        start(tokens, noise) - start(tokens, None), noise / 10, rtol=0.01, atol=1e-6
+    )
+
+
 def test_noise_depends_on_seed_step_and_position_alone() -> None:
     whole = slot_noise(SMALL, seed=1, step=5, positions=range(8))
     assert whole.shape == (8, 5, 16)

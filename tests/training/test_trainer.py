@@ -298,12 +298,31 @@ def test_a_share_of_annotated_scenes_and_pieces_train_too(
 
 @pytest.mark.parametrize("options", [{}, RELEASE], ids=["defaults", "release"])
 @pytest.mark.parametrize("precision", ["64", "bf16-mixed", "16-mixed"])
-def test_other_precisions_train_and_draw_too(
-    precision: str, options: dict[str, Any], trainer_of: TrainerOf, tmp_path: Path
-) -> None:
+def test_other_precisions_train_almost_the_same_and_draw_too(
+    precision: str, options: dict[str, Any], trainer_of: TrainerOf, tmp_path: Path,
+    lines: Callable[[Path], list[dict[str, Any]]],
+) -> None:  # fmt: skip
     run = tmp_path / "run"
     trainer_of(run, precision=precision, epochs=1, pictures_every=1, **options).fit()
-    assert (run / "checkpoints" / "best").is_dir()
+    expected = trainer_of(tmp_path / "other", epochs=1, **options).dry_run()["loss"]
+    loss = lines(run)[0]["loss"]
+    assert loss == pytest.approx(expected, rel=1e-4 if precision == "64" else 0.05)
+    assert loss != expected  # the precision is used
+    weights = load_weights(run / "checkpoints" / "best").values()
+    assert {value.dtype for value in weights} == {
+        torch.float64 if precision == "64" else torch.float32
+    }
+    assert _pictures(run)
+
+
+def _pictures(run: Path) -> list[str]:
+    """The names of the pictures in a run's TensorBoard log."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (file,) = run.rglob("events.out.tfevents.*")
+    events = EventAccumulator(str(file)).Reload()
+    names: list[str] = events.Tags()["images"]
+    return names
 
 
 def test_a_dry_run_gives_the_losses_of_a_batch_and_writes_nothing(

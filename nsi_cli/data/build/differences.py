@@ -26,10 +26,12 @@ def differences(task: Task, trained_on: Path, store: Store) -> list[str]:
         ]
     lines = []
     for item in declared_options(task.load_schema_builder()):
-        here, there = store.build["options"].get(item.name), trained.get(item.name)
-        if here == there:
+        value, trained_value = store.build["options"].get(item.name), trained.get(item.name)
+        if value == trained_value:
             continue
-        line = f"{store.path} was built with {item.flag} {here}, the run's store with {there}"
+        line = (
+            f"{store.path} was built with {item.flag} {value}, the run's store with {trained_value}"
+        )
         if item.option.changes_images:
             lines.append(f"warning: {line}: its images are made differently")
         else:

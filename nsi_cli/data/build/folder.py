@@ -31,7 +31,7 @@ def check_out(out: Path, raw: Path, *, force: bool) -> None:
     if target.parent.is_dir():
         with disk_errors_explained(out):
             sweep(target)
-    _remove_unless_held(_beside(target), out)
+    _remove_unless_held(_temporary(target), out)
     if is_store(out):
         if not force:
             raise DataError(f"{out} is a store already", "replace it with --force")
@@ -48,39 +48,39 @@ def build_folder(out: Path) -> Iterator[Path]:
     Raises `DataError` if another process builds ``out``, or if the disk cannot be written.
     """
     target = replaceable(out)
-    beside = _beside(target)
+    temporary = _temporary(target)
     with disk_errors_explained(out), parents_of(target):
         try:
-            beside.mkdir(exist_ok=True)
-            with _held(beside, out):
-                store = beside / "store"
+            temporary.mkdir(exist_ok=True)
+            with _held(temporary, out):
+                store = temporary / "store"
                 remove(store)
                 store.mkdir()
                 yield store
                 _flush(store)
                 put_folder(store, target)
         finally:
-            _remove_unless_held(beside, out)
+            _remove_unless_held(temporary, out)
 
 
-def _beside(target: Path) -> Path:
+def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.building")
 
 
-def _remove_unless_held(beside: Path, out: Path) -> None:
-    if beside.is_dir():
-        with suppress(DataError), _held(beside, out):
-            remove(beside)
+def _remove_unless_held(temporary: Path, out: Path) -> None:
+    if temporary.is_dir():
+        with suppress(DataError), _held(temporary, out):
+            remove(temporary)
 
 
 @contextmanager
-def _held(beside: Path, out: Path) -> Iterator[None]:
+def _held(temporary: Path, out: Path) -> Iterator[None]:
     """Lock the temporary folder. Raises `DataError` if another process holds it."""
 
     def refuse() -> None:
         raise DataError(f"another process is building {out}", f"wait for it, or {_HINT}")
 
-    with held(beside / ".lock", waiting=refuse):
+    with held(temporary / ".lock", waiting=refuse):
         yield
 
 

@@ -143,15 +143,15 @@ def _shortened(values: tuple[str, ...]) -> str:
 
 def _check_properties(own: Schema, given: Vocabulary) -> None:
     """Raise `DataError` unless both have the same properties, of the same kind and size."""
-    here, there = (
+    kinds, given_kinds = (
         {item.name: _kind(item) for item in one.properties} for one in (own, given.schema)
     )
-    faults = [f"it lacks '{name}'" for name in here if name not in there]
-    faults += [f"this data lacks '{name}'" for name in there if name not in here]
+    faults = [f"it lacks '{name}'" for name in kinds if name not in given_kinds]
+    faults += [f"this data lacks '{name}'" for name in given_kinds if name not in kinds]
     faults += [
-        f"'{name}' is {there[name]} there, {kind} in this data"
-        for name, kind in here.items()
-        if there.get(name, kind) != kind
+        f"'{name}' is {given_kinds[name]} there, {kind} in this data"
+        for name, kind in kinds.items()
+        if given_kinds.get(name, kind) != kind
     ]
     if own.max_objects > given.schema.max_objects and given.new_values != "extend":
         faults.append(

@@ -168,6 +168,6 @@ def _position_channels(grid: int) -> Tensor:
     """(N, P): x and y in [−1, 1], then sine and cosine of both at half and one wave a unit."""
     axis = (torch.arange(grid) + 0.5) * (2 / grid) - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    place = torch.stack([x, y], -1).flatten(0, 1)  # (N, 2)
-    waves = [wave(math.pi * k * place) for k in (1, 2) for wave in (torch.sin, torch.cos)]
-    return torch.cat([place, *waves], -1)
+    position = torch.stack([x, y], -1).flatten(0, 1)  # (N, 2)
+    waves = [wave(math.pi * k * position) for k in (1, 2) for wave in (torch.sin, torch.cos)]
+    return torch.cat([position, *waves], -1)
