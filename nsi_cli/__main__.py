@@ -6,6 +6,6 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        # Where Ctrl-C comes inside an exec(), as in the import of a dataclass, Python ends as if
-        # nobody had caught it, though somebody did; the next exec() makes it forget.
+        # After a Ctrl-C inside an exec(), as in the import of a dataclass, Python would end with
+        # the signal even though it was handled; another exec() resets this.
         exec("")

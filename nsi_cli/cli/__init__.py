@@ -1,10 +1,11 @@
-"""The ``nsi`` command: what is typed and what is printed; the work is done below."""
+"""The ``nsi`` command line: parses flags, calls `nsi_cli.api`, and prints."""
 
 
 def main() -> None:
     """Run the command.
 
-    It is imported only now: worker processes read the script that was started, and need no more.
+    The import is here because worker processes import the script that started them, but not the
+    command line.
     """
     from nsi_cli.cli.app import main as run
 

@@ -134,6 +134,8 @@ def nsi(
     """Take the global options."""
     _let_libraries_talk(verbose)
     ctx.obj = AppContext(tuple(plugin_dir or ()), debug, quiet)
+    if sys.platform == "win32":
+        raise NsiError("nsi runs on Linux and macOS only", "on Windows, run it inside WSL")
 
 
 def _let_libraries_talk(verbose: bool) -> None:

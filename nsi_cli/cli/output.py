@@ -57,7 +57,7 @@ def survive_closed_terminal() -> None:
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if sys.platform != "win32" and stream is not None and stream.isatty():
+        if stream is not None and stream.isatty():
             raw = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
             lines = io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=True)
             setattr(sys, name, lines)

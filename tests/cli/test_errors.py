@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,14 @@ def test_an_unknown_checkpoint_is_told_with_the_nearest(
     one_line(nsi(*words, trained, "--checkpoint", "lst"), 2, "no checkpoint 'lst'", "'last'?")
     one_line(nsi(*words, trained, "--checkpoint", "../checkpoints/best"), 2, "no checkpoint")
     assert tree(trained) == before
+
+
+def test_windows_is_refused_with_the_remedy(
+    nsi: Nsi, one_line: OneLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    one_line(nsi("tasks"), 1, "nsi runs on Linux and macOS only", "WSL")
+    assert nsi("--help").code == 0
 
 
 def test_a_property_that_is_none_is_not_left_out(
