@@ -35,7 +35,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
 
 
 class NsiGroup(TyperGroup):
-    """The subcommands: listed as they are, made with all their flags once one is asked for.
+    """The subcommands: listed without their flags, which are made when one is requested.
 
     Turns errors into one line, a hint and an exit code, for every subcommand alike.
     """
@@ -45,7 +45,7 @@ class NsiGroup(TyperGroup):
         self.commands = {name: stub_of(name, function) for name, function in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The subcommand that is asked for, made whole."""
+        """The requested subcommand, with all its flags."""
         name, stub, rest = super().resolve_command(ctx, args)
         if name is None or stub is None:
             return name, stub, rest
@@ -54,7 +54,7 @@ class NsiGroup(TyperGroup):
         return name, command_of(name, COMMANDS[name]), rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the subcommand that was asked for."""
+        """Run the requested subcommand."""
         try:
             return super().invoke(ctx)
         except NsiError as error:
@@ -132,14 +132,14 @@ def nsi(
     ] = False,
 ) -> None:
     """Take the global options."""
-    _let_libraries_talk(verbose)
+    _show_library_output(verbose)
     ctx.obj = AppContext(tuple(plugin_dir or ()), debug, quiet)
     if sys.platform == "win32":
         raise NsiError("nsi runs on Linux and macOS only", "on Windows, run it inside WSL")
 
 
-def _let_libraries_talk(verbose: bool) -> None:
-    """Show what libraries warn of and log, or only their errors."""
+def _show_library_output(verbose: bool) -> None:
+    """Show warnings and logs of libraries, or only their errors."""
     import logging
     import warnings
 

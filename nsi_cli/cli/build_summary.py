@@ -97,7 +97,7 @@ def _values(summary: dict[str, Any]) -> Rows:
 
 
 def _shown(counts: dict[str, int]) -> Iterator[tuple[str, int | None]]:
-    """Few values all, in the order of their ids; of many those at the ends, by frequency."""
+    """All values of a short vocabulary by id; the most and least frequent of a long one."""
     if len(counts) <= FEW:
         yield from counts.items()
         return

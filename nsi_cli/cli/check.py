@@ -81,7 +81,7 @@ def _said(result: CheckResult) -> str:
 
 
 def _details(result: CheckResult) -> Any:
-    """What was looked at, or what is wrong and what deserves a look, a line each."""
+    """The checks that were made, or the faults and warnings, one per line."""
     from rich.text import Text
 
     if not result.begun:

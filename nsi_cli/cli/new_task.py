@@ -1,4 +1,4 @@
-"""``nsi new-task NAME``: a plugin that installs and runs, to be edited."""
+"""``nsi new-task NAME``: a plugin that installs and runs, ready to be edited."""
 
 from __future__ import annotations
 

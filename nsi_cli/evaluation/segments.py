@@ -35,7 +35,7 @@ def upsampled(masks: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float
 def _neighbours(
     side: int, size: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """The two of ``side`` cells next to each of ``size`` pixels, and the second one's weight."""
+    """The two of ``side`` cells nearest to each of ``size`` pixels; the weight of the second."""
     centre = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
     first = centre.astype(np.int64)
     return first, np.minimum(first + 1, side - 1), (centre - first).astype(np.float32)

@@ -30,7 +30,7 @@ _INK, _DIM, _BAR = "#1c2127", "#77808a", SLOT_COLOURS[0]
 _WIDTH, _PANEL, _LINE, _GAP = 11.0, 2.3, 0.17, 0.75  # inches
 
 Panel = tuple[str, int, Callable[["Axes"], None]]
-"""A title, the number of missing values, and what draws the rest."""
+"""A panel: its title, its number of missing values, and the function that draws it."""
 
 
 def draw_summary(summary: dict[str, Any], title: str) -> Figure:

@@ -123,7 +123,7 @@ def contrastive_loss(scores: Tensor, tau: float) -> Tensor:
 
 
 def contrastive_share(rows: Tensor, columns: Tensor, target: Tensor, tau: float) -> Tensor:
-    """The share of some of B scenes in the contrastive loss; the shares of all add up to it.
+    """The part that some of B scenes contribute to the contrastive loss; all parts sum to it.
 
     ``rows`` (a, B) are the scores of a images with all scenes, ``columns`` (a, B) those of the
     same a scenes with all images, ``target`` (a,) the positions of the a among the B.

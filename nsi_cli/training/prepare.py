@@ -51,7 +51,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
             f"{config.image_size}",
             f"train with --image-size {store.image_size}, or build the store again",
         )
-    store.schema.without(config.excluded)  # refuses what is no property's name
+    store.schema.without(config.excluded)  # raises for an unknown property
     most = max(int(store.primitives(split)[1].max(initial=0)) for split in store.splits)
     if most > config.max_program_len:
         raise ConfigError(

@@ -20,7 +20,7 @@ _FOLDER = files("nsi_cli.training") / "presets"
 
 
 def preset_names() -> list[str]:
-    """The presets there are, sorted."""
+    """The names of the presets, sorted."""
     return sorted(
         item.name.removesuffix(".yaml") for item in _FOLDER.iterdir() if item.name.endswith(".yaml")
     )

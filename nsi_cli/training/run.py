@@ -72,15 +72,15 @@ def _difference(one: Schema, other: Schema) -> str:
 
 
 def create_run(path: Path, config: TrainConfig, schema: Schema) -> Run:
-    """Make a new run folder. Raises `DataError` if there is a run already."""
+    """Make a new run folder. Raises `DataError` if a run already exists there."""
     if (path / CONFIG).exists():
         raise DataError(
-            f"there is a run at {path} already",
+            f"a run already exists at {path}",
             f"continue it with --resume {path}, or choose another --out",
         )
     write_json(path / SCHEMA, schema.to_json())
     run = Run(path, config, schema)
-    write_config(run)  # last: it is what makes the folder a run
+    write_config(run)  # written last: it marks the folder as a run
     return run
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Plateau:
-    """What is remembered of the validation loss: the best, and the epochs since; a value."""
+    """The best validation loss so far and the epochs since then, as an immutable value."""
 
     best: float = float("inf")
     stale: int = 0

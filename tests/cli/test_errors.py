@@ -213,7 +213,7 @@ def test_a_new_run_never_takes_the_place_of_another(
 ) -> None:
     before = tree(trained)
     result = nsi("-q", "train", *tiny_flags, "--out", trained)
-    one_line(result, 1, "there is a run at", "--resume")
+    one_line(result, 1, "a run already exists at", "--resume")
     assert tree(trained) == before
 
 

@@ -90,8 +90,8 @@ def _fill_split(
 def _open_part(path: Path, header: bytes, row_bytes: int) -> tuple[BinaryIO, int]:
     """Open a partial file at the end of its complete rows; return it and their number.
 
-    A file with another header is replaced. It is no memory map: a full disk kills a process that
-    writes to one.
+    A file with another header is replaced. It is not a memory map: writing to one on a full
+    disk kills the process.
     """
     try:
         with open_regular(path) as old:

@@ -84,7 +84,7 @@ def _file_faults(build: dict[str, Any]) -> Iterator[str]:
 
 
 def is_split_name(name: str) -> bool:
-    """Whether a split can have this name: an identifier that is no group of ``images.h5``."""
+    """Whether a split can have this name: an identifier other than a group of ``images.h5``."""
     return name.isidentifier() and name not in ("masks", "ids")
 
 

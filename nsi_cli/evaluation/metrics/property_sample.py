@@ -114,7 +114,7 @@ class PrimitiveSample:
 def other_scenes(scenes: int, most: int, seed: int) -> npt.NDArray[np.int64]:
     """Up to ``most`` other scenes for each of ``scenes`` scenes, (D, scenes); no row if it is one.
 
-    Each row is a permutation that gives every scene another one, and no scene gets the same one
+    Each row is a permutation that maps every scene to another one, and no scene gets the same one
     twice. The scenes form a random circle, drawn by ``seed``; row d takes the scene d + 1 ahead.
     """
     circle = np.random.default_rng(seed).permutation(scenes)
