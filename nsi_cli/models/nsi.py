@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -21,9 +22,8 @@ class NSIOutput:
     primitives: Tensor  # (B, T, E), the embeddings of the primitives
 
 
-@dataclass(frozen=True)
-class Learning:
-    """The terms of the training loss for B scenes."""
+class LossTerms(NamedTuple):
+    """What the training loss needs of B scenes; a tuple, which Fabric and DDP can traverse."""
 
     slots: Tensor  # (B, K, E), the embeddings of the slots
     primitives: Tensor  # (B, T, E), the embeddings of the primitives
@@ -57,10 +57,10 @@ class NSI(nn.Module):
 
     def learn(
         self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor | None = None
-    ) -> Learning:
+    ) -> LossTerms:
         """The terms of the loss; arguments and errors are those of `forward`."""
         slots, error = self.image_encoder.learn(features, noise)
-        return Learning(slots, self._of_primitives(primitives, present, slots), error)
+        return LossTerms(slots, self._of_primitives(primitives, present, slots), error)
 
     def _of_primitives(self, primitives: Tensor, present: Tensor, slots: Tensor) -> Tensor:
         """The embeddings of the primitives, checked to fit those of the slots (B, K, E)."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.features import features_of
-from nsi_cli.models.nsi import NSI
+from nsi_cli.models.nsi import NSI, LossTerms
 from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
@@ -28,11 +28,7 @@ Metrics = dict[str, float]
 
 
 class Encoders(nn.Module):
-    """The module that Fabric wraps: features and primitives to what the loss needs.
-
-    It returns a plain dictionary: Fabric traverses what a module returns, and cannot traverse
-    frozen dataclasses.
-    """
+    """The module that Fabric wraps: features and primitives to the terms of the loss."""
 
     def __init__(self, model: NSI) -> None:
         super().__init__()
@@ -40,18 +36,13 @@ class Encoders(nn.Module):
 
     def forward(
         self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor
-    ) -> dict[str, Tensor]:
+    ) -> LossTerms:
         """Features (n, N, C), primitives (n, T, W), present (n, T), noise (n, K, D).
 
-        Returns the embeddings ``slots`` (n, K, E) and ``primitives`` (n, T, E), and ``error``, the
-        sum of the reconstruction losses of the n images.
+        ``error`` of the result is the sum of the n images' errors, not their mean.
         """
-        learned = self.model.learn(features, primitives, present, noise)
-        return {
-            "slots": learned.slots,
-            "primitives": learned.primitives,
-            "error": learned.error * len(features),
-        }
+        terms = self.model.learn(features, primitives, present, noise)
+        return terms._replace(error=terms.error * len(features))
 
 
 class NotFinite(NsiError):
@@ -175,23 +166,21 @@ class Step:
                 int(seed.generate_state(1)[0]),
             )
 
-    def _encode(self, micro_batch: MicroBatch) -> dict[str, Tensor]:
+    def _encode(self, micro_batch: MicroBatch) -> LossTerms:
         torch.manual_seed(micro_batch.seed)
-        outputs: dict[str, Tensor] = self._encoders(
+        outputs: LossTerms = self._encoders(
             micro_batch.features, micro_batch.primitives, micro_batch.present, micro_batch.noise
         )
         return outputs
 
     def _contrast(
-        self, micro_batches: list[MicroBatch], outputs: list[dict[str, Tensor]], size: int, *,
+        self, micro_batches: list[MicroBatch], outputs: list[LossTerms], size: int, *,
         wants_gradient: bool,
     ) -> tuple[Metrics, list[tuple[Tensor, Tensor]]]:  # fmt: skip
         """The metrics of the whole batch, and ∂L_con/∂(slots, primitives) for each micro-batch."""
         config = self.config
         embedded = [
-            Embeddings(
-                output["slots"], output["primitives"], micro_batch.present, micro_batch.annotated
-            )
+            Embeddings(output.slots, output.primitives, micro_batch.present, micro_batch.annotated)
             for micro_batch, output in zip(micro_batches, outputs, strict=True)
         ]
         own = concatenate(embedded).leaves()
@@ -207,10 +196,10 @@ class Step:
         return metrics, list(zip(*split, strict=True))
 
     def _metrics(
-        self, contrastive: Tensor, hits: Tensor, outputs: list[dict[str, Tensor]], scenes: int,
+        self, contrastive: Tensor, hits: Tensor, outputs: list[LossTerms], scenes: int,
         size: int,
     ) -> Metrics:  # fmt: skip
-        error = torch.stack([output["error"].detach() for output in outputs]).sum()
+        error = torch.stack([output.error.detach() for output in outputs]).sum()
         sums = self.group.all_sum([contrastive, error, hits])
         reconstruction = sums[1] / size
         return {
@@ -221,7 +210,7 @@ class Step:
         }
 
     def _backward(
-        self, micro_batches: list[MicroBatch], outputs: list[dict[str, Tensor]],
+        self, micro_batches: list[MicroBatch], outputs: list[LossTerms],
         gradients: list[tuple[Tensor, Tensor]], size: int,
     ) -> None:  # fmt: skip
         """Backpropagate through the encoders.
@@ -233,13 +222,13 @@ class Step:
             more = number + 1 < len(micro_batches)
             with self._fabric.no_backward_sync(self._encoders, enabled=more):
                 output = outputs[0] if single else self._encode(micro_batch)
-                linear = self.config.beta / size * output["error"]
-                for part, name in enumerate(("slots", "primitives")):
+                linear = self.config.beta / size * output.error
+                for part, embeddings in enumerate((output.slots, output.primitives)):
                     pull = gradients[number][part] if gradients else torch.zeros(())
                     linear = (
                         linear
                         + self.config.contrastive_weight
-                        * (output[name] * pull.to(output[name].device)).sum()
+                        * (embeddings * pull.to(embeddings.device)).sum()
                     )
                 # Data parallelism averages gradients over processes; here they must be summed.
                 self._fabric.backward(linear * self.group.count)
