@@ -60,7 +60,7 @@ def family(process: int) -> list[int]:
 
 
 def set_size(process: int) -> int:
-    """Return the proportional set size of a process in bytes: shared memory is divided up."""
+    """Return the proportional set size of a process in bytes."""
     try:
         told = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:

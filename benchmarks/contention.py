@@ -1,4 +1,4 @@
-"""Measure the speed of the demo's training idle, and beside a process that keeps all cores busy.
+"""Measure the demo's training speed, idle and beside a process that keeps all cores busy.
 
     python benchmarks/contention.py             # half an hour, on a machine that is otherwise idle
     python benchmarks/contention.py --quick     # one short round, to test the benchmark

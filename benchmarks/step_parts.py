@@ -27,8 +27,9 @@ class Part:
 def operations(config: TrainConfig, batch: int, tokens: int, channels: int) -> dict[str, float]:
     """Return the operations of one step's matrix products, two for each multiply-add.
 
-    They are those of the factored decoder, which is the minimum. In the backward pass, a product
-    costs the same again for each operand that needs a gradient; the features need none.
+    The decoder is counted in its factored form, which needs the fewest operations. In the
+    backward pass, a product costs the same again for each operand that needs a gradient; the
+    features need none.
     """
     c, d, k, hidden = channels, config.slot_dim, config.num_slots, config.decoder_hidden_size
     n, t, e, m = tokens, config.max_program_len, config.embed_dim, config.d_model
