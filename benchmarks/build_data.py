@@ -1,13 +1,13 @@
-"""Scenes a second of ``nsi build-data``, against the published procedure restated plainly.
+"""Compare the speed of ``nsi build-data`` with a reimplementation of the published procedure.
 
-Run it with ``python benchmarks/build_data.py [SCENES]``; it needs scikit-image
-(``pip install -e '.[benchmarks]'``). Ours is the whole command with two workers: labels, images
-and masks at 224 × 224 as bytes, checked and hashed, and on the disk. The other opens each PNG,
-resizes it to 128 × 128 as float64, appends it to a list, stacks the list and writes it; labels,
-masks and the start of Python are left out of it. Both take the same scenes in turn, and begin
-when the system has nothing left to write. Prints the medians, the median of the rounds' ratios with
-the lowest and highest (a machine that slows down slows both of a round), and the processor's time
-for a scene; exits 1 where the ratio is below `LEAST`.
+Run it with ``python benchmarks/build_data.py [SCENES]``; it requires scikit-image
+(``pip install -e '.[benchmarks]'``). Ours is the whole command with two workers: it checks, hashes
+and writes labels, images and masks at 224 × 224 as bytes. The published procedure opens each PNG,
+resizes it to 128 × 128 as float64, appends it to a list, stacks the list and writes it, without
+labels and masks; the time of its imports is not counted. Both build the same scenes,
+alternately, and start when all pending disk writes are done. Prints the median speeds; the median,
+lowest and highest ratio over the rounds (a machine that slows down slows both sides of a round);
+and the processor time per scene. Exits 1 if the ratio is below `LEAST`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> int:
         f"{count} scenes: nsi build-data {rate['nsi']:.0f} scenes/s with {WORKERS} workers, "
         f"published procedure {rate['published']:.0f}, ratio {ratio:.2f} "
         f"({ratios[0]:.2f} to {ratios[-1]:.2f}; ≥ {LEAST}); "
-        f"processor {cost['nsi']:.1f} and {cost['published']:.1f} ms a scene"
+        f"processor time {cost['nsi']:.1f} and {cost['published']:.1f} ms per scene"
     )
     return int(ratio < LEAST)
 
@@ -68,9 +68,9 @@ def other(raw: Path, out: Path) -> list[str]:
 
 
 def timed(words: list[str]) -> tuple[float, float]:
-    """Seconds of a Python command, and those of the processor with all that it starts.
+    """Return the wall time and the processor time of a Python command and its child processes.
 
-    A number that the command prints is the seconds in which it was not at its work.
+    `published` prints the seconds that its imports took; they are subtracted from both.
     """
     os.sync()
     began, before = time.perf_counter(), os.times()

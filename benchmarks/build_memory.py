@@ -1,9 +1,9 @@
-"""Peak memory of ``nsi build-data`` with two workers at 2 000 and at 20 000 scenes.
+"""Measure the peak memory of ``nsi build-data`` with two workers at 2 000 and 20 000 scenes.
 
-Run it with ``python benchmarks/build_memory.py [FOLDER]``; FOLDER needs some 5 GB. Memory is the
-proportional set size of the command and all its processes together, looked at twenty times a
-second (Linux). Prints both peaks and their ratio; exits 1 where they differ by more than `MOST`
-or one is above `LIMIT`.
+Run it with ``python benchmarks/build_memory.py [FOLDER]``; FOLDER needs about 5 GB. Memory is the
+total proportional set size of the command and its child processes, sampled twenty times a second
+(Linux). Prints both peaks and their ratio; exits 1 if the peaks differ by more than `MOST` or if
+one is above `LIMIT`.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ def peak_of_build(raw: Path, out: Path) -> int:
 
 
 def family(process: int) -> list[int]:
-    """A process and all that it started."""
+    """Return the ids of a process and of its descendants."""
     found = [process]
     for one in found:
         try:
             found += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
-        except OSError:  # it is gone
+        except OSError:  # the process has ended
             continue
     return found
 
 
 def set_size(process: int) -> int:
-    """The bytes of a process, those that it shares divided among the sharers."""
+    """Return the proportional set size of a process in bytes."""
     try:
         told = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:

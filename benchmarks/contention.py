@@ -1,15 +1,15 @@
-"""How much of its speed the demo's training keeps beside a process that keeps all cores busy.
+"""Measure the demo's training speed, idle and beside a process that keeps all cores busy.
 
     python benchmarks/contention.py             # half an hour, on a machine that is otherwise idle
-    python benchmarks/contention.py --quick     # one short round, to see that it works
+    python benchmarks/contention.py --quick     # one short round, to test the benchmark
     python benchmarks/contention.py --also GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1
 
-Measures images a second of the training step of the preset ``demo`` on cached features, each time
-in a fresh process: with OpenMP's own defaults, with those that `nsi` sets, and with others that
-``--also`` names. Each is measured idle and beside a process that multiplies matrices with OpenMP's
-defaults; all of them in turn, in every round. Prints the medians, the ratios within a round, and
-exits 1 if they are below `LEAST_KEPT` or `LEAST_IDLE`. Features are random: no step's time
-depends on them.
+Measures images per second of the training step of the preset ``demo`` on cached features, each time
+in a fresh process: with OpenMP's default settings, with those that `nsi` sets, and with those of
+``--also``. Each is measured idle, and beside a process that multiplies matrices with OpenMP's
+defaults. Every round measures all of them. Prints the medians and the ratios (computed within each
+round); exits 1 if a ratio is below `LEAST_KEPT` or `LEAST_IDLE`. Features are random; the time of a
+step does not depend on them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LEAST_KEPT = 0.40
-"""Of the idle speed, beside the busy process."""
+"""The least share of its idle speed that `nsi` must keep beside the busy process."""
 LEAST_IDLE = 0.97
-"""Of the idle speed with OpenMP's defaults."""
+"""The least idle speed of `nsi`, as a share of that with OpenMP's defaults."""
 DEFAULTS, OURS = "OpenMP's defaults", "nsi"
 STEPS_BEFORE = 3
 
@@ -51,9 +51,9 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--rounds", type=int, default=7)
-    add("--seconds", type=float, default=20.0, help="of each measurement, three steps at least")
-    add("--also", nargs="+", default=[], metavar="NAME=VALUE[,…]", help="other settings")
-    add("--quick", action="store_true", help="one round of three seconds each")
+    add("--seconds", type=float, default=20.0, help="per measurement, at least three steps")
+    add("--also", nargs="+", default=[], metavar="NAME=VALUE[,…]", help="other settings to measure")
+    add("--quick", action="store_true", help="one round, three seconds per measurement")
     add("--child", choices=("step", "busy"), help=argparse.SUPPRESS)
     add("--ours", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
 
 
 def report(rates: dict[tuple[str, bool], list[float]]) -> int:
-    """Print what was measured, and return 1 if it is too slow."""
+    """Print the results; return 1 if a ratio is too low, else 0."""
     kept, idle = {}, {}
     for name in dict.fromkeys(name for name, _ in rates):
         alone, beside = rates[name, False], rates[name, True]
@@ -79,12 +79,12 @@ def report(rates: dict[tuple[str, bool], list[float]]) -> int:
 
 
 def ratio(some: list[float], others: list[float]) -> float:
-    """The median over the rounds."""
+    """Return the median of the ratios of the rounds."""
     return statistics.median(a / b for a, b in zip(some, others, strict=True))
 
 
 def measured(name: str, loaded: bool, seconds: float) -> float:
-    """Images a second with the settings of that name."""
+    """Return images per second with the settings of that name."""
     settings = {} if name in (DEFAULTS, OURS) else dict(one.split("=") for one in name.split(","))
     command = [sys.executable, __file__, "--child", "step", "--seconds", str(seconds)]
     command += ["--ours"] if name == OURS else []
@@ -96,7 +96,7 @@ def measured(name: str, loaded: bool, seconds: float) -> float:
 
 
 def environment() -> dict[str, str]:
-    """The environment without any setting of threads."""
+    """Return the environment without thread settings."""
     prefixes = ("OMP_", "GOMP_", "KMP_", "MKL_")
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
@@ -108,12 +108,12 @@ def idle() -> Iterator[None]:
 
 @contextmanager
 def busy() -> Iterator[None]:
-    """Beside a process that multiplies matrices on all cores."""
+    """Run a process that multiplies matrices on all cores."""
     command = [sys.executable, __file__, "--child", "busy"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
-        process.stdout.readline()  # it has begun
+        process.stdout.readline()  # wait until it has started
         yield
     finally:
         process.kill()
@@ -121,7 +121,7 @@ def busy() -> Iterator[None]:
 
 
 def child(asked: argparse.Namespace) -> int:
-    """Do the work of one process; torch is imported after the settings."""
+    """Do the work of a child process; torch is imported after the settings are made."""
     if asked.ours:
         from nsi_cli.support.threads import set_thread_defaults
 
@@ -143,7 +143,7 @@ def multiply() -> None:
 
 
 def train(seconds: float) -> float:
-    """Images a second of the demo's step, over so many seconds and three steps at least."""
+    """Return images per second of the demo's step, over ``seconds`` and at least three steps."""
     from our_step import our_step
     from train_step import SCHEMA, scenes
 

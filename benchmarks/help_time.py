@@ -1,8 +1,8 @@
-"""How long ``nsi --help`` takes, against a bare Typer app with as many commands.
+"""Time ``nsi --help`` and the help of a bare Typer app with the same number of commands.
 
-Run it with ``python benchmarks/help_time.py``. Both are packages run by the same interpreter with
-``-m``, one after the other in turn, so that whatever else the machine does falls on both alike.
-Prints both medians and their ratio; exits 1 where the ratio is above `MOST`.
+Run it with ``python benchmarks/help_time.py``. The same interpreter runs both packages with ``-m``,
+alternately, so other work on the machine affects both. Prints both medians and their ratio;
+exits 1 if the ratio is above `MOST`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Random batches of 128 at 224 × 224 from a store, against the published loader's path.
+"""Compare reading random batches of 128 at 224 × 224 from a store with the published loader.
 
-Run it with ``python benchmarks/loader.py [SCENES]``. The published loader is restated plainly: the
-split lies in memory as float64 of 128 × 128; an item becomes a tensor, its channels come first, it
-is resized to 224 by bicubic interpolation, cropped at the centre and made float32; batches are
-collated from items. Both read shuffled batches in one worker; the first batches, in which the
-worker starts, do not count. They take turns. Prints the medians and their ratio; exits 1 where the
-ratio is below `LEAST`.
+Run it with ``python benchmarks/loader.py [SCENES]``. The published loader is reimplemented here.
+The split is in memory as float64 at 128 × 128. Each item is converted to a tensor with the
+channels first, resized to 224 (bicubic), cropped at the centre and converted to float32; batches
+are collated from items. Both loaders read shuffled batches with one worker, alternately; the
+first batches, during which the worker starts, are not measured. Prints the medians and their
+ratio; exits 1 if the ratio is below `LEAST`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from nsi_cli.data.store.reader import Store, open_store
 
 BATCH = 128
 LEAST = 8.0
-"""The ratio measured is 10; the rest is room for other work on the machine."""
+"""The measured ratio is 10; the margin allows for other work on the machine."""
 ROUNDS = 5
 SCENES = 6000
 FIRST = 3
 
 
 class Published(Dataset[torch.Tensor]):
-    """Items of a split that is wholly in memory."""
+    """The items of a split, all in memory."""
 
     def __init__(self, path: Path) -> None:
         with h5py.File(path) as file:
@@ -70,14 +70,14 @@ def main() -> int:
             print({name: f"{told[-1]:.0f}/s" for name, told in rates.items()}, file=sys.stderr)
     ours, other = map(statistics.median, rates.values())
     print(
-        f"batches of {BATCH} at 224²: nsi {ours:.0f} scenes/s, published path {other:.0f}, "
+        f"batches of {BATCH} at 224²: nsi {ours:.0f} scenes/s, published loader {other:.0f}, "
         f"ratio {ours / other:.1f} (≥ {LEAST})"
     )
     return int(ours < LEAST * other)
 
 
 def write_floats(store: Store, path: Path, count: int) -> Path:
-    """Some images of a store as the published build keeps them."""
+    """Write some images of a store in the format of the published build."""
     images = np.empty((count, 128, 128, 3))
     for place in range(count):
         small = Image.fromarray(store.images("test", [place])[0]).resize((128, 128))
@@ -88,7 +88,7 @@ def write_floats(store: Store, path: Path, count: int) -> Path:
 
 
 def rate(batches: Iterable[Any]) -> float:
-    """Scenes a second, once the worker has started."""
+    """Return scenes per second, measured after the worker has started."""
     began, scenes = 0.0, 0
     for number, batch in enumerate(batches):
         if number >= FIRST:

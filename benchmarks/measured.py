@@ -1,4 +1,4 @@
-"""How long, how much memory, and how fast this machine multiplies matrices at its best."""
+"""Measure the time and memory of a call, and the peak speed of matrix products."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 
 _STATM = Path("/proc/self/statm")
 _PAGE = 4096
-_LOOK_EVERY = 0.002  # seconds between looks at the process's memory
+_LOOK_EVERY = 0.002  # seconds between samples of the process's memory
 
 
 def seconds_of(run: Callable[[], object], device: str) -> float:
-    """How long one call takes, until the device has done all of it."""
+    """Return the seconds that one call takes, including its work on the device."""
     wait(device)
     began = time.perf_counter()
     run()
@@ -33,7 +33,7 @@ def wait(device: str) -> None:
 
 
 def peak_bytes(run: Callable[[], object], device: str) -> tuple[int, int]:
-    """The most memory while ``run`` runs: above what was held before it, and in all."""
+    """Return the peak memory during ``run``: in addition to the memory before it, and in total."""
     gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
@@ -43,7 +43,7 @@ def peak_bytes(run: Callable[[], object], device: str) -> tuple[int, int]:
         torch.cuda.synchronize()
         peak = torch.cuda.max_memory_allocated()
         return peak - before, peak
-    if sys.platform == "linux":  # memory that was freed is given back first
+    if sys.platform == "linux":  # first return freed memory to the system
         with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
     before = _resident()
@@ -69,10 +69,10 @@ def _resident() -> int:
 
 
 class MatrixPeak:
-    """The most floating-point operations a second that a matrix product reaches, by dtype.
+    """The highest number of operations per second of a matrix product with one dtype.
 
-    It is looked at again and again between the steps, so that both see the same machine; the
-    best look counts.
+    It is measured repeatedly between the steps, so both run under the same conditions; the best
+    measurement counts.
     """
 
     def __init__(self, dtype: torch.dtype, device: str) -> None:

@@ -1,4 +1,4 @@
-"""The toolkit's own training step, taken from where `nsi train` runs it."""
+"""The toolkit's own training step, with the code that `nsi train` runs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from nsi_cli.training.step import LOSS, Step
 
 @dataclass(frozen=True)
 class OurStep:
-    """One training step: ``run`` takes a batch as the loader hands it out and tells the loss."""
+    """One training step: ``run`` takes a batch from the loader and returns the loss."""
 
     run: Callable[[Batch], float]
-    update: Callable[[], None]  # clipping and Adam, on the gradients that are there
+    update: Callable[[], None]  # clipping and Adam, on the current gradients
     autocast: Callable[[], AbstractContextManager[None]]
     model: NSI
     backbone: Backbone
     device: torch.device
-    dtype: torch.dtype  # what matrices are multiplied in
+    dtype: torch.dtype  # the dtype of matrix products
 
 
 def our_step(config: TrainConfig, schema: Schema, *, compiled: bool) -> OurStep:
-    """Everything that `nsi train` sets up for a step, and the step as it does it."""
+    """Set up a training step as `nsi train` does."""
     config = replace(config, compile=compiled)
     fabric = launch(config)
     backbone, model = build(

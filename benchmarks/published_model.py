@@ -1,10 +1,10 @@
-"""The encoders of the published release of Neural Slot Interpreters, restated plainly.
+"""A plain reimplementation of the encoders of the published Neural Slot Interpreters.
 
-Written from the description of the method (Dedhia & Jha, arXiv 2403.07887) and from what the code
-of the release computes, in its order: every slot goes through the whole decoder at every position,
-the images under each slot's decoder mask are made in every forward pass, and the schema encoder
-masks nothing. It shares no code with the toolkit. The sizes are the published ones unless others
-are given. Weights start as PyTorch's defaults: no step's time depends on them.
+It follows the description of the method (Dedhia & Jha, arXiv 2403.07887) and the computations of
+the release's code, in the same order: the whole decoder is applied to every slot at every position,
+every forward pass computes the images under each slot's decoder mask, and the schema encoder does
+not mask absent primitives. It shares no code with the toolkit. The sizes default to the published
+ones. Weights have PyTorch's default initialisation; the time of a step does not depend on them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-NEAR, FAR = -3.0, 3.0  # bounds that positions are normalised by
+NEAR, FAR = -3.0, 3.0  # bounds used to normalise positions
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def two_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class Head(nn.Module):
-    """Into the common space."""
+    """Projects into the shared embedding space."""
 
     def __init__(self, inputs: int, sizes: Sizes) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Everything of the image encoder but its backbone."""
+    """The image encoder without its backbone."""
 
     def __init__(self, tokens: int, channels: int, sizes: Sizes) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class ImageEncoder(nn.Module):
     def forward(
         self, images: Tensor, features: Tensor, noise: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Slot embeddings, the error of the reconstruction, and the images under each mask."""
+        """Return slot embeddings, the reconstruction error, and the images under each mask."""
         slots = self.slot_attention(self.adapter(features), noise)
         reconstruction, masks = self.decoder(slots)
         pictures = masked(images, masks)
@@ -137,7 +137,7 @@ class ImageEncoder(nn.Module):
 
 
 def masked(images: Tensor, masks: Tensor) -> Tensor:
-    """Images (B, 3, S, S) under the decoder masks (B, K, N), white elsewhere: (B, K, 3, S, S)."""
+    """Apply decoder masks (B, K, N) to images (B, 3, S, S), white elsewhere: (B, K, 3, S, S)."""
     batch, slots, tokens = masks.shape
     side = round(tokens**0.5)
     cell = images.shape[-1] // side
@@ -171,7 +171,7 @@ class Block(nn.Module):
 
 
 class SchemaEncoder(nn.Module):
-    """Of primitives whose first columns are ids of so many values, the last three a position."""
+    """Encodes primitives: one id column for each entry of ``values``, then a position."""
 
     def __init__(self, values: tuple[int, ...], sizes: Sizes) -> None:
         super().__init__()

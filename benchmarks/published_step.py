@@ -1,9 +1,9 @@
-"""The training step of the published release of Neural Slot Interpreters: what we measure by.
+"""The training step of the published release of Neural Slot Interpreters, as a reference.
 
-As the code of the release runs it: the frozen backbone on images in [0, 1] in every step, in
-float32; both encoders (`published_model.py`); score and loss; the gradient of the image encoder
-clipped, that of the schema encoder not; Adam with its warm-up. `tests/training/test_release.py`
-compares `nsi train --preset release` with it, number by number.
+It computes the same as the release's code: the frozen backbone runs in every step, in float32, on
+images in [0, 1]; then both encoders (`published_model.py`), the score and the loss. The gradient of
+the image encoder is clipped, that of the schema encoder is not; Adam has a warm-up.
+`tests/training/test_release.py` compares the numbers of `nsi train --preset release` with it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Losses:
 
 
 class PublishedStep:
-    """One training step after another.
+    """Takes training steps.
 
-    A batch is images (B, 3, S, S) uint8, primitives (B, T, W) padded with zeros to the most
-    objects of a scene, and present (B, T) bool.
+    A batch is images (B, 3, S, S) uint8, primitives (B, T, W) padded with zeros to the maximum
+    number of objects, and present (B, T) bool.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PublishedStep:
     def losses(
         self, images: Tensor, primitives: Tensor, present: Tensor, noise: Tensor | None = None
     ) -> Losses:
-        """The forward pass; ``noise`` (B, K, D) is drawn if it is left out."""
+        """Run the forward pass; ``noise`` (B, K, D) is sampled if it is None."""
         images, primitives = images.to(self.device) / 255, primitives.to(self.device)
         present = present.to(self.device)
         with torch.no_grad():

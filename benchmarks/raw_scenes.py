@@ -1,4 +1,4 @@
-"""Raw scenes for the other benchmarks: few are rendered, and hard links make many of them."""
+"""Raw scenes for the other benchmarks: a few rendered scenes, multiplied by hard links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEM = "CLEVRTEX_full_"
 
 
 def make_raw(folder: Path, count: int) -> Path:
-    """A raw folder of CLEVRTex v1 with ``count`` scenes, `RENDERED` of them different."""
+    """Make a raw folder of CLEVRTex v1 with ``count`` scenes, of which `RENDERED` are distinct."""
     rendered, raw = folder / "rendered", folder / f"raw-{count}"
     ClevrtexBuilder(rendered).synthesize(RENDERED, seed=0, workers=2)
     raw.mkdir()

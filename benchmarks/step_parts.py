@@ -1,4 +1,4 @@
-"""The parts of a training step: the arithmetic that each must do, and how long each takes alone."""
+"""The parts of a training step: the operations of each part, and the time that each takes alone."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ class Part:
 
 
 def operations(config: TrainConfig, batch: int, tokens: int, channels: int) -> dict[str, float]:
-    """Operations of the matrix products of one step, two for each multiply-and-add.
+    """Return the operations of one step's matrix products, two for each multiply-add.
 
-    Of the factored decoder, that is of what must be done. A product costs as much again for the
-    gradient of each side that needs one; the features need none.
+    The decoder is counted in its factored form, which needs the fewest operations. In the
+    backward pass, a product costs the same again for each operand that needs a gradient; the
+    features need none.
     """
     c, d, k, hidden = channels, config.slot_dim, config.num_slots, config.decoder_hidden_size
     n, t, e, m = tokens, config.max_program_len, config.embed_dim, config.d_model
-    adapter = n * c * c * (2 + 3)  # of its first layer only the weights need a gradient
+    adapter = n * c * c * (2 + 3)  # in the first layer, only the weights need a gradient
     project = 3 * n * c * 2 * d
     a_round = k * d * (d + 2 * n + 6 * d + 2 * config.mlp_hidden_size)
     attention = project + 3 * config.num_iterations * a_round
     decoder = 3 * (
-        k * d * hidden + n * d * hidden / batch  # slots and, once for all images, positions
+        k * d * hidden + n * d * hidden / batch  # slots, and positions once for all images
         + 2 * n * k * hidden * hidden + 2 * n * k * hidden + n * hidden * c
     )  # fmt: skip
     head = 3 * e * (8 * e + d)
@@ -55,7 +56,7 @@ def operations(config: TrainConfig, batch: int, tokens: int, channels: int) -> d
 
 
 def backbone_operations(model: nn.Module, batch: int, tokens: int) -> float:
-    """Operations of a vision transformer's forward pass over images of so many tokens."""
+    """Return the operations of a vision transformer's forward pass on a batch of images."""
     linear = sum(
         layer.weight.numel()
         for layer in model.modules()
@@ -67,7 +68,7 @@ def backbone_operations(model: nn.Module, batch: int, tokens: int) -> float:
 
 
 def parts_of(ours: OurStep, config: TrainConfig, batch: Batch, *, compiled: bool) -> list[Part]:
-    """The parts of our step on a batch, each on inputs of its own, forward and backward."""
+    """Return the parts of our step on a batch; each runs forward and backward on its own inputs."""
     encoder, model, device = ours.model.image_encoder, ours.model, ours.device
     n, c = encoder.num_tokens, encoder.channels
     size = len(batch)
@@ -134,7 +135,7 @@ def _optimise(ours: OurStep) -> Callable[[], object]:
 
 
 def time_parts(parts: list[Part], device: str, repeats: int) -> dict[str, float]:
-    """Median seconds of each part."""
+    """Return the median seconds of each part."""
     times = {}
     for part in parts:
         part.run()

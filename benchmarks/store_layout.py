@@ -1,9 +1,9 @@
-"""How fast random batches of 128 come from ways to lay out images and masks in an HDF5 file.
+"""Time reading random batches of 128 from images and masks with different HDF5 layouts.
 
-Run it with ``python benchmarks/store_layout.py``. Each way stores the same synthetic pictures at
-224 × 224; rows are read by HDF5's selection of points, by HDF5 one after the other, and (where
-they lie in one piece) past HDF5 by their place in the file, which is what the store does. Prints
-a table: bytes a row, and milliseconds a batch from a warm page cache.
+Run it with ``python benchmarks/store_layout.py``. Each layout stores the same synthetic images and
+masks at 224 × 224. Rows are read with HDF5's point selection, with HDF5 row by row, and (if they
+are contiguous) without HDF5 by their file offset, as the store reads them. Prints a table: bytes
+per row, and milliseconds per batch from a warm page cache.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from nsi_cli.data.store.rows import Rows
 
 BATCH, ROWS, ROUNDS = 128, 3000, 7
 WAYS: dict[str, dict[str, Any]] = {
-    "one piece": {},
-    "chunk of 1": {"chunks": 1},
+    "contiguous": {},
+    "chunks of 1": {"chunks": 1},
     "chunks of 8": {"chunks": 8},
-    "chunk of 1, lzf": {"chunks": 1, "compression": "lzf"},
-    "chunk of 1, gzip 1": {"chunks": 1, "compression": "gzip", "compression_opts": 1},
+    "chunks of 1, lzf": {"chunks": 1, "compression": "lzf"},
+    "chunks of 1, gzip 1": {"chunks": 1, "compression": "gzip", "compression_opts": 1},
     "chunks of 8, lzf": {"chunks": 8, "compression": "lzf"},
 }
 
@@ -46,11 +46,11 @@ def main() -> None:
             "images": store.images("test", range(RENDERED)),
             "masks": store.masks("test", range(RENDERED)),
         }
-        print(f"{'':8}{'way':20}{'bytes':>9}{'points':>9}{'singly':>9}{'by place':>9}")
+        print(f"{'':8}{'layout':20}{'bytes':>12}{'points':>12}{'row by row':>12}{'by offset':>12}")
         for what, data in pictures.items():
             for way, options in WAYS.items():
                 told = measure(Path(folder) / "rows.h5", np.asarray(data), dict(options))
-                print(f"{what:8}{way:20}" + "".join(f"{item:>9}" for item in told), flush=True)
+                print(f"{what:8}{way:20}" + "".join(f"{item:>12}" for item in told), flush=True)
 
 
 def measure(path: Path, data: np.ndarray, options: dict[str, Any]) -> list[str]:

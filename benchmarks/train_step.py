@@ -1,15 +1,15 @@
-"""How fast a training step is, against a plain restatement of the published one.
+"""Compare the speed of our training step with a plain reimplementation of the published one.
 
     python benchmarks/train_step.py                                   # on a CPU
     python benchmarks/train_step.py --device cuda --batch-size 128 --compile
 
-Both steps have the published sizes and run on the same scenes, in turn, so that whatever else the
-machine does falls on both alike; the published one always runs its backbone and computes in
-float32. For each way to run ours it prints images a second, how many times faster it is (the
-median over the rounds, and the lowest and highest), the most memory that one step takes above
-what lies there before it, and where its time goes: each part alone, forward and backward, with the
-share that its matrix products reach of the fastest product of that dtype in the same run.
-Weights are random and images are noise: no step's time depends on them.
+Both steps have the published sizes and run on the same scenes, alternately, so other work on the
+machine affects both. The published step always runs its backbone and computes in float32. For each
+way to run our step, the benchmark prints images per second; the speedup (the median, lowest and
+highest over the rounds); the peak memory of a step in addition to the memory used before it; and
+the time of each part, run alone, forward and backward. For each part it also prints the speed of
+its matrix products, as a share of the fastest product of that dtype in the same run. Weights are
+random and images are noise; the time of a step does not depend on them.
 """
 
 from __future__ import annotations
@@ -83,15 +83,15 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--batch-size", type=int, nargs="+", default=[4, 8], help="scenes of a step")
+    add("--batch-size", type=int, nargs="+", default=[4, 8], help="scenes per step")
     add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--precision", nargs="+", default=["32", "bf16-mixed"], help="of our step")
-    add("--cache", nargs="+", choices=("on", "off"), default=["on", "off"], help="of our step")
+    add("--precision", nargs="+", default=["32", "bf16-mixed"], help="precision of our step")
+    add("--cache", nargs="+", choices=("on", "off"), default=["on", "off"], help="cached features")
     add("--compile", action="store_true", help="compile our step")
-    add("--only", choices=("ours", "published"), help="leave the other step, and the ratio, out")
-    add("--no-parts", action="store_true", help="leave out where the time goes")
-    add("--repeats", type=int, default=5, help="rounds that are measured, after one that is not")
-    add("--json", type=Path, metavar="FILE", help="write all that was measured there as well")
+    add("--only", choices=("ours", "published"), help="run only this step, without the ratio")
+    add("--no-parts", action="store_true", help="do not measure the parts of the step")
+    add("--repeats", type=int, default=5, help="measured rounds, after one warm-up round")
+    add("--json", type=Path, metavar="FILE", help="also write all measurements to FILE")
     return parser.parse_args()
 
 
@@ -101,7 +101,7 @@ def machine(device: str) -> str:
 
 
 def measure(asked: argparse.Namespace, config: TrainConfig, vit: Any) -> dict[str, Any]:
-    """All ways of one batch size, in turn."""
+    """Measure all ways to run a step with one batch size, alternately."""
     print(f"\nbatch {config.batch_size}, {machine(asked.device)}")
     device, tokens = asked.device, vit.patch_embed.num_patches
     images, batch = scenes(config, tokens, vit.num_features, device)
@@ -138,7 +138,7 @@ def measure(asked: argparse.Namespace, config: TrainConfig, vit: Any) -> dict[st
 def scenes(
     config: TrainConfig, tokens: int, channels: int, device: str
 ) -> tuple[torch.Tensor, Batch]:
-    """Images (B, 3, S, S) uint8, and the batch with both images and features, on the host."""
+    """Return images (B, 3, S, S) uint8, and a batch with images and features, on the host."""
     size, side = config.batch_size, config.image_size
     images = torch.randint(0, 256, (size, 3, side, side), dtype=torch.uint8)
     most = config.max_program_len
@@ -153,7 +153,7 @@ def scenes(
 def summary(
     config: TrainConfig, rounds: dict[str, list[float]], name: str, memory: tuple[int, int]
 ) -> dict[str, Any]:
-    """Print one step's line, and return what it says."""
+    """Print one step's line, and return its numbers."""
     median = statistics.median(rounds[name])
     told: dict[str, Any] = {
         "seconds": median,
@@ -176,9 +176,9 @@ def summary(
 
 
 def shares(name: str, parts: Any, times: dict[str, float], peak: MatrixPeak) -> dict[str, Any]:
-    """Print where a step's time goes, and return it."""
+    """Print the time of each part of a step, and return the numbers."""
     whole = sum(times.values())
-    print(f"  {name}: {whole:.3f} s in its parts; peak {peak.best / 1e9:.0f} GFLOP/s, {peak.dtype}")
+    print(f"  {name}: parts take {whole:.3f} s; peak {peak.best / 1e9:.0f} GFLOP/s, {peak.dtype}")
     told = {}
     for part in parts:
         seconds = times[part.name]

@@ -1,4 +1,4 @@
-"""MiniGrid frames (Chevalier-Boisvert et al. 2023) as a task of the nsi toolkit."""
+"""The task minigrid for the nsi toolkit: MiniGrid frames (Chevalier-Boisvert et al. 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of MiniGrid frames, and how a recorded frame becomes a scene."""
+"""The schema of MiniGrid frames, and loading a recorded frame."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ class MinigridBuilder:
     raw: Path
     env: str = option(
         "BabyAI-GoToLocal-v0",
-        help="Environment that --synthetic records: one room of 8 × 8 cells.",
+        help="Environment that --synthetic records; it must be one room of 8 × 8 cells.",
     )
 
     def schema(self) -> Schema:
-        """The schema: type, color and cell."""
+        """Return the schema: type, color and cell."""
         return SCHEMA
 
     def splits(self) -> Mapping[str, Sequence[Path]]:
-        """The annotation files of each split."""
+        """Return the annotation files of each split."""
         sources = sorted(self.raw.glob("*.json"))
         if len(sources) < 10:
             raise DataError(
-                f"{len(sources)} recorded frames in {self.raw}, 10 are needed for three splits",
+                f"{len(sources)} recorded frames in {self.raw}; three splits need at least 10",
                 "record them with --synthetic N",
             )
         val, test = len(sources) * 8 // 10, len(sources) * 9 // 10
         return {"train": sources[:val], "val": sources[val:test], "test": sources[test:]}
 
     def load(self, source: Path) -> Scene:
-        """One frame; each object's mask is its cell."""
+        """Load one frame; each object's mask is its cell."""
         objects = json.loads(source.read_text(encoding="utf-8"))["objects"]
         with Image.open(source.with_suffix(".png")) as picture:
             image = np.asarray(picture.convert("RGB"))
@@ -65,7 +65,7 @@ class MinigridBuilder:
     def synthesize(
         self, count: int, *, seed: int, workers: int, advance: Advance | None = None
     ) -> None:
-        """Record ``count`` frames, each from an episode of its own, after a few random actions."""
+        """Record ``count`` frames, each from its own episode, after a few random actions."""
         from nsi_minigrid.recording import record
 
         self.raw.mkdir(parents=True, exist_ok=True)
