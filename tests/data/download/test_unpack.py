@@ -153,7 +153,14 @@ def test_garbled_bytes_are_told(place: Place) -> None:
     place.refuses(bytes(plain), DamagedError, "truncated")
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>no such page</html>" * 99, gzip.compress(b"hello")])
+NO_ARCHIVES = {
+    "empty": b"",
+    "page": b"<html>no such page</html>" * 99,
+    "compressed": gzip.compress(b"hello"),
+}
+
+
+@pytest.mark.parametrize("data", NO_ARCHIVES.values(), ids=NO_ARCHIVES)
 def test_what_is_no_archive_is_told(data: bytes, place: Place) -> None:
     place.refuses(data, DamagedError, "not a tar archive")
 
