@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.download.options import DownloadOptions
-from nsi_cli.evaluation import METRIC_NAMES
+from nsi_cli.evaluation import KMEANS_SCENES, METRIC_NAMES
 from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.config import TrainConfig
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nsi_cli.training.run import Run
 
 __all__ = [
+    "KMEANS_SCENES",
     "METRIC_NAMES",
     "BuildOptions",
     "DownloadOptions",
@@ -331,6 +332,7 @@ def evaluate(
     data: PathLike | None = None,
     checkpoint: str = "best",
     metrics: Sequence[str] | None = None,
+    kmeans_scenes: int = KMEANS_SCENES,
     batch_size: int = 64,
     tasks: TaskRegistry | None = None,
     progress: Progress = SILENT,
@@ -338,9 +340,11 @@ def evaluate(
     """Evaluate a run on a split, and write the result into the run.
 
     ``metrics`` are parts of the suite, all if None; a part never replaces the whole on disk.
-    ``batch_size`` is how many scenes are read at once.
+    k-means is run on ``kmeans_scenes`` scenes at most, a seeded sample. ``batch_size`` is how many
+    scenes are read at once.
     """
     from nsi_cli.evaluation import suite
+    from nsi_cli.evaluation.metrics.kmeans import sampled_scenes
     from nsi_cli.evaluation.predict import primitives_encoder
     from nsi_cli.support.files import write_json
 
@@ -355,6 +359,7 @@ def evaluate(
         encode_primitives=primitives_encoder(loaded.model),
         device=str(loaded.device),
         excluded=config.excluded,
+        kmeans_sample=sampled_scenes(loaded.store.count(split), kmeans_scenes),
     )
     if config.excluded:
         progress.note(

@@ -28,6 +28,9 @@ def evaluate(
             + default_shown("all")
         ),
     ] = None,
+    kmeans_scenes: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Most scenes that k-means is run on.")
+    ] = api.KMEANS_SCENES,
     batch_size: Annotated[
         int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
     ] = 64,
@@ -47,6 +50,7 @@ def evaluate(
         data=data,
         checkpoint=checkpoint,
         metrics=metric,
+        kmeans_scenes=kmeans_scenes,
         batch_size=batch_size,
         tasks=context.tasks,
         progress=context.progress,

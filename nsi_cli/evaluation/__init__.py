@@ -1,4 +1,7 @@
 """How good a model is on a split: predictions, the metrics (one a file), and the suite."""
 
+KMEANS_SCENES = 1000
+"""Scenes that k-means is run on by default, at most: it is the slowest part of the suite."""
+
 METRIC_NAMES = ("retrieval", "grounding", "segmentation", "kmeans", "properties")
 """The metrics of the suite; here, so that ``--help`` lists them without importing torch."""

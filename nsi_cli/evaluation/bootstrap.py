@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 RESAMPLES = 1000
+_Z = 1.959964  # the normal distribution is within ±_Z in 95 % of draws
 _CHUNK = 2_000_000  # indices drawn at once
 
 Numbers = npt.NDArray[Any]
@@ -17,20 +18,26 @@ Measured = dict[str, Any]
 
 
 def mean_with_interval(
-    sums: Numbers, counts: Numbers | None = None, *, seed: int = 0
+    sums: Numbers, counts: Numbers | None = None, *, share: bool = False, seed: int = 0
 ) -> Measured | None:
     """The mean over items grouped by scene: Σ sums / Σ counts, both (n,), one number per scene.
 
     Without ``counts`` each scene is one item, and NaN is a scene without one. Whole scenes are
-    resampled, since objects of one scene are not independent. Returns None if there is no item.
+    resampled, since objects of one scene are not independent. A ``share`` of exactly 0 or 1, which
+    resampling cannot vary, gets the interval of Wilson (1927) for as many trials as there are
+    scenes with an item. Returns None if there is no item.
     """
     if counts is None:
         counts = (~np.isnan(sums)).astype(np.int64)
         sums = np.nan_to_num(sums)
     if not counts.sum():
         return None
+    value = float(sums.sum() / counts.sum())
+    if share and value in (0, 1):
+        miss = _Z**2 / (int((counts > 0).sum()) + _Z**2)
+        return {"value": value, "ci95": [1 - miss, 1.0] if value else [0.0, miss]}
     means = [_ratios(sums[rows], counts[rows]) for rows in _resampled(len(sums), seed)]
-    return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
+    return _measured(value, np.concatenate(means))
 
 
 def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Measured | None:

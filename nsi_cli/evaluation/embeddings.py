@@ -60,10 +60,13 @@ class SplitEmbeddings:
         """Which primitives are present, (n, T) bool."""
         return self._joined()[2]
 
-    def scores(self, slots: Tensor, schemas: Rows) -> Tensor:
-        """The scores S_ij of slot embeddings (B, K, E) with some of the split's schemas."""
+    def scores(self, slots: Tensor, schemas: Rows, floor: Tensor | None = None) -> Tensor:
+        """The scores S_ij of slot embeddings (B, K, E) with some of the split's schemas.
+
+        A score below ``floor`` (B, n) may be −∞ instead, which saves solving its matching.
+        """
         primitives, present = self.primitives[schemas], self.present[schemas]
-        return score_matrix(slots, primitives, present, alignment=self._alignment)
+        return score_matrix(slots, primitives, present, alignment=self._alignment, floor=floor)
 
     def _joined(self) -> tuple[Tensor, Tensor, Tensor]:
         if len(self._batches) > 1:

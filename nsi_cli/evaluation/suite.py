@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Protocol
 
 from nsi_cli.evaluation import METRIC_NAMES
@@ -39,20 +39,22 @@ def evaluate(
     seed: int = 0,
     device: str = "cpu",
     excluded: Sequence[str] = (),
+    kmeans_sample: Container[int] | None = None,
 ) -> dict[str, Any]:
     """Compute metrics over the predictions of a split: those named, or all of `METRIC_NAMES`.
 
     ``encode_primitives`` (`nsi_cli.evaluation.predict.primitives_encoder`) embeds primitives with
     changed values for the properties metric, which is empty without it. ``seed`` seeds the
-    bootstrap and the samples; retrieval is computed on ``device``; ``without`` names properties
-    that were excluded from the schema encoder. Raises `ConfigError` for an unknown metric, and
+    bootstrap and the samples; retrieval is computed on ``device``; ``excluded`` names properties
+    that were excluded from the schema encoder; ``kmeans_sample`` are the indices of the scenes that
+    k-means is run on, all if None. Raises `ConfigError` for an unknown metric, and
     `DataError` if there is no scene.
     """
     makers: dict[str, Callable[[], Metric]] = {
         "retrieval": lambda: Retrieval(seed=seed, device=device),
         "grounding": lambda: Grounding(seed=seed),
         "segmentation": lambda: Segmentation(seed=seed),
-        "kmeans": lambda: KMeansSegmentation(seed=seed),
+        "kmeans": lambda: KMeansSegmentation(seed=seed, sample=kmeans_sample),
         "properties": lambda: Properties(schema, encode_primitives, seed=seed, excluded=excluded),
     }
     chosen = [makers[_known(name)]() for name in (METRIC_NAMES if metrics is None else metrics)]

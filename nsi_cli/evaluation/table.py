@@ -24,6 +24,11 @@ TITLES = {
     "miou": "mIoU",
     "miou_fg": "mIoU fg",
     "miou_gt": "mIoU gt",
+    "R@1_expected": "R@1, ties at random",
+    "R@5_expected": "R@5, ties at random",
+    "R@10_expected": "R@10, ties at random",
+    "mrr": "MRR",
+    "mean_rank": "mean rank",
     "median_rank": "median rank",
 }
 """The titles of metrics and of their groups, by the keys of a result; R@k is its own title."""
@@ -54,7 +59,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
 def _row(section: str, path: tuple[str, ...], measured: dict[str, Any]) -> Row:
     group = measured.get("measure") or (TITLES.get(path[0], path[0]) if len(path) > 1 else section)
     metric = path[-1] if section == "properties" else TITLES.get(path[-1], path[-1])
-    digits, null = 1 if path[-1] == "median_rank" else 3, measured.get("null")
+    digits, null = 1 if path[-1].endswith("_rank") else 3, measured.get("null")
     return group, metric, *_cells(measured, digits), *(_cells(null, digits) if null else ("", ""))
 
 
@@ -77,7 +82,15 @@ def notes(result: dict[str, Any]) -> list[str]:
 
 
 def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterator[str]:
-    grounding = result.get("grounding") or {}
+    retrieval, grounding = (result.get(name) or {} for name in ("retrieval", "grounding"))
+    kmeans = (result.get("segmentation") or {}).get("kmeans") or {}
+    if kmeans.get("scenes", result["scenes"]) < result["scenes"]:
+        yield f"k-means: measured on a sample of {kmeans['scenes']:,} scenes"
+    if duplicates := retrieval.get("duplicate_schemas"):
+        yield (
+            f"retrieval: {duplicates} scenes have the same annotation as another; equal scores "
+            "share their mean rank, so R@1 counts them as misses"
+        )
     if "pointing" in grounding and not grounding["pointing"]:
         yield "no grounding: no scene has a true mask with a visible object"
     unknown = [name for name, part in (result.get("properties") or {}).items() if not part]
@@ -96,8 +109,13 @@ def _cells(measured: dict[str, Any], digits: int) -> tuple[str, str]:
 def _measures(
     part: dict[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield every ``{"value", "ci95"}`` of a nested mapping, with the keys that lead to it."""
+    """Yield every ``{"value", "ci95"}`` of a nested mapping, with the keys that lead to it.
+
+    Without groups of scenes, and without recall at ties where no query has any.
+    """
     for name, value in part.items():
+        if name == "by_objects" or (name.endswith("_expected") and not part["ties"]):
+            continue
         if isinstance(value, dict) and "value" in value:
             yield (*path, name), value
         elif isinstance(value, dict):

@@ -68,13 +68,16 @@ def score_matrix(
     present: Tensor,
     *,
     alignment: str = "max",
+    floor: Tensor | None = None,
     chunk: int | None = None,
 ) -> Tensor:
     """Scores of images with scenes: S_ij = Σ_t present_jt · max_k ⟨slot_ik, primitive_jt⟩.
 
     Slot embeddings (Bi, K, E), primitive embeddings (Bj, T, E) and present (Bj, T) bool →
     (Bi, Bj), at least float32. With ``alignment`` hungarian no two primitives share a slot: the
-    largest sum over one-to-one assignments, in which primitives without a slot add nothing.
+    largest sum over one-to-one assignments, in which primitives without a slot add nothing. It is
+    solved only where the score of max, an upper bound, reaches ``floor`` (Bi, Bj); elsewhere the
+    score is −∞.
     ``chunk`` images are scored at a time; None keeps the dot products below 64 MiB, or scores
     all at once if a gradient is needed.
     """
@@ -86,12 +89,14 @@ def score_matrix(
         products = max(1, slots.shape[1] * present.numel())
         whole = torch.is_grad_enabled() and (slots.requires_grad or primitives.requires_grad)
         chunk = len(slots) if whole else _MOST_PRODUCTS // products
-    score = _matched if alignment == HUNGARIAN else _score
     with torch.autocast(slots.device.type, enabled=False):
         columns = precise(primitives).masked_fill(~present[..., None], 0.0).flatten(0, 1).T
         parts = torch.split(precise(slots), max(1, chunk))
-        rows = [score(part, columns, present) for part in parts]
-    return torch.cat(rows)
+        if alignment != HUNGARIAN:
+            return torch.cat([_score(part, columns, present) for part in parts])
+        floors = [None] * len(parts) if floor is None else torch.split(floor, max(1, chunk))
+        matched = zip(parts, floors, strict=True)
+        return torch.cat([_matched(part, columns, present, floor) for part, floor in matched])
 
 
 def _score(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
@@ -101,11 +106,18 @@ def _score(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
     return best.view(len(slots), *present.shape).sum(-1)
 
 
-def _matched(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
-    """The same with a different slot for each primitive."""
+def _matched(slots: Tensor, columns: Tensor, present: Tensor, floor: Tensor | None) -> Tensor:
+    """The same with a different slot for each primitive; −∞ where it cannot reach ``floor``."""
     products = (slots.flatten(0, 1) @ columns).view(*slots.shape[:2], *present.shape)
     products = products.transpose(1, 2)  # (Bi, Bj, K, T)
-    return _chosen(products, assign(products, present)).sum(-1)
+    if floor is None:
+        return _chosen(products, assign(products, present)).sum(-1)
+    possible = products.amax(2).sum(-1) >= floor
+    scores = torch.full_like(floor, -torch.inf)
+    wanted = products[possible]  # (P, K, T)
+    chosen = assign(wanted, present.expand(*possible.shape, -1)[possible])
+    scores[possible] = _chosen(wanted, chosen).sum(-1)
+    return scores
 
 
 def contrastive_loss(scores: Tensor, tau: float) -> Tensor:

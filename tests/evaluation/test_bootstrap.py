@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from nsi_cli.evaluation.bootstrap import (
     mean_with_interval,
@@ -62,3 +63,12 @@ def test_the_value_of_a_null_is_the_mean_of_its_repetitions() -> None:
     assert null_with_interval(sums, counts)["value"] == 6 / 10
     assert null_with_interval(sums, np.array([[1, 0], [4, 3]]))["value"] == 6 / 8
     assert null_with_interval(sums[:, :0], counts) is None
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_share_of_0_or_1_has_the_interval_of_wilson(value: int) -> None:
+    counts = np.array([3, 0, 2, 1, 4])  # four scenes with an item
+    measured = mean_with_interval(counts * value, counts, share=True)
+    expected = binomtest(4 * value, 4).proportion_ci(method="wilson")
+    assert measured["value"] == value
+    assert measured["ci95"] == pytest.approx([expected.low, expected.high])

@@ -14,7 +14,10 @@ def test_a_result_has_the_layout_of_the_design(make_predictions, schema) -> None
     result = evaluate([make_predictions(tokens=tokens)], schema, task="toy", split="test")
     assert (result["task"], result["split"], result["scenes"]) == ("toy", "test", 6)
     for direction in ("image_to_schema", "schema_to_image"):
-        assert set(result["retrieval"][direction]) == {"R@1", "R@5", "R@10", "median_rank"}
+        assert set(result["retrieval"][direction]) == {
+            *(f"R@{depth}{kind}" for depth in (1, 5, 10) for kind in ("", "_expected")),
+            "mrr", "mean_rank", "median_rank", "ties", "by_objects",
+        }  # fmt: skip
     assert set(result["grounding"]) == {"pointing", "iou", "masks"}
     assert set(result["segmentation"]) == {"slot_masks", "attention_masks", "kmeans"}
     assert set(result["grounding"]["pointing"]) == {"value", "ci95", "null"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nsi_cli.models.alignment import align, contrastive_loss, reconstruction_loss, score_matrix
+from nsi_cli.models.assignment import assign
 from nsi_cli.support.errors import NsiError
 
 ORDERS = st.permutations(range(4))
@@ -140,3 +141,25 @@ def test_scores_that_do_not_fit_are_refused() -> None:
         score_matrix(slots[..., :2], primitives, present)
     with pytest.raises(NsiError, match="as many rows as columns"):
         contrastive_loss(torch.zeros(2, 3), 0.1)
+
+
+def test_pairs_that_cannot_reach_the_floor_are_not_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    slots = torch.randn(20, 4, 6, generator=generator)
+    primitives = torch.randn(30, 3, 6, generator=generator)
+    present = torch.rand(30, 3, generator=generator) < 0.8
+    whole = score_matrix(slots, primitives, present, alignment="hungarian")
+    floor = whole.quantile(0.9).expand(20, 30)
+    solved = 0
+
+    def count(products: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        nonlocal solved
+        solved += len(products)
+        return assign(products, mask)
+
+    monkeypatch.setattr("nsi_cli.models.alignment.assign", count)
+    bounded = score_matrix(slots, primitives, present, alignment="hungarian", floor=floor, chunk=7)
+    reached = bounded > -torch.inf
+    assert torch.equal(bounded[reached], whole[reached])
+    assert (whole[~reached] < floor[~reached]).all()
+    assert 60 <= int(reached.sum()) == solved < 300

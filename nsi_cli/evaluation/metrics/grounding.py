@@ -48,14 +48,14 @@ class Grounding:
 
     def compute(self) -> dict[str, Any]:
         """Both metrics, and the name of the masks that were used."""
-        pointing, iou = self._measure(self._hits), self._measure(self._ious)
+        pointing, iou = self._measure(self._hits, share=True), self._measure(self._ious)
         return {"grounding": {"pointing": pointing, "iou": iou, "masks": self._masks}}
 
-    def _measure(self, batches: list[Numbers]) -> dict[str, Any] | None:
+    def _measure(self, batches: list[Numbers], *, share: bool = False) -> dict[str, Any] | None:
         if not batches:
             return None
         sums, counts = np.concatenate(batches), np.concatenate(self._counts)
-        measured = mean_with_interval(sums[:, 0], counts[:, 0], seed=self._seed)
+        measured = mean_with_interval(sums[:, 0], counts[:, 0], share=share, seed=self._seed)
         null = null_with_interval(sums[:, 1:], counts, seed=self._seed)
         return None if measured is None else {**measured, "null": null}
 

@@ -97,7 +97,7 @@ class Properties:
             axis=1,
         )
         sums, counts = _by_scene(hits, sample.scene)
-        measured = mean_with_interval(sums[0], counts[0], seed=self._seed)
+        measured = mean_with_interval(sums[0], counts[0], share=True, seed=self._seed)
         if measured is None:
             return None
         categorical = isinstance(item, Categorical)

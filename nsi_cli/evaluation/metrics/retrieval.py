@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import digamma
 from scipy.stats import beta, binom
 
 from nsi_cli.evaluation.bootstrap import Measured, mean_with_interval, median_with_interval
@@ -17,23 +20,52 @@ DEPTHS = (1, 5, 10)
 _TILE = 256
 _INTERVAL = (0.025, 0.975)
 
-Ranks = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The rank of the true match of n queries: how many others score higher, and how many alike."""
+
+    higher: Numbers  # (n,)
+    alike: Numbers  # (n,)
+
+    @property
+    def mean(self) -> Numbers:
+        """The rank from 1 (n,); candidates with equal scores share their mean rank."""
+        return 1 + self.higher + self.alike / 2
+
+    def expected_recall(self, depth: int) -> Numbers:
+        """The probability (n,) of a rank up to ``depth`` if ties are broken at random."""
+        return np.clip((depth - self.higher) / (self.alike + 1), 0, 1)
+
+    @property
+    def reciprocal(self) -> Numbers:
+        """The expected 1 / rank (n,) if ties are broken at random."""
+        harmonic = digamma(self.higher + self.alike + 2) - digamma(self.higher + 1)
+        return np.asarray(harmonic / (self.alike + 1))
 
 
 class Retrieval:
-    """R@1, R@5, R@10 and the median rank, in both directions.
+    """Recall, mean reciprocal rank, mean and median rank, in both directions.
 
     Each scene's only hit is itself. Scenes with equal annotations count as different ones, so a
-    split that has some cannot reach 1. ``null`` is the level of random ranks.
+    split that has some cannot reach 1; their number is given. ``null`` is the level of random
+    ranks.
     """
 
     def __init__(self, *, seed: int = 0, device: str = "cpu") -> None:
         self._seed = seed
         self._embeddings = SplitEmbeddings(device)
+        self._objects: list[int] = []
+        self._schemas: Counter[tuple[bytes, ...]] = Counter()
 
     def update(self, predictions: Predictions) -> None:
         """Add the embeddings of a batch."""
         self._embeddings.add(predictions)
+        for primitives, present in zip(predictions.primitives, predictions.present, strict=True):
+            self._objects.append(int(present.sum()))
+            self._schemas[tuple(sorted(row.tobytes() for row in primitives[present]))] += 1
 
     def compute(self) -> dict[str, Any]:
         """The metrics over all scenes."""
@@ -42,17 +74,45 @@ class Retrieval:
             "retrieval": {
                 "image_to_schema": self._summary(by_image),
                 "schema_to_image": self._summary(by_schema),
+                "duplicate_schemas": sum(count for count in self._schemas.values() if count > 1),
             }
         }
 
     def _summary(self, ranks: Ranks) -> dict[str, Any]:
-        count = len(ranks)
-        summary = {}
+        count, summary = len(ranks.mean), self._recall(ranks.mean)
+        uniform = np.arange(1, count + 1, dtype=float)
+        nulls: dict[str, Measured | None] = {
+            f"R@{depth}": random_recall(depth, count) for depth in DEPTHS
+        }
         for depth in DEPTHS:
-            recall = mean_with_interval((ranks <= depth).astype(float), seed=self._seed)
-            summary[f"R@{depth}"] = {**(recall or {}), "null": random_recall(depth, count)}
-        median = median_with_interval(ranks, seed=self._seed)
-        return {**summary, "median_rank": {**(median or {}), "null": random_median(count)}}
+            name = f"R@{depth}_expected"
+            summary[name] = self._mean(ranks.expected_recall(depth), share=True)
+            nulls[name] = nulls[f"R@{depth}"]
+        summary["mrr"] = self._mean(ranks.reciprocal, share=True)
+        summary["mean_rank"] = self._mean(ranks.mean)
+        summary["median_rank"] = median_with_interval(ranks.mean, seed=self._seed) or {}
+        nulls["mrr"], nulls["mean_rank"] = self._mean(1 / uniform), self._mean(uniform)
+        nulls["median_rank"] = random_median(count)
+        result: dict[str, Any] = {
+            name: {**measured, "null": nulls[name]} for name, measured in summary.items()
+        }
+        return {
+            **result,
+            "ties": int((ranks.alike > 0).sum()),
+            "by_objects": self._by_objects(ranks.mean),
+        }
+
+    def _recall(self, ranks: Numbers) -> dict[str, Measured]:
+        return {f"R@{k}": self._mean((ranks <= k).astype(float), share=True) for k in DEPTHS}
+
+    def _by_objects(self, ranks: Numbers) -> dict[str, dict[str, Any]]:
+        """Recall among all scenes of the split, for the queries with each number of objects."""
+        objects = np.array(self._objects)
+        groups = {str(number): ranks[objects == number] for number in np.unique(objects)}
+        return {name: {"scenes": len(own), **self._recall(own)} for name, own in groups.items()}
+
+    def _mean(self, values: Numbers, *, share: bool = False) -> Measured:
+        return mean_with_interval(values, share=share, seed=self._seed) or {}
 
 
 def random_recall(depth: int, count: int) -> Measured:
@@ -75,24 +135,25 @@ def random_median(count: int) -> Measured:
 def all_ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]:
     """The ranks of each image's schema among all schemas, and of each schema's image; from 1.
 
-    Equal scores share their mean rank, so a model that scores everything alike ranks in the middle,
-    never first. The n × n scores are computed in square tiles and never held at once. A scene's own
+    The n × n scores are computed in square tiles and never held at once. A scene's own
     score comes from a tile of the same shape, so that equal scores are equal to the bit.
     """
     count = len(embeddings)
     tiles = [slice(start, min(start + tile, count)) for start in range(0, count, tile)]
     own = torch.cat([embeddings.scores(embeddings.slots[part], part).diagonal() for part in tiles])
-    by_image, by_schema = torch.ones_like(own), torch.ones_like(own)
+    counts = torch.zeros(2, 2, count, dtype=torch.int64, device=own.device)  # direction, kind
     for rows in tiles:
         for columns in tiles:
-            scores = embeddings.scores(embeddings.slots[rows], columns)
+            floor = torch.minimum(own[rows, None], own[None, columns])  # below it, no rank changes
+            scores = embeddings.scores(embeddings.slots[rows], columns, floor)
             if rows == columns:
                 scores.fill_diagonal_(-torch.inf)
-            by_image[rows] += _ahead(scores, own[rows, None]).sum(1)
-            by_schema[columns] += _ahead(scores, own[None, columns]).sum(0)
-    return by_image.cpu().double().numpy(), by_schema.cpu().double().numpy()
+            counts[0, :, rows] += _compared(scores, own[rows, None], 1)
+            counts[1, :, columns] += _compared(scores, own[None, columns], 0)
+    by_image, by_schema = (Ranks(*part.cpu().double().numpy()) for part in counts)
+    return by_image, by_schema
 
 
-def _ahead(scores: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """1 for each score above the scene's own, ½ for each equal to it."""
-    return (scores > own).float() + (scores == own).float() / 2
+def _compared(scores: torch.Tensor, own: torch.Tensor, axis: int) -> torch.Tensor:
+    """How many scores are above the scene's own, and how many equal it, (2, n)."""
+    return torch.stack([(scores > own).sum(axis), (scores == own).sum(axis)])

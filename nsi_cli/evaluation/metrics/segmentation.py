@@ -52,6 +52,9 @@ class SegmentScores:
             )
             self._images.append(np.column_stack([*of_images, mean_ious(overlap)]))
 
+    def __len__(self) -> int:
+        return sum(map(len, self._images))
+
     def means(self) -> dict[str, Any] | None:
         """The metrics by their `NAMES`, or None without images."""
         if not self._images:

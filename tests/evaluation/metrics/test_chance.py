@@ -101,7 +101,7 @@ def test_what_knows_nothing_lies_inside_the_interval_of_every_null(
         )  # fmt: skip
         found += len(measures(result))
         missed += outside(result)
-    assert found == len(SEEDS) * (14 if masks is same else 12)
+    assert found == len(SEEDS) * (24 if masks is same else 22)
     assert len(missed) <= 0.1 * found, missed
 
 

@@ -2,16 +2,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import label_ranking_average_precision_score, top_k_accuracy_score
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
-from nsi_cli.evaluation.metrics.retrieval import Retrieval, all_ranks, random_median, random_recall
+from nsi_cli.evaluation.metrics.retrieval import (
+    Ranks,
+    Retrieval,
+    all_ranks,
+    random_median,
+    random_recall,
+)
 from nsi_cli.support.errors import NsiError
 
 
 def plain_ranks(scores: np.ndarray) -> np.ndarray:
     own = scores.diagonal()[:, None]
-    ahead = (scores > own).sum(1) + (scores == own).sum(1) / 2 - 0.5
-    return 1 + ahead
+    return np.array([(scores > own).sum(1), (scores == own).sum(1) - 1])
+
+
+def counts_of(ranks: Ranks) -> np.ndarray:
+    return np.array([ranks.higher, ranks.alike])
 
 
 def test_ranks_agree_with_the_whole_matrix_whatever_the_tiles(make_predictions) -> None:
@@ -27,8 +39,82 @@ def test_ranks_agree_with_the_whole_matrix_whatever_the_tiles(make_predictions) 
     scores = (products.max(2) * predictions.present).sum(2)
     for tile in (4, 256):
         by_image, by_schema = all_ranks(embeddings, tile)
-        np.testing.assert_array_equal(by_image, plain_ranks(scores))
-        np.testing.assert_array_equal(by_schema, plain_ranks(scores.T))
+        np.testing.assert_array_equal(counts_of(by_image), plain_ranks(scores))
+        np.testing.assert_array_equal(counts_of(by_schema), plain_ranks(scores.T))
+
+
+def test_recall_and_reciprocal_rank_are_those_of_scikit_learn(make_predictions) -> None:
+    metric, predictions = Retrieval(), make_predictions(40)
+    metric.update(predictions)
+    result = metric.compute()["retrieval"]
+    scores = np.einsum(
+        "ijkt,jt->ij",
+        np.einsum("ike,jte->ijkt", predictions.slot_embeddings, predictions.primitive_embeddings)
+        .max(2, keepdims=True),
+        predictions.present,
+    )  # fmt: skip
+    for direction, matrix in (("image_to_schema", scores), ("schema_to_image", scores.T)):
+        found, labels = result[direction], np.arange(40)
+        for depth in (1, 5, 10):
+            expected = top_k_accuracy_score(labels, matrix, k=depth, labels=labels)
+            assert found[f"R@{depth}"]["value"] == pytest.approx(expected)
+            assert found[f"R@{depth}_expected"]["value"] == pytest.approx(expected)
+        mrr = label_ranking_average_precision_score(np.eye(40), matrix)
+        assert found["mrr"]["value"] == pytest.approx(mrr)
+
+
+@settings(deadline=None)
+@given(higher=st.integers(0, 9), alike=st.integers(0, 9))
+def test_ties_are_broken_by_expectation(higher: int, alike: int) -> None:
+    ranks = Ranks(np.array([higher], float), np.array([alike], float))
+    possible = np.arange(higher + 1, higher + alike + 2)  # each as likely as the others
+    assert ranks.mean == pytest.approx(possible.mean())
+    assert ranks.reciprocal == pytest.approx((1 / possible).mean())
+    for depth in (1, 5, 10):
+        assert ranks.expected_recall(depth) == pytest.approx((possible <= depth).mean())
+
+
+def test_twins_share_a_rank_and_are_counted(make_predictions) -> None:
+    metric, predictions = Retrieval(), make_predictions(20)
+    metric.update(predictions)
+    plain = metric.compute()["retrieval"]
+    assert (plain["duplicate_schemas"], plain["schema_to_image"]["ties"]) == (0, 0)
+    for part in ("primitives", "present", "primitive_embeddings", "slot_embeddings"):
+        getattr(predictions, part)[5] = getattr(predictions, part)[4]
+    predictions.primitives[5, :2] = predictions.primitives[5, 1::-1]  # in another order
+    predictions.present[4:6, :2] = True
+    metric = Retrieval()
+    metric.update(predictions)
+    result = metric.compute()["retrieval"]
+    assert result["duplicate_schemas"] == 2
+    found = result["image_to_schema"]
+    assert found["ties"] == 2
+    assert found["R@1_expected"]["value"] - found["R@1"]["value"] in (0, pytest.approx(1 / 20))
+
+
+def test_recall_is_also_given_by_number_of_objects(make_predictions) -> None:
+    metric, predictions = Retrieval(), make_predictions(30)
+    metric.update(predictions)
+    found = metric.compute()["retrieval"]["image_to_schema"]
+    objects = predictions.present.sum(1)
+    groups = found["by_objects"]
+    assert {int(name): group["scenes"] for name, group in groups.items()} == {
+        int(number): int((objects == number).sum()) for number in np.unique(objects)
+    }
+    for depth in (1, 5, 10):
+        weighted = sum(group["scenes"] * group[f"R@{depth}"]["value"] for group in groups.values())
+        assert weighted / 30 == pytest.approx(found[f"R@{depth}"]["value"])
+
+
+def test_random_ranks_are_at_the_null_of_the_means(make_predictions) -> None:
+    metric = Retrieval()
+    metric.update(make_predictions(40))
+    found = metric.compute()["retrieval"]["image_to_schema"]
+    ranks = np.random.default_rng(0).integers(1, 41, size=(4000, 40))
+    for name, drawn in (("mrr", (1 / ranks).mean(1)), ("mean_rank", ranks.mean(1))):
+        null = found[name]["null"]
+        assert null["value"] == pytest.approx(drawn.mean(), rel=0.01)
+        np.testing.assert_allclose(null["ci95"], np.percentile(drawn, (2.5, 97.5)), rtol=0.05)
 
 
 def test_a_model_that_tells_nothing_apart_ranks_in_the_middle(make_predictions) -> None:
@@ -54,8 +140,10 @@ def test_a_model_that_tells_everything_apart_is_always_first(make_predictions) -
     )
     metric = Retrieval()
     metric.update(predictions)
-    for direction in metric.compute()["retrieval"].values():
-        assert (direction["R@1"]["value"], direction["R@1"]["ci95"]) == (1, [1, 1])
+    result = metric.compute()["retrieval"]
+    for direction in (result["image_to_schema"], result["schema_to_image"]):
+        assert direction["R@1"]["value"] == 1
+        assert direction["R@1"]["ci95"] == pytest.approx([0.8389, 1], abs=1e-4)  # Wilson
         assert [direction[f"R@{depth}"]["null"]["value"] * 20 for depth in (1, 5, 10)] == [1, 5, 10]
         assert direction["median_rank"]["value"] == 1
 
@@ -85,7 +173,8 @@ def test_embeddings_of_absent_primitives_do_not_matter(make_predictions) -> None
     one, other = SplitEmbeddings(), SplitEmbeddings()
     one.add(predictions)
     other.add(make_predictions(primitive_embeddings=garbage))
-    np.testing.assert_array_equal(all_ranks(one), all_ranks(other))
+    for ranks, others in zip(all_ranks(one), all_ranks(other), strict=True):
+        np.testing.assert_array_equal(counts_of(ranks), counts_of(others))
 
 
 @pytest.mark.parametrize("name", ["slot_embeddings", "primitive_embeddings"])

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import adjusted_rand_score
 
-from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation, kmeans_masks
+from nsi_cli.evaluation.metrics.kmeans import (
+    KMeansSegmentation,
+    kmeans_masks,
+    sampled_scenes,
+)
 from nsi_cli.evaluation.metrics.mean_iou import mean_ious
 from nsi_cli.evaluation.metrics.segmentation import (
     NAMES,
@@ -160,7 +164,7 @@ def test_k_means_finds_segments_of_one_appearance(make_predictions) -> None:
     metric = KMeansSegmentation()
     metric.update(predictions)
     found = metric.compute()["segmentation"]["kmeans"]
-    assert tuple(found) == NAMES
+    assert tuple(found) == (*NAMES, "scenes")
     assert found["fg_ari"]["value"] == 1
     assert found["mbo"]["value"] > 0.8  # corners are cut by the enlargement
 
@@ -184,6 +188,19 @@ def test_k_means_uses_each_cluster_once_and_no_more_than_there_are_slots(slots: 
     (masks,) = kmeans_masks(tokens, slots, [0], seed=0)
     assert (masks.sum(0) == 1).all()
     assert (masks.sum((1, 2)) > 0).sum() == min(slots, 6)
+
+
+def test_k_means_of_a_sample_is_that_of_its_scenes(make_predictions) -> None:
+    tokens = np.random.default_rng(0).random((6, 4, 4, 2), np.float32)
+    predictions = make_predictions(tokens=tokens)
+    sample = sampled_scenes(6, 2)
+    assert (len(sample), sampled_scenes(6, 2), sampled_scenes(6, 6)) == (2, sample, None)
+    metric, other = KMeansSegmentation(sample=sample), KMeansSegmentation()
+    for rows in (range(4), range(4, 6)):
+        metric.update(predictions.take(rows))
+    other.update(predictions.take(sample))
+    assert metric.compute() == other.compute()
+    assert metric.compute()["segmentation"]["kmeans"]["scenes"] == 2
 
 
 @pytest.mark.parametrize("without", ["tokens", "true_masks"])
