@@ -23,6 +23,7 @@ def _words(raw: Path, out: Path, *more: object) -> list[object]:
     return ["build-data", "clevrtex", "--raw", raw, "--out", out, "--image-size", 48, *more]
 
 
+@pytest.mark.slow
 def test_a_limit_builds_the_first_scenes_of_each_split(nsi: Any, raw: Path, tmp_path: Path) -> None:
     result = nsi(*_words(raw, tmp_path / "out", "--workers", 0, "--limit", 12, "--json"))
     build = json.loads(result.stdout)

@@ -37,6 +37,7 @@ def test_tables_fit_on_80_columns_and_nothing_is_broken(
     assert lines[-1] == f"figure: {tmp_path / 'data' / 'summary.png'}"
 
 
+@pytest.mark.slow
 def test_the_summary_is_in_the_store_but_no_recorded_part_of_it(
     nsi: Nsi, raw: Path, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_the_summary_is_in_the_store_but_no_recorded_part_of_it(
     assert {check["status"] for check in json.loads(result.stdout)["checks"]} == {"ok"}
 
 
+@pytest.mark.slow
 def test_objects_and_scenes_that_are_left_out_are_explained(
     nsi: Nsi, raw: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
     assert "(CLEVRTEX_full_000003)" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_store_without_val_and_test_is_warned_of(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
     assert "warning" not in build(nsi, raw, tmp_path / "data").stderr
     result = build(nsi, raw, tmp_path / "nsi", "--split-by", "nsi")  # indices below 60: all train

@@ -21,6 +21,7 @@ def copy(store: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(store, tmp_path / "data"))
 
 
+@pytest.mark.slow
 def test_a_sound_store_is_ok_and_a_sheet_lies_beside_it(
     nsi: Nsi, copy: Path, tree: Any, tmp_path: Path
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_sound_store_is_ok_and_a_sheet_lies_beside_it(
     assert nsi("-q", "build-data", "clevrtex", "--check", copy).stderr == ""
 
 
+@pytest.mark.slow
 def test_the_sheet_goes_where_it_is_wanted_and_is_drawn_by_the_seed(
     nsi: Nsi, copy: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def damaged(store: Path, tmp_path: Path) -> Path:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_it_is_one_line_and_nothing_is_written(

@@ -100,6 +100,7 @@ def same(one: Path, other: Path) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_release_v1_is_built_from_its_five_parts(nsi: Nsi, parts: Mirror, raw: Path) -> None:
     result = nsi(*words(parts, "--split-by", "proportional", "--json"))
     assert result.code == 0, result
@@ -117,6 +118,7 @@ def test_release_v1_is_built_from_its_five_parts(nsi: Nsi, parts: Mirror, raw: P
     assert same(Path("data"), Path("straight"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [False, True])
 def test_release_v2_is_built_plain_or_compressed(compress: bool, nsi: Nsi, mirror: Mirror) -> None:
     from nsi_clevrtex.builder import ClevrtexBuilder
@@ -154,6 +156,7 @@ def test_without_a_terminal_it_requires_yes(nsi: Nsi, one_line: OneLine, parts: 
     assert not Path("data-raw").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("", 1)])
 def test_on_a_terminal_it_asks(answer: str, code: int, parts: Mirror) -> None:
     ours, theirs = pty.openpty()
@@ -172,6 +175,7 @@ def test_on_a_terminal_it_asks(answer: str, code: int, parts: Mirror) -> None:
     assert Path("data-raw").exists() == (code == 0)
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing(nsi: Nsi, parts: Mirror) -> None:
     result = nsi("-q", *words(parts))
     assert (result.code, result.stderr) == (0, "")
@@ -197,6 +201,7 @@ def test_synthetic_scenes_are_not_mixed_with_real_ones(
     assert not (raw / "archives").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_tells_the_command_that_goes_on(
     number: int, start_nsi: Start, nsi: Nsi, parts: Mirror
@@ -219,6 +224,7 @@ def test_an_interruption_tells_the_command_that_goes_on(
     assert nsi(*command).code == 0
 
 
+@pytest.mark.slow
 def test_a_stall_tells_the_command_that_goes_on(
     nsi: Nsi, one_line: OneLine, parts: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def test_nothing_but_a_store_is_ever_replaced(nsi: Nsi, one_line: OneLine, raw: 
     assert any(raw.iterdir())
 
 
+@pytest.mark.slow
 def test_a_store_is_replaced_only_by_force(nsi: Nsi, one_line: OneLine, raw: Path) -> None:
     words = ("build-data", "clevrtex", "--raw", raw, "--out", "data", "--workers", 0)
     assert nsi(*words, "--image-size", 16).code == 0
@@ -182,6 +183,7 @@ def test_a_store_of_another_schema(
     assert tree(trained) == before
 
 
+@pytest.mark.slow
 def test_resuming_on_a_store_of_another_schema(
     nsi: Nsi, one_line: OneLine, trained: Path, other_store: Path, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def modules_after(*words: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("--help",), ("--version",)])
 def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert not modules_after(*words) & HEAVY

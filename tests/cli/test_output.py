@@ -38,6 +38,7 @@ def test_build_data_as_json_is_what_is_on_disk(nsi: Nsi, raw: Path, tmp_path: Pa
     assert ESCAPE not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_build_data_for_a_person(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
     result = nsi("-q", "build-data", "clevrtex", "--raw", raw, "--out", tmp_path / "data",
                "--image-size", 16, "--workers", 0)  # fmt: skip
@@ -58,6 +59,7 @@ def test_training_prints_its_run_and_tells_the_rest(
     assert ESCAPE not in result.stderr
 
 
+@pytest.mark.slow
 def test_quiet_silences_all_but_results(
     nsi: Nsi, tiny_flags: list[str], trained: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +102,7 @@ def nsi_tasks():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flags", "shown"), [((), False), (("-v",), True)])
 def test_what_libraries_say_is_shown_when_asked_for(
     flags: tuple[str, ...], shown: bool, run_nsi: Nsi, tmp_path: Path
@@ -114,6 +117,7 @@ def test_what_libraries_say_is_shown_when_asked_for(
         assert (word in result.stderr) is shown, result
 
 
+@pytest.mark.slow
 def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(
     nsi: Nsi, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_training_works_beside_them(
     run_nsi: Nsi, broken: Path, tiny_flags: list[str], tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def write_plugins(folder: Path, sources: dict[str, str]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_plugins_that_would_end_the_process_leave_one_json_document(
     run_nsi: Nsi, nsi: Nsi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     one_line: Callable[..., None],
@@ -129,6 +131,7 @@ def test_plugins_that_would_end_the_process_leave_one_json_document(
              "NSI_PROBE_TIMEOUT", "nsi tasks --probe")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_tasks_probe_checks_a_known_plugin_again(run_nsi: Nsi, tmp_path: Path) -> None:
     """As if what it needs had come, though none of its own files changed."""
     marker = tmp_path / "driver"
@@ -215,6 +218,7 @@ def plain_plugin(folder: Path, option: str) -> None:
     (folder / "pyproject.toml").write_text(dedent(PROJECT.format(name="clash")))
 
 
+@pytest.mark.slow
 def test_help_lists_no_flags_that_a_builder_cannot_serve(
     run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
 ) -> None:

@@ -41,6 +41,7 @@ def run_on(trained: Path, tmp_path: Path) -> Callable[[Path], Path]:
     return copy
 
 
+@pytest.mark.slow
 def test_another_image_protocol_is_a_warning_and_other_options_a_note(
     build: Any, run_on: Any, nsi: Nsi
 ) -> None:

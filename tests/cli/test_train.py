@@ -116,6 +116,7 @@ def wait_for_lines(process: subprocess.Popen[str], metrics: Path, count: int) ->
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_been_left_alone(
     start_nsi: Start, nsi: Nsi, tiny_flags: list[str], left_alone: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_killed_run_goes_on_as_if_it_had_been_left_alone(
     assert_same(run, left_alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_tells_how_to_go_on(
     number: signal.Signals, start_nsi: Start, nsi: Nsi, tiny_flags: list[str], left_alone: Path,
@@ -156,6 +158,7 @@ def test_a_signal_saves_and_tells_how_to_go_on(
     assert_same(run, left_alone)
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_saves(
     nsi: Nsi, tiny_flags: list[str], left_alone: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +191,7 @@ def _read_all(terminal: int) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_killed_loader_worker_ends_the_training_with_one_line(
     start_nsi: Start, tiny_flags: list[str], tmp_path: Path
 ) -> None:
@@ -228,6 +232,7 @@ def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
     assert_same(run.path, trained)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_being_trained_is_not_resumed(
     start_nsi: Start, nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:
@@ -243,6 +248,7 @@ def test_a_run_that_is_being_trained_is_not_resumed(
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_so_and_goes_on_for_more_epochs(
     nsi: Nsi, tiny_flags: list[str], trained: Path, tmp_path: Path
 ) -> None:
@@ -260,6 +266,7 @@ def test_a_finished_run_says_so_and_goes_on_for_more_epochs(
     assert (run / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_goes_back_to_an_earlier_checkpoint_and_comes_out_the_same(
     nsi: Nsi, tiny_flags: list[str], trained: Path, tmp_path: Path
 ) -> None:
@@ -301,6 +308,7 @@ def test_a_run_of_the_papers_alternatives_is_evaluated_and_interpreted(
     assert nsi("interpret", unlike).code == 0
 
 
+@pytest.mark.slow
 def test_another_checkpoint_has_an_evaluation_and_a_report_of_its_own(
     nsi: Nsi, unlike: Path
 ) -> None:
@@ -311,6 +319,7 @@ def test_another_checkpoint_has_an_evaluation_and_a_report_of_its_own(
     assert "at last" in Path(result.stdout.strip()).read_text()
 
 
+@pytest.mark.slow
 def test_the_release_preset_trains_evaluates_and_draws(
     nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:

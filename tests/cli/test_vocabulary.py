@@ -45,6 +45,7 @@ def test_new_values_are_refused_before_anything_is_built(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_dropped_values_are_missing_and_the_trained_run_is_evaluated(
     build: Any, nsi: Nsi, trained: Path, store: Path, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_extended_words_come_after_the_known_ones(build: Any, store: Path, tmp_p
     assert json.loads(answer.stdout)["vocabulary"]["added"] == {"material": words[len(known) :]}
 
 
+@pytest.mark.slow
 def test_a_run_gives_its_words_too(build: Any, trained: Path, tmp_path: Path) -> None:
     assert build("--new-values", "drop", vocabulary=trained).code == 0
     assert materials(tmp_path / "camo") != []

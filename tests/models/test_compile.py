@@ -30,6 +30,7 @@ class Learn(nn.Module):
         return learned.error + scores.amax(2).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "slot_init", "half"),
     [

@@ -43,6 +43,7 @@ def test_what_is_learned_from_is_what_is_seen(
         assert torch.equal(model.image_encoder.embed(features, noise), learned.slots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slot_init", ["gaussian", "learned", "tokens"])
 @pytest.mark.parametrize("reconstruct", ["decoder", "attention"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -85,6 +86,7 @@ def learn(
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [{"alignment": "hungarian"}, {"num_blocks": 0}, {"exclude_properties": "position"},

@@ -63,6 +63,7 @@ def test_discovery_finds_it_uninstalled(project: Path, monkeypatch: pytest.Monke
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(project: Path) -> None:
     result = run("pytest", "-q", "-p", "no:cacheprovider", cwd=project)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -43,6 +43,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("text", [_POOL, _LOADER], ids=["pool", "loader"])
 def test_no_worker_outlives_its_parent(

@@ -27,6 +27,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "printed"),
     [

@@ -163,6 +163,7 @@ ENCODERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ENCODERS)
 def test_a_faulty_schema_encoder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
     body, result = ENCODERS[fault]
@@ -203,6 +204,7 @@ LOADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", LOADERS)
 def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
     expression, result = LOADERS[fault]

@@ -119,6 +119,7 @@ LAUGHS = "a: &a [x, x]\n" + "".join(
 """Two words, doubled fifteen times."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("text", "result"),

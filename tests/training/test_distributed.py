@@ -92,6 +92,7 @@ def test_a_number_that_is_not_the_launchers_is_refused(asked: pytest.MonkeyPatch
     assert "leave both out" in result.value.hint
 
 
+@pytest.mark.slow
 def test_no_thread_that_talks_to_the_others_is_left_when_python_ends(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(_TWO)

@@ -46,6 +46,7 @@ def assert_close(one: Gradients, other: Gradients) -> None:
         torch.testing.assert_close(value, other[key], rtol=1e-5, atol=1e-9, msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_find_the_gradient_of_the_joint_batch(
     processes: int, alone: Gradients, tmp_path: Path
@@ -72,6 +73,7 @@ def test_absent_primitives_that_are_attended_to_change_the_gradient(alone: Gradi
     assert attended["contrastive"] != pytest.approx(plain["contrastive"])
 
 
+@pytest.mark.slow
 def test_scenes_without_annotation_are_reconstructed_and_not_contrasted(alone: Gradients) -> None:
     half, none = of_case(alone, "half annotated/"), of_case(alone, "none annotated/")
     assert half["reconstruction"] == none["reconstruction"] > 0

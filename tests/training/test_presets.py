@@ -83,6 +83,7 @@ def test_the_release_preset_differs_from_the_published_one_where_it_must() -> No
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_shallow")
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_takes_a_step(name: str) -> None:

@@ -207,11 +207,13 @@ def own_embeddings(pair: Pair, batch: Batch, noise: Tensor) -> tuple[Tensor, Ten
     return learned.slots, learned.primitives
 
 
+@pytest.mark.slow
 def test_training_steps_are_those_of_the_release(pair: Callable[..., Pair]) -> None:
     apart = largest_errors(pair())
     assert max(apart.values()) < 1e-5, apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "default", "differs"),
     [

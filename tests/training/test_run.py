@@ -38,6 +38,7 @@ def holder(tmp_path: Path):
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_trains_is_refused_in_one_line(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_run_that_another_process_trains_is_refused_in_one_line(
     assert result.value.hint
 
 
+@pytest.mark.slow
 def test_a_killed_process_lets_go(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -55,6 +57,7 @@ def test_a_killed_process_lets_go(holder: subprocess.Popen[str], tmp_path: Path)
         assert f"process {os.getpid()} " in (tmp_path / ".lock").read_text()
 
 
+@pytest.mark.slow
 def test_the_other_processes_of_one_training_do_not_hold_it(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -73,6 +76,7 @@ def _sleep() -> None:
     signal.pause()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_loader_process_that_outlives_its_training_does_not_hold_the_run(tmp_path: Path) -> None:
     with run_lock(tmp_path):

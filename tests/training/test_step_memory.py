@@ -36,6 +36,7 @@ class Watched(TorchDispatchMode):
         return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [0, 1])
 def test_what_slots_see_is_drawn_only_where_it_is_logged(
     every: int, trainer_of: Callable[..., Trainer], tmp_path: Path, tiny: dict[str, Any]

@@ -75,6 +75,7 @@ def test_training_lowers_the_loss(
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_run(trainer_of: TrainerOf, trained: Path, tmp_path: Path) -> None:
     trainer_of(tmp_path / "again").fit()
     assert_same(tmp_path / "again", trained)
@@ -87,6 +88,7 @@ def test_another_seed_is_another_run(trainer_of: TrainerOf, trained: Path, tmp_p
     assert first != other
 
 
+@pytest.mark.slow
 def test_reading_in_workers_and_without_the_cache_changes_nothing(
     trainer_of: TrainerOf, trained: Path, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def die_before(monkeypatch: pytest.MonkeyPatch, name: str, wanted: str) -> None:
 EVERY_STEP, EVERY_EPOCH = 1e-9, 10.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("saved", "name", "wanted"),
     [
@@ -143,6 +146,7 @@ def test_a_run_killed_anywhere_goes_on_as_if_it_had_not_been(
     assert_same(run, trained)
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumed_stays_as_it_is(
     trainer_of: TrainerOf, trained: Path, tmp_path: Path
 ) -> None:
@@ -241,6 +245,7 @@ def test_the_batch_of_a_loss_that_is_not_finite_is_saved_and_named(
     assert load_state(run / "checkpoints" / "last")[1].step == 6  # nothing saved since
 
 
+@pytest.mark.slow
 def test_steps_that_are_not_finite_can_be_skipped(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     lines: Callable[[Path], list[dict[str, Any]]],
@@ -273,6 +278,7 @@ def test_the_releases_options_change_a_run(
     assert first["reconstruction"] == pytest.approx(other["reconstruction"], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_with_the_releases_options_too_a_run_resumes_and_needs_no_cache(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +292,7 @@ def test_with_the_releases_options_too_a_run_resumes_and_needs_no_cache(
     assert_same(run, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_share_of_annotated_scenes_and_pieces_train_too(
     trainer_of: TrainerOf, tmp_path: Path, lines: Callable[[Path], list[dict[str, Any]]]
 ) -> None:
@@ -296,6 +303,7 @@ def test_a_share_of_annotated_scenes_and_pieces_train_too(
     assert max(line["contrastive"] for line in result) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, RELEASE], ids=["defaults", "release"])
 @pytest.mark.parametrize("precision", ["64", "bf16-mixed", "16-mixed"])
 def test_other_precisions_train_almost_the_same_and_draw_too(
@@ -365,6 +373,7 @@ def test_options_that_do_not_fit_the_store_are_refused(
     assert remedy in result.value.hint
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_the_run_can_be_resumed(
     trainer_of: TrainerOf, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,6 +412,7 @@ def test_a_signal_before_the_first_step_stops_at_once(
     assert result.value.exit_code == 130
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_at_once_and_keeps_the_last_checkpoint(
     trainer_of: TrainerOf, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,6 +238,7 @@ for limit in map(int, limits):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_at_whatever_byte_it_fills(make_raw, tmp_path: Path) -> None:
     made = make_raw()
     for index in range(40):  # more than one chunk

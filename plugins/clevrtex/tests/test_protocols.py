@@ -45,6 +45,7 @@ def _mirrored(place: int, side: int) -> int:
     return min(place, 2 * side - 2 - place)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.integers(20, 400), st.integers(20, 400), st.integers(0, 2**32 - 1))
 def test_the_release_protocol_shrinks_as_the_release_does(
@@ -95,6 +96,7 @@ def test_a_release_store_holds_the_frame_at_128_pixels_enlarged(make_raw, boxes,
     np.testing.assert_array_equal(at_128.masks("test", [0])[0], np.asarray(mask))
 
 
+@pytest.mark.slow
 def test_both_resizes_come_within_three_levels_of_the_releases() -> None:
     torch = pytest.importorskip("torch")
     y, x = np.mgrid[:240, :320]

@@ -120,6 +120,7 @@ def test_relationships_follow_the_directions() -> None:
     assert related == {"behind": [[], []], "front": [[], []], "left": [[], [0]], "right": [[1], []]}
 
 
+@pytest.mark.slow
 def test_bytes_depend_on_seed_and_index_alone(raw: Path, tmp_path: Path) -> None:
     heard: list[int] = []
     render_scenes(tmp_path / "two", COUNT + 8, seed=7, workers=2, advance=heard.append)
@@ -168,6 +169,7 @@ def test_there_are_sixty_materials_and_each_pattern_is_used() -> None:
     assert {recipe.pattern for recipe in RECIPES.values()} == set(PATTERNS) - {"plain"}
 
 
+@pytest.mark.slow
 def test_no_two_materials_look_alike() -> None:
     looks = {name: _look(name) for name in MATERIALS}
     alike = [

@@ -370,6 +370,7 @@ def ends(process: subprocess.Popen[bytes], raw: Path) -> None:
         assert (raw / "archives" / name).read_bytes() == data
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_keeps_what_is_there(server: Any, tmp_path: Path) -> None:
     process = start(server, tmp_path, FILE_LIMIT="100000")
     _, stderr = process.communicate()

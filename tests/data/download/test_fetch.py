@@ -136,6 +136,7 @@ def test_a_server_that_ignores_ranges(server: Any, fetched: Fetched) -> None:
     assert any("does not send partial files" in note for note in fetched.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("if_range", [True, False])
 @pytest.mark.parametrize("new", [OTHER, DATA[::-1], OTHER[:10_000]])
 def test_a_file_that_changed_between_tries_is_begun_anew(

@@ -284,6 +284,7 @@ def test_a_bomb_is_refused_when_too_much_has_come(place: Place) -> None:
     place.refuses(gzip.compress(zeros), HostileError, "unpack to more than 64.0 MB")
 
 
+@pytest.mark.slow
 def test_too_many_members_are_refused(place: Place) -> None:
     headers = b"".join(declared(0, f"v1/{number}") for number in range(10_500))
     place.refuses(gzip.compress(headers), HostileError, "members")

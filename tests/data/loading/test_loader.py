@@ -141,6 +141,7 @@ def _same(one: Batch, other: Batch) -> bool:
     return all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_worker_processes_give_the_same_batches(store: Store, start_method: str) -> None:
     cache = cache_for(store, "backbone", 4, 2)
@@ -167,6 +168,7 @@ def test_tensors_in_shared_memory_arrive_as_those_in_messages(
     assert all(map(_same, alone, helped))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_an_epoch_is_resumed_in_worker_processes(store: Store, start_method: str) -> None:
     whole = list(make_dataloader(store, "train", replace(SHUFFLED, epoch=3)))

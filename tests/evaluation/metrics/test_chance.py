@@ -86,6 +86,7 @@ def outside(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [part for part in measures(result) if not inside(part)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [same, anothers])
 @pytest.mark.parametrize("masks", [same, without_masks])
 def test_what_knows_nothing_lies_inside_the_interval_of_every_null(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 
@@ -139,6 +140,7 @@ def close(ours: float, theirs: float) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_every_metric_is_that_of_the_public_evaluators() -> None:
     for table in tables():
         true, predicted = labels_of(table)

@@ -88,6 +88,7 @@ def test_backbone_is_frozen_and_stays_in_evaluation(tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in seer.parameters())
 
 
+@pytest.mark.slow
 def test_other_image_sizes_work(tmp_path: Path) -> None:
     seer = build(NAME, saved(NAME, tmp_path), image_size=128)
     images = torch.randint(0, 256, (1, 3, 128, 128), dtype=torch.uint8)

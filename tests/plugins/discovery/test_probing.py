@@ -70,6 +70,7 @@ def check_refused(registry: TaskRegistry, info: TaskInfo, reason: str) -> None:
     assert f"NSI_DISABLE={info.name}" in caught.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARMFUL)
 def test_a_harmful_plugin_is_refused_and_affects_no_other(
     name: str, plugin_folder: PluginFolder, brings: Brings, row: Row
@@ -84,6 +85,7 @@ def test_a_harmful_plugin_is_refused_and_affects_no_other(
     assert f"nsi_plugin_{name}" not in sys.modules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_import_that_does_not_end_is_stopped(
     name: str,
@@ -264,6 +266,7 @@ def spoil_with_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -292,6 +295,7 @@ def test_a_damaged_cache_is_no_error(
     assert len(started) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["{}/a file", "/dev/null", "relative", ""])
 def test_an_unwritable_cache_is_no_error(
     cache: str,
