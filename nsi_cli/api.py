@@ -322,7 +322,12 @@ class Evaluation:
     result: dict[str, Any]
     """What ``eval/SPLIT.json`` holds; docs/metrics.md defines every number."""
     path: Path | None
-    """The file that was written; None if only a part of the suite was run."""
+    """The file that was written; None if only a part of the suite was run. Beside it stand
+    ``SPLIT-scenes.csv`` and ``SPLIT-objects.csv``."""
+    scenes: dict[str, Any]
+    """A column for each fact and metric of a scene: arrays in the store's order."""
+    objects: dict[str, Any]
+    """The same for each object of each scene."""
 
 
 def evaluate(
@@ -343,14 +348,17 @@ def evaluate(
     k-means is run on ``kmeans_scenes`` scenes at most, a seeded sample. ``batch_size`` is how many
     scenes are read at once.
     """
+    import numpy as np
+
     from nsi_cli.evaluation import suite
     from nsi_cli.evaluation.metrics.kmeans import sampled_scenes
     from nsi_cli.evaluation.predict import primitives_encoder
+    from nsi_cli.evaluation.records import write_csv
     from nsi_cli.support.files import write_json
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
     config = loaded.run.config
-    result = suite.evaluate(
+    evaluated = suite.evaluate(
         loaded.predictions(split, batch_size, progress),
         loaded.run.schema,
         task=config.task,
@@ -365,12 +373,17 @@ def evaluate(
         progress.note(
             f"{', '.join(config.excluded)}: excluded from training, so there is no property metric"
         )
+    result, objects = evaluated.result, evaluated.objects
+    ids = loaded.store.ids(split)
+    scenes = {"index": evaluated.scenes.pop("index"), "id": np.array(ids), **evaluated.scenes}
     if metrics is not None:
-        return Evaluation(result, None)
+        return Evaluation(result, None, scenes, objects)
     path = loaded.evaluation_path(split)
     write_json(path, result)
-    progress.note(f"written: {path}")
-    return Evaluation(result, path)
+    for name, columns in (("scenes", scenes), ("objects", objects)):
+        write_csv(path.with_name(f"{path.stem}-{name}.csv"), columns)
+    progress.note(f"written: {path}, {path.stem}-scenes.csv and {path.stem}-objects.csv")
+    return Evaluation(result, path, scenes, objects)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def evaluate(
     """Evaluate a run's best checkpoint: retrieval, grounding, segmentation, properties.
 
     The result of the whole suite is also written to RUN/eval/SPLIT.json, of another checkpoint
-    or store to RUN/eval/SPLIT-NAME.json.
+    or store to RUN/eval/SPLIT-NAME.json; beside it, a CSV has a row for each scene, another for
+    each object.
     """
     context = context_of(ctx)
     result = api.evaluate(

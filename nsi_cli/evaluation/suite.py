@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from nsi_cli.evaluation import METRIC_NAMES
 from nsi_cli.evaluation.metrics.grounding import Grounding
 from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation
+from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.metrics.properties import Properties
 from nsi_cli.evaluation.metrics.retrieval import Retrieval
 from nsi_cli.evaluation.metrics.segmentation import Segmentation
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.evaluation.records import Columns, Facts
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.support.options import did_you_mean
 
 
-class Metric(Protocol):
-    """A metric that is updated batch by batch and then computed."""
+@dataclass(frozen=True)
+class Evaluated:
+    """The metrics of a split, and a record of each scene and object."""
 
-    def update(self, predictions: Predictions) -> None:
-        """Add a batch."""
-
-    def compute(self) -> dict[str, dict[str, Any]]:
-        """Return the values by section of the result; metrics may share a section."""
+    result: dict[str, Any]
+    scenes: Columns
+    objects: Columns
 
 
 def evaluate(
@@ -40,7 +42,7 @@ def evaluate(
     device: str = "cpu",
     excluded: Sequence[str] = (),
     kmeans_sample: Container[int] | None = None,
-) -> dict[str, Any]:
+) -> Evaluated:
     """Compute metrics over the predictions of a split: those named, or all of `METRIC_NAMES`.
 
     ``encode_primitives`` (`nsi_cli.evaluation.predict.primitives_encoder`) embeds primitives with
@@ -58,9 +60,10 @@ def evaluate(
         "properties": lambda: Properties(schema, encode_primitives, seed=seed, excluded=excluded),
     }
     chosen = [makers[_known(name)]() for name in (METRIC_NAMES if metrics is None else metrics)]
-    scenes = 0
+    scenes, facts = 0, Facts(schema)
     for batch in predictions:
         scenes += len(batch)
+        facts.update(batch)
         for metric in chosen:
             metric.update(batch)
     if not scenes:
@@ -69,7 +72,11 @@ def evaluate(
     for metric in chosen:
         for section, values in metric.compute().items():
             result.setdefault(section, {}).update(values)
-    return result
+    of_scenes, of_objects = facts.scenes(), facts.objects()
+    for metric in chosen:
+        of_scenes |= metric.scenes()
+        of_objects |= metric.objects()
+    return Evaluated(result, of_scenes, of_objects)
 
 
 def _known(name: str) -> str:

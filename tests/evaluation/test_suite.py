@@ -11,7 +11,7 @@ from nsi_cli.support.errors import ConfigError, DataError
 
 def test_a_result_has_the_layout_of_the_design(make_predictions, schema) -> None:
     tokens = np.random.default_rng(0).random((6, 4, 4, 2), np.float32)
-    result = evaluate([make_predictions(tokens=tokens)], schema, task="toy", split="test")
+    result = evaluate([make_predictions(tokens=tokens)], schema, task="toy", split="test").result
     assert (result["task"], result["split"], result["scenes"]) == ("toy", "test", 6)
     for direction in ("image_to_schema", "schema_to_image"):
         assert set(result["retrieval"][direction]) == {
@@ -29,11 +29,13 @@ def test_batches_do_not_change_a_result(make_predictions, schema) -> None:
     predictions = make_predictions()
     split = [predictions.take([0]), predictions.take([1, 2, 3]), predictions.take([4, 5])]
     names = {"task": "toy", "split": "test"}
-    assert evaluate(split, schema, **names) == evaluate([predictions], schema, **names)
+    assert (
+        evaluate(split, schema, **names).result == evaluate([predictions], schema, **names).result
+    )
 
 
 def test_a_dataset_without_masks_has_null_in_their_place(make_predictions, schema) -> None:
-    result = evaluate([make_predictions(true_masks=None)], schema, task="toy", split="test")
+    result = evaluate([make_predictions(true_masks=None)], schema, task="toy", split="test").result
     assert result["grounding"]["pointing"] is None
     assert result["segmentation"] == {"slot_masks": None, "attention_masks": None}
     assert {row[0] for row in rows(result)} == {"image → schema", "schema → image"}
@@ -43,8 +45,8 @@ def test_a_dataset_without_masks_has_null_in_their_place(make_predictions, schem
 def test_each_metric_can_be_computed_alone(make_predictions, schema, name: str) -> None:
     tokens = np.random.default_rng(0).random((6, 4, 4, 2), np.float32)
     names = {"task": "toy", "split": "test"}
-    whole = evaluate([make_predictions(tokens=tokens)], schema, **names)
-    alone = evaluate([make_predictions(tokens=tokens)], schema, **names, metrics=[name])
+    whole = evaluate([make_predictions(tokens=tokens)], schema, **names).result
+    alone = evaluate([make_predictions(tokens=tokens)], schema, **names, metrics=[name]).result
     section = "segmentation" if name == "kmeans" else name
     assert set(alone) == {"task", "split", "scenes", section}
     assert alone[section].items() <= whole[section].items()
@@ -59,7 +61,7 @@ def test_the_options_reach_the_metrics(make_predictions, schema) -> None:
 
     def result(name: str, **options) -> dict:
         names = {"task": "toy", "split": "test", "metrics": [name]}
-        return evaluate([predictions], schema, encode_primitives=encode, **names, **options)
+        return evaluate([predictions], schema, encode_primitives=encode, **names, **options).result
 
     for name in METRIC_NAMES:
         assert result(name, seed=1) != result(name), f"{name} takes no seed"

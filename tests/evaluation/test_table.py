@@ -27,7 +27,9 @@ def test_a_property_named_like_a_metric_keeps_its_name() -> None:
 
 
 def result_of(predictions, schema, encode) -> dict:
-    return evaluate([predictions], schema, task="toy", split="test", encode_primitives=encode)
+    return evaluate(
+        [predictions], schema, task="toy", split="test", encode_primitives=encode
+    ).result
 
 
 def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def test_slot_masks_and_attention_masks_are_named_apart(split, tmp_path) -> None
 
 
 def test_an_evaluation_puts_its_numbers_on_the_page(split, tmp_path) -> None:
-    result = evaluate([split.predictions], split.schema, task="toy", split="test")
+    result = evaluate([split.predictions], split.schema, task="toy", split="test").result
     assert "All metrics" not in write(split, tmp_path)
     page = write(split, tmp_path, result=result)
     parsed(page)
@@ -116,7 +116,7 @@ def test_each_number_has_its_null_beside_it(split, tmp_path) -> None:
 
     result = evaluate(
         [split.predictions], split.schema, task="toy", split="test", encode_primitives=encode
-    )
+    ).result
     page = write(split, tmp_path, result=result)
     parsed(page)
     nulls = {
@@ -130,7 +130,7 @@ def test_each_number_has_its_null_beside_it(split, tmp_path) -> None:
 
 
 def test_a_result_of_an_earlier_version_is_shown_without_nulls(split, tmp_path) -> None:
-    result = evaluate([split.predictions], split.schema, task="toy", split="test")
+    result = evaluate([split.predictions], split.schema, task="toy", split="test").result
     for part in result["retrieval"]["image_to_schema"], result["grounding"]:
         for measured in part.values():
             measured.pop("null", None) if isinstance(measured, dict) else None

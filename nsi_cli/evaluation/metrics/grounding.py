@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.bootstrap import Numbers, mean_with_interval, null_with_interval
+from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.predictions import Bools, Ints, Predictions
+from nsi_cli.evaluation.records import Columns, joined
 from nsi_cli.evaluation.segments import overlap_ratios
 
 
-class Grounding:
+class Grounding(Metric):
     """Pointing and IoU of each visible object's aligned slot.
 
     Pointing: the peak of the slot's mask lies inside the object. IoU: that of the slot's segment
@@ -28,6 +30,7 @@ class Grounding:
         self._counts: list[Numbers] = []  # objects of each scene, (B, 1)
         self._hits: list[Numbers] = []  # sums over objects: of aligned slots, then of each slot
         self._ious: list[Numbers] = []  # the same, (B, 1 + K)
+        self._objects: list[Columns] = []
 
     def update(self, predictions: Predictions) -> None:
         """Add the objects of a batch; scenes without true masks add nothing."""
@@ -38,18 +41,26 @@ class Grounding:
         visible = visible_objects(predictions)
         counted = visible & (predictions.aligned_slot >= 0)
         ratios = overlap_ratios(overlap)[:, 1 : visible.shape[1] + 1]  # (B, T, K)
-        for of_slots, sums in (
-            (peaks_on_objects(predictions), self._hits),
-            (ratios.transpose(0, 2, 1), self._ious),
+        objects: Columns = {}
+        for name, of_slots, sums in (
+            ("pointing", peaks_on_objects(predictions), self._hits),
+            ("iou", ratios.transpose(0, 2, 1), self._ious),
         ):
-            both = np.concatenate([_of_aligned(of_slots, predictions)[:, None], of_slots], axis=1)
-            sums.append((both * counted[:, None]).sum(-1))
+            own = _of_aligned(of_slots, predictions)
+            both = np.concatenate([own[:, None], of_slots], axis=1) * counted[:, None]
+            sums.append(both.sum(-1))
+            objects[name] = np.where(visible, both[:, 0], np.nan)[predictions.present]
         self._counts.append(visible.sum(1, keepdims=True))
+        self._objects.append(objects)
 
     def compute(self) -> dict[str, Any]:
         """Both metrics, and the name of the masks that were used."""
         pointing, iou = self._measure(self._hits, share=True), self._measure(self._ious)
         return {"grounding": {"pointing": pointing, "iou": iou, "masks": self._masks}}
+
+    def objects(self) -> Columns:
+        """Pointing and IoU of each object; NaN for an invisible one."""
+        return joined(self._objects)
 
     def _measure(self, batches: list[Numbers], *, share: bool = False) -> dict[str, Any] | None:
         if not batches:

@@ -12,15 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
+from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.metrics.segmentation import SegmentScores
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.segments import contingency, segments
 from nsi_cli.support.threads import available_cores
 
 _STARTS = 2
 
 
-class KMeansSegmentation:
+class KMeansSegmentation(Metric):
     """The segmentation metrics of k-means with as many clusters as slots.
 
     The features exclude position: with it, any compact clusters reach a high FG-ARI. Clustering is
@@ -30,13 +32,14 @@ class KMeansSegmentation:
     def __init__(self, *, seed: int = 0, sample: Container[int] | None = None) -> None:
         self._seed, self._sample = seed, sample
         self._scores = SegmentScores(seed)
+        self._used: list[npt.NDArray[np.bool_]] = []  # which scenes were clustered
 
     def update(self, predictions: Predictions) -> None:
         """Add a batch; scenes without tokens or true masks add nothing."""
-        if self._sample is not None:
-            index = predictions.index.tolist()
-            chosen = [row for row, scene in enumerate(index) if scene in self._sample]
-            predictions = predictions.take(chosen)
+        index = predictions.index.tolist()
+        used = np.array([self._sample is None or scene in self._sample for scene in index])
+        self._used.append(used)
+        predictions = predictions.take(np.flatnonzero(used).tolist())
         if predictions.tokens is None or predictions.true_masks is None or not len(predictions):
             return
         slots = predictions.attention_masks.shape[1]
@@ -53,6 +56,15 @@ class KMeansSegmentation:
         if means is None:
             return {}
         return {"segmentation": {"kmeans": {**means, "scenes": len(self._scores)}}}
+
+    def scenes(self) -> Columns:
+        """The metrics of each image; NaN for one that is not in the sample."""
+        used = np.concatenate(self._used)
+        columns = {}
+        for name, column in self._scores.columns("kmeans").items():
+            columns[name] = np.full(len(used), np.nan)
+            columns[name][used] = column
+        return columns
 
 
 def sampled_scenes(count: int, most: int, seed: int = 0) -> list[int] | None:

@@ -10,9 +10,11 @@ import numpy.typing as npt
 import torch
 
 from nsi_cli.evaluation.bootstrap import mean_with_interval, null_with_interval
+from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.metrics.property_sample import PrimitiveSample, SampledPrimitives
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
+from nsi_cli.evaluation.records import Columns
 from nsi_cli.models.alignment import align
 from nsi_cli.schema import Categorical, Continuous, Property, Schema
 
@@ -29,7 +31,7 @@ Hits = npt.NDArray[np.float64]
 """How well the true value scores with the slots of A images, the scene's own first, (A, N)."""
 
 
-class Properties:
+class Properties(Metric):
     """For each property, how often its true value scores best with the object's slot.
 
     No probe is trained. One property of a primitive is set to other values, the whole scene is
@@ -60,9 +62,13 @@ class Properties:
         self._schema, self._encode, self._seed = schema, encode_primitives, seed
         self._properties = [item for item in schema.properties if item.name not in excluded]
         self._sample = PrimitiveSample(most, seed)
+        self._order: list[tuple[int, int]] = []  # of all primitives: scene's index, row
+        self._own: dict[str, dict[tuple[int, int], float]] = {}  # of the sample, by property
 
     def update(self, predictions: Predictions) -> None:
         """Add the primitives of a batch to the sample."""
+        scene, row = np.nonzero(predictions.present)
+        self._order += zip(predictions.index[scene].tolist(), row.tolist(), strict=True)
         if self._encode is not None:
             self._sample.add(predictions)
 
@@ -77,6 +83,13 @@ class Properties:
             for item in self._properties
         }
         return {"properties": measures}
+
+    def objects(self) -> Columns:
+        """The measure of each object's properties; NaN for one that is not in the sample."""
+        return {
+            f"{name}_read": np.array([own.get(key, np.nan) for key in self._order])
+            for name, own in self._own.items()
+        }
 
     def _measure(
         self,
@@ -96,6 +109,8 @@ class Properties:
             [_hits(item, sample.take(rows), columns, values[:, rows], encode) for rows in chunks],
             axis=1,
         )
+        keys = zip(sample.index.tolist(), sample.position.tolist(), strict=True)
+        self._own[item.name] = dict(zip(keys, hits[0].tolist(), strict=True))
         sums, counts = _by_scene(hits, sample.scene)
         measured = mean_with_interval(sums[0], counts[0], share=True, seed=self._seed)
         if measured is None:

@@ -18,7 +18,8 @@ NULL_IMAGES = 8
 class SampledPrimitives:
     """N primitives, each with its scene and the slots of A images: its own, then others'."""
 
-    scene: Ints  # (N,), its row in ``slots``
+    index: Ints  # (N,), the index of its scene in the split
+    scene: Ints  # (N,), the row of its scene in ``slots``
     position: Ints  # (N,), its row in its scene
     primitives: Floats  # (N, T, W), all primitives of its scene
     present: Bools  # (N, T)
@@ -39,6 +40,7 @@ class SampledPrimitives:
         """Some of the primitives."""
         return replace(
             self,
+            index=self.index[rows],
             scene=self.scene[rows],
             position=self.position[rows],
             primitives=self.primitives[rows],
@@ -100,6 +102,7 @@ class PrimitiveSample:
         others = other_scenes(len(scenes), NULL_IMAGES, self._seed)
         images = np.concatenate([scene[None], others[:, scene]])
         return SampledPrimitives(
+            index=np.array(indices)[scene],
             scene=scene,
             position=position,
             primitives=np.stack([scenes[row].primitives for row in scene]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from scipy.stats import beta, binom
 
 from nsi_cli.evaluation.bootstrap import Measured, mean_with_interval, median_with_interval
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
+from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.evaluation.records import Columns
 
 DEPTHS = (1, 5, 10)
 _TILE = 64
@@ -47,7 +50,7 @@ class Ranks:
         return np.asarray(harmonic / (self.alike + 1))
 
 
-class Retrieval:
+class Retrieval(Metric):
     """Recall, mean reciprocal rank, mean and median rank, in both directions.
 
     Each scene's only hit is itself. Scenes with equal annotations count as different ones, so a
@@ -70,7 +73,7 @@ class Retrieval:
 
     def compute(self) -> dict[str, Any]:
         """The metrics over all scenes."""
-        by_image, by_schema = all_ranks(self._embeddings)
+        by_image, by_schema = self._ranks
         return {
             "retrieval": {
                 "image_to_schema": self._summary(by_image),
@@ -78,6 +81,15 @@ class Retrieval:
                 "duplicate_schemas": sum(count for count in self._schemas.values() if count > 1),
             }
         }
+
+    def scenes(self) -> Columns:
+        """The rank of each scene in both directions."""
+        by_image, by_schema = self._ranks
+        return {"image_to_schema_rank": by_image.mean, "schema_to_image_rank": by_schema.mean}
+
+    @cached_property
+    def _ranks(self) -> tuple[Ranks, Ranks]:
+        return all_ranks(self._embeddings)
 
     def _summary(self, ranks: Ranks) -> dict[str, Any]:
         count, summary = len(ranks.mean), self._recall(ranks.mean)

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from nsi_cli.evaluation.bootstrap import mean_with_interval
 from nsi_cli.evaluation.metrics.mean_iou import MEAN_IOUS, mean_ious
+from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.segments import overlap_ratios
 
 Overlap = npt.NDArray[np.int64]
@@ -19,7 +21,7 @@ NAMES = ("ari", "fg_ari", "mbo", *MEAN_IOUS)
 """The metrics of each kind of masks."""
 
 
-class Segmentation:
+class Segmentation(Metric):
     """The metrics of `NAMES` for the slot masks and for the attention masks."""
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -33,6 +35,13 @@ class Segmentation:
     def compute(self) -> dict[str, Any]:
         """The metrics of both kinds of masks; None for a kind that is missing."""
         return {"segmentation": {name: scores.means() for name, scores in self._scores.items()}}
+
+    def scenes(self) -> Columns:
+        """The metrics of each image."""
+        columns: Columns = {}
+        for name, scores in self._scores.items():
+            columns |= scores.columns(name)
+        return columns
 
 
 class SegmentScores:
@@ -57,13 +66,17 @@ class SegmentScores:
 
     def means(self) -> dict[str, Any] | None:
         """The metrics by their `NAMES`, or None without images."""
-        if not self._images:
+        columns = self.columns("")
+        if not columns:
             return None
+        return {name: mean_with_interval(columns[f"_{name}"], seed=self._seed) for name in NAMES}
+
+    def columns(self, prefix: str) -> Columns:
+        """The metrics of each image, as columns named ``prefix``_metric; empty without images."""
+        if not self._images:
+            return {}
         columns = np.concatenate(self._images).T
-        return {
-            name: mean_with_interval(column, seed=self._seed)
-            for name, column in zip(NAMES, columns, strict=True)
-        }
+        return {f"{prefix}_{name}": column for name, column in zip(NAMES, columns, strict=True)}
 
 
 def adjusted_rand_index(overlap: Overlap) -> PerImage:

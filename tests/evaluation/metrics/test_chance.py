@@ -99,7 +99,7 @@ def test_what_knows_nothing_lies_inside_the_interval_of_every_null(
         result = evaluate(
             [masks(change(predictions))], scenes.schema, task="toy", split="train",
             encode_primitives=primitives_encoder(model), seed=seed,
-        )  # fmt: skip
+        ).result  # fmt: skip
         found += len(measures(result))
         missed += outside(result)
     assert found == len(SEEDS) * (24 if masks is same else 22)
@@ -124,5 +124,5 @@ def test_a_model_that_knows_something_lies_outside(scenes: Store, tiny: dict[str
     result = evaluate(
         [knowing], scenes.schema, task="toy", split="train", metrics=["grounding", "properties"],
         encode_primitives=primitives_encoder(model),
-    )  # fmt: skip
+    ).result  # fmt: skip
     assert len(outside(result)) >= 4
