@@ -135,3 +135,22 @@ def test_position_counts_as_much_as_asked_and_appearance_stays() -> None:
     torch.testing.assert_close(one(images)[..., one.appearance], three(images)[..., one.appearance])
     torch.testing.assert_close(3 * one(images)[..., seen], three(images)[..., seen])
     assert one(images)[..., seen].std() > 0.1
+
+
+VALUES = (
+    (0.50813, -13.19371, -3.49014, 6.26941),
+    (-15.65283, -12.99023, -1.46999, -4.24278),
+    (-10.05615, -7.48587, 3.48372, -15.63011),
+    (-8.19892, -4.80117, -11.50305, -21.36744),
+)
+"""Weighted sums of the features of each token."""
+
+
+def test_features_of_this_revision_have_these_values() -> None:
+    """A change of the arithmetic needs a new `_REVISION`, and new values here."""
+    y, x = torch.meshgrid(torch.arange(48), torch.arange(48), indexing="ij")
+    image = torch.stack([(5 * x + 3 * y) % 256, (x * y) % 256, 128 + 100 * (x / 2).sin().long()])
+    features = backbone(48, 4)(image.to(torch.uint8)[None])[0].double()
+    weights = torch.arange(features.shape[1], dtype=torch.float64).cos()
+    expected = torch.tensor(VALUES, dtype=torch.float64)
+    torch.testing.assert_close((features @ weights).view(4, 4), expected, rtol=1e-4, atol=1e-4)
