@@ -55,7 +55,7 @@ class Synthesizer(Protocol):
     ) -> None:
         """Write ``count`` raw scenes under ``raw``; same seed, same bytes.
 
-        ``advance`` is called with the number of further scenes that were written.
+        ``advance`` is called with the number of scenes written since the previous call.
         """
 
 
@@ -72,9 +72,9 @@ class Preparer(Protocol):
     """A schema builder that can prepare other images, for ``nsi interpret --image FILE``."""
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-        """Return an image (H, W, 3) as `load` would return it, for example cropped.
+        """Prepare an image (H, W, 3) as `load` prepares those of the dataset, for example cropped.
 
-        Returns None for an image that it cannot prepare; that one is used uncropped.
+        Returns None for an image that cannot be prepared; it is then used uncropped.
         """
 
 
@@ -115,7 +115,7 @@ class Task:
             )
         if not isinstance(self.summary, str):
             raise PluginError(
-                f"the summary of task '{self.name}' must be a text, "
+                f"the summary of task '{self.name}' must be a string, "
                 f"not a {type(self.summary).__name__}",
                 "for example Task('shapes', 'coloured shapes', …)",
             )
