@@ -104,7 +104,7 @@ def add_pixels_without_object(scene: Path) -> None:
         (corrupt_picture, "CLEVRTEX_full_000000"),
         (truncate_json, "its JSON is not whole"),
         (misname_material, "poliigonbrickz01"),
-        (add_pixels_without_object, "the mask has a value 99 of no object"),
+        (add_pixels_without_object, "the mask has a value 99 that belongs to no object"),
     ],
 )
 def test_a_damaged_scene(

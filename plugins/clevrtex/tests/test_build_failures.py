@@ -107,7 +107,7 @@ FAULTS = {
     ),
     "pixel without object": (
         lambda m, t, b: m.write_mask(1, b(4)),
-        "000001: the mask has a value 4 of no object",
+        "000001: the mask has a value 4 that belongs to no object",
         "must agree",
     ),
     "NaN": (
