@@ -102,7 +102,7 @@ def add_pixels_without_object(scene: Path) -> None:
     ("damage", "cause"),
     [
         (corrupt_picture, "CLEVRTEX_full_000000"),
-        (truncate_json, "its JSON is not whole"),
+        (truncate_json, "its JSON is damaged"),
         (misname_material, "poliigonbrickz01"),
         (add_pixels_without_object, "the mask has a value 99 that belongs to no object"),
     ],
