@@ -29,7 +29,7 @@ class SchemaBuilder(Protocol):
 
     A builder is a frozen dataclass whose first field is ``raw: Path``, the folder of the raw
     data; its other fields, made with `nsi_cli.plugins.option`, become flags of
-    ``nsi build-data TASK``. It must pickle: scenes are loaded in worker processes.
+    ``nsi build-data TASK``. It must be picklable, because worker processes load scenes.
     """
 
     @property
@@ -43,7 +43,7 @@ class SchemaBuilder(Protocol):
         """Return the sources of the scenes of each split, in order."""
 
     def load(self, source: Source) -> Scene:
-        """Load one scene; pure. Raises `DataError` for a source that cannot be read."""
+        """Load one scene, without side effects. Raises `DataError` if it cannot be read."""
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ class Synthesizer(Protocol):
     def synthesize(
         self, count: int, *, seed: int, workers: int, advance: Advance | None = None
     ) -> None:
-        """Write ``count`` raw scenes under ``raw``; same seed, same bytes.
+        """Write ``count`` raw scenes under ``raw``; the same seed gives the same bytes.
 
         ``advance`` is called with the number of scenes written since the previous call.
         """

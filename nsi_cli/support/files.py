@@ -127,10 +127,10 @@ def sweep(path: Path) -> None:
 
 
 def _runs(process: int) -> bool:
-    """Whether a process that wrote a temporary file runs; one with our own id has ended."""
+    """Whether the writer of a temporary file still runs; one with our own id has ended."""
     if process == os.getpid():
         return False
-    if os.name == "nt":  # signal 0 is not a test there
+    if os.name == "nt":  # os.kill cannot test for a process there
         return True
     try:
         os.kill(process, 0)
@@ -159,7 +159,7 @@ def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
         return
     with disk_errors_explained(lock):
-        file = lock.open("a+b", buffering=0)  # a named pipe fails at once
+        file = lock.open("a+b", buffering=0)  # raises an error for a named pipe
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,7 +44,7 @@ def _allowed_cores() -> int:
 def cgroup_quota(
     groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
 ) -> float | None:
-    """Return the cores that the process's cgroups allow, the least of all levels; None: no limit.
+    """Return the smallest number of cores that any of the cgroups allows; None if unlimited.
 
     ``groups`` names the process's cgroups, version 2 as ``0::PATH`` and version 1 as
     ``N:CONTROLLERS:PATH``; they are folders under ``mounted``.

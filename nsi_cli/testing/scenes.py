@@ -25,7 +25,7 @@ Splits = Mapping[str, Sequence[Source]]
 
 
 def check_schema(builder: SchemaBuilder) -> Schema:
-    """Return the schema; check that it is the same each time, and when read back from JSON."""
+    """Return the schema; check that it is the same each time and when read back from JSON."""
     with expected_to_work("schema()"):
         schema, again = builder.schema(), builder.schema()
     expect(isinstance(schema, Schema), f"schema() must return a Schema, not {schema!r}")

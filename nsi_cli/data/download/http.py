@@ -99,7 +99,7 @@ def check_status(response: httpx.Response) -> None:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Return the seconds that the server asks to wait; 0 if it does not, or not validly."""
+    """Return the seconds of the header Retry-After; 0 if it is missing or invalid."""
     value = header(response, "retry-after").strip()
     if re.fullmatch(r"[0-9]{1,18}", value):
         return float(value)

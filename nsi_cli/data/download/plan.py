@@ -64,7 +64,7 @@ class DownloadPlan:
 
     @property
     def bytes_needed(self) -> int:
-        """The disk space needed, in bytes; images hardly compress, so unpacking takes as much."""
+        """The disk space needed, in bytes, if archives unpack to about their own size."""
         sizes = [item.size for item in self.archives if item.state != "unpacked"]
         unpacked = max(sizes, default=0) if self.options.delete_archives else sum(sizes)
         return self.bytes_to_fetch + unpacked
@@ -79,7 +79,7 @@ def make_plan(
     """Compare the raw folder with the server; nothing is written.
 
     The server is not contacted if all archives are on disk. Raises `DataError` if the server does
-    not respond, an archive is missing on it, an archive on disk differs in size from the server's,
+    not respond, an archive is missing there, an archive on disk differs in size from the server's,
     or the disk has too little space for the download.
     """
     options = options or DownloadOptions()

@@ -120,7 +120,7 @@ class Transfer:
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Return the seconds to wait after a failure: doubled each time, with random jitter.
 
-        After an attempt that received at least `MIN_SPEED` bytes, the wait is the shortest again.
+        An attempt that received at least `MIN_SPEED` bytes resets the wait to the shortest.
         """
         error = state.outcome and state.outcome.exception()
         assert isinstance(error, RetryableError)

@@ -29,7 +29,7 @@ from nsi_cli.support.processes import STOP_SIGNALS
 LIMIT = "NSI_PROBE_TIMEOUT"
 DEFAULT_LIMIT = 30.0
 AT_ONCE = 4
-"""The most child processes at a time; more could slow each other beyond the time limit."""
+"""The most child processes at a time; with more, slow imports could exceed the limit."""
 SECONDS_BEFORE_NOTE = 5.0
 
 Note = Callable[[str], None]

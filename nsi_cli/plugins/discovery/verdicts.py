@@ -75,7 +75,7 @@ def _path(plugin: PluginEntryPoint) -> Path:
 
 
 def _fingerprint(plugin: PluginEntryPoint, environment: Sequence[object]) -> str:
-    """Return a digest of all that a verdict depends on."""
+    """Return a digest of everything that a verdict depends on."""
     files = sorted(_files(plugin.location)) if plugin.location else []
     entry = plugin.entry
     return _digest((plugin.project, plugin.version, entry.name, entry.value, files, environment))
