@@ -39,7 +39,7 @@ def templates_folder() -> Path:
 
 
 def _variables(name: str) -> dict[str, str]:
-    """Return the template variables. Raises `ConfigError` for an invalid name or one in use."""
+    """Return the template variables. Raises `ConfigError` for an invalid or existing name."""
     if not re.fullmatch(r"[a-z]([a-z0-9_-]*[a-z0-9])?", name):
         raise ConfigError(
             f"'{name}' cannot be a task's name",

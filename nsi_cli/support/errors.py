@@ -52,7 +52,7 @@ class NsiError(Exception):
 
 
 class ConfigError(NsiError):
-    """An option or a config file that cannot be used as it is."""
+    """An option or a config file that is not valid."""
 
     exit_code = 2
 

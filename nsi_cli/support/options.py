@@ -148,7 +148,7 @@ def _fault(error: Any) -> str:
 
 
 def _adapter(cls: type) -> Any:
-    """Return a pydantic adapter for the options of ``cls``; all optional, without defaults."""
+    """Return a pydantic adapter for the options of ``cls``; each may be omitted."""
     from pydantic import ConfigDict, TypeAdapter
     from typing_extensions import TypedDict  # before Python 3.12, pydantic needs this one
 

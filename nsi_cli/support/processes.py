@@ -58,7 +58,7 @@ def worker_pool(
 
 
 def begin_worker() -> None:
-    """Make this child process a worker, which ends when its parent ends, even if that is killed.
+    """Make this child process a worker that ends when its parent ends or is killed.
 
     A worker ignores Ctrl-C and SIGHUP, which reach every process of a terminal, because the
     parent may still need its workers to save its state.

@@ -43,7 +43,7 @@ def output_to_stderr() -> Iterator[None]:
         if not intact:
             raise ClosedDescriptorError(
                 "its import closed or replaced file descriptors of the process",
-                "fix the plugin: it must leave descriptors alone that it did not open",
+                "fix the plugin: it must not close or replace descriptors that it did not open",
             )
 
 

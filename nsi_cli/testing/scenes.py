@@ -31,8 +31,8 @@ def check_schema(builder: SchemaBuilder) -> Schema:
     expect(isinstance(schema, Schema), f"schema() must return a Schema, not {schema!r}")
     expect(schema == again, "schema() returns a different schema each time; sort what it collects")
     with expected_to_work("writing the schema as JSON and reading it"):
-        back = Schema.from_json(json.loads(json.dumps(schema.to_json())))
-    expect(back == schema, "the schema changes when it is written as JSON and read again")
+        copy = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+    expect(copy == schema, "the schema changes when it is written as JSON and read again")
     return schema
 
 
@@ -130,8 +130,8 @@ def same_scene(one: Scene, other: Scene) -> bool:
 def _check_primitives(schema: Schema, scene: Scene) -> None:
     """Check that the schema can decode the primitives and encode them to the same values."""
     with expected_to_work(f"scene {scene.id}: decoding its primitives"):
-        back = schema.encode(schema.decode(scene.primitives))
+        encoded = schema.encode(schema.decode(scene.primitives))
     expect(
-        np.array_equal(back, scene.primitives, equal_nan=True),
+        np.array_equal(encoded, scene.primitives, equal_nan=True),
         f"scene {scene.id}: its primitives are not what Schema.encode returns; create them with it",
     )

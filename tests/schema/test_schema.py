@@ -80,12 +80,12 @@ def test_json_and_pickle_preserve_the_schema(
     case: tuple[Schema, list[dict[str, object]]],
 ) -> None:
     schema, _ = case
-    for back in (
+    for copy in (
         Schema.from_json(json.loads(json.dumps(schema.to_json()))),
         pickle.loads(pickle.dumps(schema)),
     ):
-        assert back == schema
-        assert back.fingerprint == schema.fingerprint
+        assert copy == schema
+        assert copy.fingerprint == schema.fingerprint
 
 
 def test_the_order_of_values_changes_the_fingerprint() -> None:

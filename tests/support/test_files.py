@@ -137,8 +137,8 @@ def test_a_temporary_folder_with_our_own_process_id_is_replaced(tmp_path: Path) 
 
 def test_temporary_folders_of_running_processes_and_other_machines_are_kept(tmp_path: Path) -> None:
     with replacing_folder(tmp_path / "target") as folder:
-        mine = folder.name
-    parts = mine.split(".")
+        name = folder.name
+    parts = name.split(".")
     living = ".".join([*parts[:-2], str(os.getppid()), parts[-1]])
     elsewhere = ".".join([*parts[:-3], "another-machine", "1", parts[-1]])
     for name in (living, elsewhere):

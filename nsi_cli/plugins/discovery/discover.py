@@ -73,11 +73,11 @@ def disabled_from_environment() -> set[str]:
 
 def _distinct(plugins: Iterable[PluginEntryPoint]) -> list[PluginEntryPoint]:
     """Drop duplicates: a project can be both installed and in a plugin folder."""
-    seen: dict[object, PluginEntryPoint] = {}
+    distinct: dict[object, PluginEntryPoint] = {}
     for plugin in plugins:
         located = plugin.error is None and plugin.location is not None
-        seen.setdefault((plugin.entry.value, plugin.location) if located else plugin, plugin)
-    return list(seen.values())
+        distinct.setdefault((plugin.entry.value, plugin.location) if located else plugin, plugin)
+    return list(distinct.values())
 
 
 def _load(plugin: PluginEntryPoint, disabled: Collection[str]) -> Iterator[LoadResult]:

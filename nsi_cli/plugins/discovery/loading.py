@@ -46,7 +46,7 @@ def load_tasks(plugin: PluginEntryPoint) -> list[Task]:
 
 @contextlib.contextmanager
 def _as_plugin_error(action: str) -> Iterator[None]:
-    """Turn whatever a plugin raises, SystemExit included, into a `PluginError`."""
+    """Turn every exception of a plugin, SystemExit included, into a `PluginError`."""
     try:
         yield
     except KeyboardInterrupt:  # by the user: probing refuses plugins that raise it

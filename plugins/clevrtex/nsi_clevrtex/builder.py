@@ -114,7 +114,7 @@ class ClevrtexBuilder:
         return archives_of(self.variant, "v1" if self.release == "auto" else self.release)
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-        """Return any image as if it were a scene's; None if the crop needs another frame size."""
+        """Prepare any image like a scene's; return None if the crop does not fit its size."""
         return prepare_image(self.protocol, image)
 
     def synthesize(

@@ -85,33 +85,33 @@ def find_scenes(raw: Path, variant: str, release: str) -> RawFolder:
             "get CLEVRTex with --download, unpack it there, or render scenes with --synthetic N",
         )
     try:
-        found = _find(raw, variant, release)
+        folders = _find(raw, variant, release)
     except OSError as error:
         raise DataError(
             f"the raw folder {raw} cannot be read: {error.strerror}", "check its permissions"
         ) from None
-    if not found:
+    if not folders:
         raise DataError(
             f"no scenes of variant '{variant}' under {raw}",
             f"expected {raw / 'clevrtex_'}{variant}/0/CLEVRTEX_{variant}_000000.json (v1) or "
             f"clevrtexv2_{variant}/0/… (v2); choose another variant with --variant",
         )
-    if len(found) > 1:
+    if len(folders) > 1:
         raise DataError(f"both releases are under {raw}", "choose one with --release v1 or v2")
-    _refuse_duplicates(found[0])
-    return found[0]
+    _refuse_duplicates(folders[0])
+    return folders[0]
 
 
 def _find(raw: Path, variant: str, release: str) -> list[RawFolder]:
-    found = []
+    folders = []
     for candidate in RELEASES if release == "auto" else (release,):
         for folder in (raw / f"{FOLDERS[candidate]}_{variant}", raw):
             pattern = re.compile(rf"{STEMS[candidate]}_{variant}_([0-9]{{6,}})\.json")
             sources = SceneSources(_sources(folder, pattern, candidate))
             if sources:
-                found.append(RawFolder(candidate, folder, sources))
+                folders.append(RawFolder(candidate, folder, sources))
                 break
-    return found
+    return folders
 
 
 def _sources(folder: Path, pattern: re.Pattern[str], release: str) -> Iterator[SceneSource]:

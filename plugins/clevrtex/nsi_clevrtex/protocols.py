@@ -40,7 +40,7 @@ def apply_protocol(protocol: str, scene: Scene) -> Scene:
 
 
 def prepare_image(protocol: str, image: Pixels) -> Pixels | None:
-    """Return any image as if it were a scene's; None if the crop needs another frame size."""
+    """Prepare any image like a scene's; return None if the crop does not fit its size."""
     if protocol == "nsi":
         return image
     if protocol == "release":

@@ -15,9 +15,9 @@ def _read(data, *, keys=KEYS, any_material=False):
     return read_objects(SceneSource(7, "S_000007.json"), data, keys, any_material=any_material)
 
 
-def _refused(data, result: str, **how) -> DataError:
+def _refused(data, result: str, **options) -> DataError:
     with pytest.raises(DataError, match=rf"^S_000007: .*{result}") as caught:
-        _read(data, **how)
+        _read(data, **options)
     assert caught.value.hint
     assert "\n" not in caught.value.message
     return caught.value

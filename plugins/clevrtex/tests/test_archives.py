@@ -31,7 +31,7 @@ def test_each_variant_of_each_release_has_its_own_archives() -> None:
     archives = [
         urls(variant=variant, release=release) for variant in VARIANTS for release in RELEASES
     ]
-    flat = [url for some in archives for url in some]
+    flat = [url for group in archives for url in group]
     assert len(set(flat)) == len(flat) == 2 * len(VARIANTS) + 4
     assert isinstance(ClevrtexBuilder(Path("raw")), Downloadable)
 

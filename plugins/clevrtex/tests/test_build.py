@@ -184,8 +184,8 @@ def test_the_json_of_a_scene_is_read_once(make_raw, tmp_path, monkeypatch, relea
         writer.scene(index)
     writer.json(3).write_text("{")
     original = os.open
-    monkeypatch.setattr(os, "open", lambda path, *how, **more: (
-        opened.append(Path(path)), original(path, *how, **more))[1])  # fmt: skip
+    monkeypatch.setattr(os, "open", lambda path, *flags, **options: (
+        opened.append(Path(path)), original(path, *flags, **options))[1])  # fmt: skip
     builder = ClevrtexBuilder(writer.raw)
     options = BuildOptions(SIZE, max_skipped=0.5)
     store = open_store(build_store(builder, "clevrtex", tmp_path / "store", options))
@@ -219,8 +219,8 @@ def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes,
     }  # fmt: skip
     cropped = boxes(10)[24:216, 64:256]
     assert sorted(set(cropped.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
-    wanted = np.where(cropped == 0, 0, cropped - 1)  # renumbered 1 to 7
-    np.testing.assert_array_equal(store.masks("test", [0])[0], wanted)
+    expected = np.where(cropped == 0, 0, cropped - 1)  # renumbered 1 to 7
+    np.testing.assert_array_equal(store.masks("test", [0])[0], expected)
     labels, lengths = store.primitives("test")
     assert lengths.tolist() == [7]
     assert [round(float(row[3]) * 4) for row in labels[0, :7]] == [2, 3, 4, 5, 6, 7, 8]
@@ -309,8 +309,8 @@ def test_more_materials_than_the_dataset_has_are_an_error(make_raw, make_object,
     writer = make_raw("v2")
     names = [f"material{i}" for i in range(61)]
     for i in range(7):
-        some = names[10 * i : 10 * i + 10]
-        writer.scene(i, [make_object(j, material=name) for j, name in enumerate(some, start=1)])
+        chunk = names[10 * i : 10 * i + 10]
+        writer.scene(i, [make_object(j, material=name) for j, name in enumerate(chunk, start=1)])
     with pytest.raises(DataError, match=r"61 materials in .*, but full has 60"):
         _build(writer, tmp_path / "store")
 

@@ -15,9 +15,9 @@ from nsi_cli.data.store.reader import is_store, open_store
 from nsi_cli.support.errors import DataError, NsiError
 
 
-def _build(writer, out: Path, **how) -> Path:
-    options = BuildOptions(**{"image_size": 32, **how})
-    return build_store(ClevrtexBuilder(writer.raw, split_by="test"), "clevrtex", out, options)
+def _build(writer, out: Path, **options) -> Path:
+    build_options = BuildOptions(**{"image_size": 32, **options})
+    return build_store(ClevrtexBuilder(writer.raw, split_by="test"), "clevrtex", out, build_options)
 
 
 def _everything(folder: Path) -> dict[str, bytes]:

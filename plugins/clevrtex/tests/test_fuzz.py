@@ -241,10 +241,10 @@ def mask_of_others(writer, rng, index):
 
 def object_without_pixel(writer, rng, index):
     mask = np.asarray(Image.open(writer.mask(index))).copy()
-    most = int(mask.max())
-    mask[mask == rng.randint(1, most)] = 0
+    count = int(mask.max())
+    mask[mask == rng.randint(1, count)] = 0
     Image.fromarray(mask).save(writer.mask(index))
-    return BUILT if most > 1 else SKIPPED  # a scene needs a visible object
+    return BUILT if count > 1 else SKIPPED  # a scene needs a visible object
 
 
 def harmless(writer, rng, index):
@@ -285,9 +285,9 @@ def fuzzed(request, tmp_path_factory) -> tuple[Any, dict[int, str], dict[int, in
     return writer, results, counts
 
 
-def build(writer, out: Path, **how: Any) -> Path:
+def build(writer, out: Path, **options: Any) -> Path:
     builder = ClevrtexBuilder(writer.raw, split_by="test")
-    return build_store(builder, "clevrtex", out, BuildOptions(SIDE, **how))
+    return build_store(builder, "clevrtex", out, BuildOptions(SIDE, **options))
 
 
 def test_each_scene_is_built_according_to_its_files_or_skipped_with_a_reason(
@@ -299,8 +299,11 @@ def test_each_scene_is_built_according_to_its_files_or_skipped_with_a_reason(
     skipped = {int(item["scene"][-6:]): item["reason"] for item in store.build["skipped"]}
     assert built.keys() | skipped.keys() == set(range(FUZZED + INTACT))
     assert not built.keys() & skipped.keys()
-    for index, what in results.items():
-        assert what == EITHER or (index in built) == (what == BUILT), (index, skipped.get(index))
+    for index, result in results.items():
+        assert result == EITHER or (index in built) == (result == BUILT), (
+            index,
+            skipped.get(index),
+        )
     for index, reason in skipped.items():
         assert reason.isprintable(), reason
         assert 20 < len(reason) < 400, reason
@@ -337,8 +340,8 @@ def expected(item: dict[str, Any]) -> dict[str, Any]:
     return {**words, "position": tuple(float(np.float32(number)) for number in item["3d_coords"])}
 
 
-def shrunk(pixels: np.ndarray, how: Image.Resampling) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), how))
+def shrunk(pixels: np.ndarray, method: Image.Resampling) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), method))
 
 
 def test_too_many_faulty_scenes_fail_the_build_and_leave_no_files(fuzzed, tmp_path) -> None:

@@ -51,8 +51,8 @@ def test_the_release_protocol_resizes_like_the_release(height: int, width: int, 
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     rows, columns = _axis_weights(height), _axis_weights(width)
-    wanted = np.einsum("ah,hwc,bw->abc", rows, image.astype(float), columns)
-    assert np.abs(shrink(image) - wanted).max() <= 0.5 + 1e-6  # rounded to 8 bits
+    expected = np.einsum("ah,hwc,bw->abc", rows, image.astype(float), columns)
+    assert np.abs(shrink(image) - expected).max() <= 0.5 + 1e-6  # rounded to 8 bits
 
 
 def test_a_frame_is_resized_to_the_values_of_scikit_image() -> None:
@@ -60,8 +60,8 @@ def test_a_frame_is_resized_to_the_values_of_scikit_image() -> None:
     y, x = np.mgrid[:240, :320]
     frame = np.stack([(x * 7 + y * 3) % 256, (x * y) % 256, x % 256], -1).astype(np.uint8)
     small = shrink(frame)
-    for (row, column), wanted in SCIKIT_IMAGE.items():
-        assert np.abs(small[row, column] - np.array(wanted)).max() <= 0.5 + 1e-3
+    for (row, column), expected in SCIKIT_IMAGE.items():
+        assert np.abs(small[row, column] - np.array(expected)).max() <= 0.5 + 1e-3
 
 
 SCIKIT_IMAGE = {
@@ -101,11 +101,11 @@ def test_both_resizes_together_are_within_three_levels_of_the_release() -> None:
     frame = np.stack([x * 255 // 320, (x // 20 + y // 20) % 2 * 255, y], -1).astype(np.uint8)
     exact = np.einsum("ah,hwc,bw->abc", _axis_weights(240), frame / 255.0, _axis_weights(320))
     floats = torch.from_numpy(exact).permute(2, 0, 1)[None]
-    wanted = torch.nn.functional.interpolate(
+    expected = torch.nn.functional.interpolate(
         floats, (224, 224), mode="bicubic", align_corners=False, antialias=True
     )[0].permute(1, 2, 0)
     ours = Image.fromarray(shrink(frame)).resize((224, 224), Image.Resampling.BICUBIC)
-    error = np.abs(np.asarray(ours) - 255 * wanted.clamp(0, 1).numpy())
+    error = np.abs(np.asarray(ours) - 255 * expected.clamp(0, 1).numpy())
     assert error.max() <= 3  # at edges between black and white
     assert error.mean() <= 0.5
 

@@ -123,24 +123,24 @@ def test_archives_are_downloaded_hashed_and_unpacked(server: Any, tmp_path: Path
 
 
 def test_archives_are_downloaded_in_parallel(server: Any, tmp_path: Path) -> None:
-    under_way, most, lock = 0, 0, threading.Lock()
+    under_way, peak, lock = 0, 0, threading.Lock()
 
     def count(state: Any, method: str) -> None:
-        nonlocal under_way, most
+        nonlocal under_way, peak
         if method == "GET":
             with lock:
                 under_way += 1
-                most = max(most, under_way)
+                peak = max(peak, under_way)
             time.sleep(0.1)
             with lock:
                 under_way -= 1
 
     server.before = count
     download(planned(server, tmp_path / "a", connections=3))
-    assert most == 3
-    most = 0
+    assert peak == 3
+    peak = 0
     download(planned(server, tmp_path / "b", connections=1))
-    assert most == 1
+    assert peak == 1
 
 
 def test_a_second_download_sends_no_request(server: Any, tmp_path: Path) -> None:

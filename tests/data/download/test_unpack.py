@@ -300,8 +300,8 @@ def test_a_header_that_fills_the_memory_is_refused(
 def test_endless_headers_are_refused(unpacker: Unpacker) -> None:
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.XHDTYPE, 512
-    one = info.tobuf(tarfile.GNU_FORMAT) + b"12 path=abcd".ljust(512, b"\0")
-    unpacker.refuses(gzip.compress(one * 5000), DataError, "archive")
+    block = info.tobuf(tarfile.GNU_FORMAT) + b"12 path=abcd".ljust(512, b"\0")
+    unpacker.refuses(gzip.compress(block * 5000), DataError, "archive")
 
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
