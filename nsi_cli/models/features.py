@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_room
+from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_space
 from nsi_cli.data.features.fill import Encode, Features, fill
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.store.reader import Store
@@ -48,7 +48,7 @@ def prepare_cache(
         dtype=_NUMPY[backbone.feature_dtype],
     )  # fmt: skip
     try:
-        check_cache_room(cache, store, splits)
+        check_cache_space(cache, store, splits)
     except DataError as error:
         if where != "auto":
             raise

@@ -23,7 +23,7 @@ class Archive:
     base: str
     """URL of the folder on the server; ``--mirror`` names another one."""
     name: str
-    """The file's name there."""
+    """The file's name in that folder."""
     wanted: str
     folder: str = ""
 
@@ -36,17 +36,19 @@ class Archive:
         try:
             _ = self._pattern
         except re.error as error:
-            raise PluginError(f"{self.name}: not a regular expression: {error}") from error
+            raise PluginError(
+                f"{self.name}: wanted is not a regular expression: {error}"
+            ) from error
 
     def url(self, mirror: str = "") -> str:
-        """Its address on its own server or on a mirror."""
+        """Return its URL on its own server or on a mirror."""
         return f"{(mirror or self.base).rstrip('/')}/{self.name}"
 
     def place(self, member: str) -> PurePosixPath | None:
-        """Where a member goes, relative to the raw folder; None if it is not wanted."""
+        """Return a member's path in the raw folder; None if it is not wanted."""
         match = self._pattern.fullmatch(member)
-        return PurePosixPath(self.folder, match["kept"]) if match else None
+        return PurePosixPath(self.folder, match["path"]) if match else None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(rf"(?:.*/)?(?P<kept>{self.wanted})")
+        return re.compile(rf"(?:.*/)?(?P<path>{self.wanted})")

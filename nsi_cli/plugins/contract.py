@@ -29,7 +29,7 @@ class SchemaBuilder(Protocol):
 
     A builder is a frozen dataclass whose first field is ``raw: Path``, the folder of the raw
     data; its other fields, made with `nsi_cli.plugins.option`, become flags of
-    ``nsi build-data TASK``. It must pickle: scenes are loaded in worker processes.
+    ``nsi build-data TASK``. It must be picklable, because worker processes load scenes.
     """
 
     @property
@@ -43,7 +43,7 @@ class SchemaBuilder(Protocol):
         """Return the sources of the scenes of each split, in order."""
 
     def load(self, source: Source) -> Scene:
-        """Load one scene; pure. Raises `DataError` for a source that cannot be read."""
+        """Load one scene, without side effects. Raises `DataError` if it cannot be read."""
 
 
 @runtime_checkable
@@ -53,9 +53,9 @@ class Synthesizer(Protocol):
     def synthesize(
         self, count: int, *, seed: int, workers: int, advance: Advance | None = None
     ) -> None:
-        """Write ``count`` raw scenes under ``raw``; same seed, same bytes.
+        """Write ``count`` raw scenes under ``raw``; the same seed gives the same bytes.
 
-        ``advance`` is called with the number of further scenes that were written.
+        ``advance`` is called with the number of scenes written since the previous call.
         """
 
 
@@ -72,9 +72,9 @@ class Preparer(Protocol):
     """A schema builder that can prepare other images, for ``nsi interpret --image FILE``."""
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-        """Return an image (H, W, 3) as `load` would return it, for example cropped.
+        """Prepare an image (H, W, 3) as `load` prepares those of the dataset, for example cropped.
 
-        Returns None for an image that it cannot prepare; that one is used uncropped.
+        Returns None for an image that cannot be prepared; it is then used uncropped.
         """
 
 
@@ -115,7 +115,7 @@ class Task:
             )
         if not isinstance(self.summary, str):
             raise PluginError(
-                f"the summary of task '{self.name}' must be a text, "
+                f"the summary of task '{self.name}' must be a string, "
                 f"not a {type(self.summary).__name__}",
                 "for example Task('shapes', 'coloured shapes', …)",
             )

@@ -17,40 +17,39 @@ SUFFIX = ".jinja"
 def render_plugin(name: str, into: Path) -> list[Path]:
     """Write the plugin project of a new task at ``into / name``, and return its files, sorted.
 
-    The project is whole or not there at all. Raises `ConfigError` for a name that cannot be a
-    task's or whose package is there already, and where anything lies at its place; `DataError`
-    if the disk cannot be written.
+    If writing fails, no file is left. Raises `ConfigError` for an invalid name, or if the package
+    or ``into / name`` exists already; `DataError` if the files cannot be written.
     """
     target = into / name
-    words = _words(name)
+    variables = _variables(name)
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target} exists already", "choose another name, or another --dir")
     with replacing_folder(target) as folder:
-        for path, text in _rendered(words):
+        for path, text in _rendered(variables):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
     return sorted(path for path in target.rglob("*") if path.is_file())
 
 
 def templates_folder() -> Path:
-    """The folder of templates: inside an installed package, beside it in a checkout."""
+    """Return the folder of templates: in an installed package, or next to it in a checkout."""
     package = Path(nsi_cli.__file__).parent
     installed = package / "_templates"
     return installed if installed.is_dir() else package.parent / "templates"
 
 
-def _words(name: str) -> dict[str, str]:
-    """What the templates say in a task's place. Raises `ConfigError` for a name that won't do."""
+def _variables(name: str) -> dict[str, str]:
+    """Return the template variables. Raises `ConfigError` for an invalid or existing name."""
     if not re.fullmatch(r"[a-z]([a-z0-9_-]*[a-z0-9])?", name):
         raise ConfigError(
             f"'{name}' cannot be a task's name",
-            "lower-case letters, digits, - and _, from a letter to a letter or digit: my-scenes",
+            "use lower-case letters, digits, - and _; begin with a letter, do not end with - or _",
         )
     package = "nsi_" + name.replace("-", "_")
-    taken = location_of(package)
-    if taken:
+    existing = location_of(package)
+    if existing:
         raise ConfigError(
-            f"the package '{package}' of a task '{name}' exists already: {taken}",
+            f"the package '{package}' of a task '{name}' exists already: {existing}",
             "choose another name",
         )
     title = "".join(word.capitalize() for word in re.split(r"[-_]+", name))
@@ -62,13 +61,13 @@ def _words(name: str) -> dict[str, str]:
     }
 
 
-def _rendered(words: dict[str, str]) -> Iterator[tuple[Path, str]]:
-    """The path and the text of each file of the project; templates may use paths too."""
+def _rendered(variables: dict[str, str]) -> Iterator[tuple[Path, str]]:
+    """Yield the path and the text of each file of the project; paths are templates too."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     root = templates_folder() / "plugin"
     for template in sorted(path for path in root.rglob("*") if path.is_file()):
-        path = environment.from_string(template.relative_to(root).as_posix()).render(words)
-        text = environment.from_string(template.read_text(encoding="utf-8")).render(words)
+        path = environment.from_string(template.relative_to(root).as_posix()).render(variables)
+        text = environment.from_string(template.read_text(encoding="utf-8")).render(variables)
         yield Path(path.removesuffix(SUFFIX)), text

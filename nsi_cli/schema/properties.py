@@ -1,4 +1,4 @@
-"""The two kinds of property: one of a list of values, or a vector of bounded numbers."""
+"""The two kinds of property: categorical values and vectors of bounded numbers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Categorical:
         return 1
 
     def encode(self, value: str | None) -> int:
-        """The id of a value, −1 for None. Raises `SchemaError` for an unknown value."""
+        """Return the id of a value, −1 for None. Raises `SchemaError` for an unknown value."""
         if value is None:
             return MISSING_ID
         try:
@@ -59,7 +59,7 @@ class Categorical:
             ) from None
 
     def decode(self, index: float) -> str | None:
-        """The value of an id, None for −1. Raises `SchemaError` for any other id."""
+        """Return the value of an id, None for −1. Raises `SchemaError` for any other id."""
         if index == MISSING_ID:
             return None
         if not (float(index).is_integer() and 0 <= index < len(self.values)):
@@ -74,9 +74,9 @@ class Categorical:
 class Continuous:
     """An attribute of ``size`` numbers, each expected between ``low`` and ``high``.
 
-    ``low`` and ``high`` are one number for all components, or one for each. The schema encoder
-    normalises values by them. Finite values outside them are allowed, since the range that a
-    dataset states is rarely exact.
+    ``low`` and ``high`` are one number for all components, or one for each. The schema encoder uses
+    them to normalise values. Finite values outside the bounds are allowed, because the ranges
+    that datasets state are rarely exact.
     """
 
     name: str
@@ -97,7 +97,8 @@ class Continuous:
             numbers = _numbers(parts * self.size if len(parts) == 1 else parts, self.size)
             if numbers is None:
                 raise SchemaError(
-                    f"property '{self.name}': a bound must be one finite number, or {self.size}",
+                    f"property '{self.name}': a bound must be one finite number, or one for each "
+                    f"of {self.size} components",
                     f"got {bound!r}",
                 )
             object.__setattr__(self, name, numbers)
@@ -123,7 +124,7 @@ class Continuous:
         return self.size
 
     def encode(self, value: float | Sequence[float] | None) -> tuple[float, ...]:
-        """The components of a value, NaN for None. Raises `SchemaError` if it does not fit."""
+        """Return the components of a value, NaN for None. Raises `SchemaError` if it is invalid."""
         if value is None:
             return (math.nan,) * self.size
         numbers = _numbers(_parts(value), self.size)
@@ -134,7 +135,7 @@ class Continuous:
         return numbers
 
     def decode(self, numbers: Sequence[float]) -> float | tuple[float, ...] | None:
-        """The value of these components: a number, a tuple of them, or None if missing.
+        """Return the value of components: a number, a tuple of numbers, or None if missing.
 
         Raises `SchemaError` for components that `encode` never returns, such as a single NaN.
         """
@@ -157,7 +158,7 @@ Property = Categorical | Continuous
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is an integer, and no bool, from 1 to `MAX_COUNT`."""
+    """Whether a value is an integer from 1 to `MAX_COUNT`, and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_COUNT
 
 
@@ -165,12 +166,12 @@ def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
         raise SchemaError(
             f"a property's name must be a non-empty string, not {name!r}",
-            "use the dataset's name of the attribute, for example 'shape'",
+            "use the dataset's name for the attribute, for example 'shape'",
         )
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    """The items of a sequence or of a one-dimensional array; another value as its only item."""
+    """Return the items of a sequence or 1-D array; any other value as the only item."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return tuple(value.tolist())
     listed = isinstance(value, Sequence) and not isinstance(value, str)
@@ -178,7 +179,7 @@ def _parts(value: Any) -> tuple[Any, ...]:
 
 
 def _numbers(parts: Sequence[Any], count: int) -> tuple[float, ...] | None:
-    """``count`` numbers that are finite in float32, the type of a primitive; else None."""
+    """Return ``count`` numbers; None unless all are finite as float32, a primitive's type."""
     kinds, largest = (int, float, np.integer, np.floating), float(np.finfo(np.float32).max)
     if len(parts) != count or not all(isinstance(part, kinds) for part in parts):
         return None
@@ -187,6 +188,6 @@ def _numbers(parts: Sequence[Any], count: int) -> tuple[float, ...] | None:
     return tuple(map(float, parts))
 
 
-def _short(values: Sequence[str], most: int = 8) -> str:
-    more = f", … ({len(values)} values)" if len(values) > most else ""
-    return ", ".join(values[:most]) + more
+def _short(values: Sequence[str], limit: int = 8) -> str:
+    more = f", … ({len(values)} values)" if len(values) > limit else ""
+    return ", ".join(values[:limit]) + more

@@ -22,12 +22,12 @@ Pixels = npt.NDArray[np.uint8]
 class Scene:
     """One image of a dataset with the objects in it.
 
-    ``image`` is RGB of any size, an array or a Pillow image, which saves copies. ``primitives``
-    are made by `Schema.encode`. In ``mask``, 0 is the background and i is the object of row i − 1.
-    ``dropped`` counts objects that were removed because they have no pixel in the image, and
-    ``hidden`` those of them without a pixel in the dataset's own mask, before any crop or resize.
-    ``lost`` lists (property, value) of values that became missing because the store has no id for
-    them.
+    ``image`` is RGB of any size: an array, or a Pillow image to avoid a copy. ``primitives`` come
+    from `Schema.encode`. In ``mask``, 0 is the background and i is the object in row i − 1.
+    ``dropped`` is the number of objects that were removed because they have no pixel in the image.
+    ``hidden`` counts those that have no pixel in the dataset's own mask, before any crop or resize.
+    ``lost`` lists (property, value) pairs that became missing because the store has no id for the
+    value.
     """
 
     id: str
@@ -73,7 +73,7 @@ class Scene:
 
 
 def _image_fault(image: Pixels | Picture) -> str | None:
-    """The type and shape of an image that is not RGB."""
+    """Return the type and shape of an image that is not RGB; None if it is RGB."""
     if isinstance(image, np.ndarray):
         right = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
         return None if right else f"{image.dtype} {image.shape}"
@@ -82,37 +82,37 @@ def _image_fault(image: Pixels | Picture) -> str | None:
 
 
 def _shape(image: Pixels | Picture) -> tuple[int, int]:
-    """Height and width."""
+    """Return height and width."""
     if isinstance(image, np.ndarray):
         return image.shape[0], image.shape[1]
     return image.height, image.width
 
 
 def mask_faults(mask: Pixels, objects: int) -> Iterator[str]:
-    """The differences between the values in a mask and its objects, numbered from 1."""
-    found, expected = _values(mask) - {0}, set(range(1, objects + 1))
-    for number in sorted(expected - found):
+    """Yield the differences between the values in a mask and its objects, numbered from 1."""
+    actual, expected = _values(mask) - {0}, set(range(1, objects + 1))
+    for number in sorted(expected - actual):
         yield f"object {number} has no pixel in the mask"
-    for value in sorted(found - expected):
-        yield f"the mask has a value {value} of no object"
+    for value in sorted(actual - expected):
+        yield f"the mask has a value {value} that belongs to no object"
 
 
 def _values(mask: Pixels) -> set[int]:
-    """The values in a mask; about ten times as fast as sorting it."""
+    """Return the values in a mask, about ten times as fast as by sorting."""
     data = mask.tobytes()
     return {value for value in range(int(mask.max(initial=0)) + 1) if value in data}
 
 
 def keep_visible(scene_id: str, image: Pixels | Picture, primitives: npt.NDArray[np.float32],
                  mask: Pixels, dropped: int = 0, hidden: int = 0) -> Scene:  # fmt: skip
-    """A scene without the objects that have no pixel in ``mask``; they are counted as dropped.
+    """Return a scene without the objects that have no pixel in ``mask``; ``dropped`` counts them.
 
     ``dropped`` and ``hidden`` are earlier counts, as in `Scene`. The remaining objects keep their
     order, and are renumbered 1, 2, … in the mask.
     """
-    found, count = _values(mask), len(primitives)
-    visible = np.array([number in found for number in range(1, count + 1)], dtype=bool)
-    if visible.all() or max(found) > count:  # Scene raises the error
+    present, count = _values(mask), len(primitives)
+    visible = np.array([number in present for number in range(1, count + 1)], dtype=bool)
+    if visible.all() or max(present) > count:  # Scene raises the error
         return Scene(scene_id, image, primitives, mask, dropped, hidden)
     numbers = np.zeros(count + 1, dtype=np.uint8)
     numbers[1:][visible] = np.arange(1, visible.sum() + 1)

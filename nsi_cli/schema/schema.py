@@ -46,7 +46,7 @@ class Schema:
         names = [item.name for item in self.properties]
         if not names or len(set(names)) != len(names):
             raise SchemaError(
-                f"a schema needs properties of different names, not {names}",
+                f"a schema needs properties with different names, not {names}",
                 "give each attribute its own name",
             )
         if not is_count(self.max_objects):
@@ -68,7 +68,7 @@ class Schema:
 
     @cached_property
     def columns(self) -> dict[str, slice]:
-        """The columns of a primitive that each property has, by name."""
+        """The columns of each property in a primitive, by name."""
         columns, start = {}, 0
         ordered: tuple[Property, ...] = (*self.categorical, *self.continuous)
         for item in ordered:
@@ -88,7 +88,7 @@ class Schema:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __getitem__(self, name: str) -> Property:
-        """The property of that name. Raises `SchemaError` if there is none."""
+        """Return the property of that name. Raises `SchemaError` if there is none."""
         for item in self.properties:
             if item.name == name:
                 return item
@@ -98,7 +98,7 @@ class Schema:
         )
 
     def without(self, names: Sequence[str]) -> Schema:
-        """The schema without some properties; the others keep their order.
+        """Return the schema without some properties; the others keep their order.
 
         Raises `ConfigError` for an unknown name, or if no property is left.
         """
@@ -109,10 +109,10 @@ class Schema:
                     f"no property '{name}' to exclude",
                     did_you_mean(name, known) or f"known: {', '.join(known)}",
                 )
-        left = tuple(item for item in self.properties if item.name not in names)
-        if not left:
+        remaining = tuple(item for item in self.properties if item.name not in names)
+        if not remaining:
             raise ConfigError("every property is excluded", f"keep one of {', '.join(known)}")
-        return Schema(left, self.max_objects)
+        return Schema(remaining, self.max_objects)
 
     def encode(self, objects: Sequence[Mapping[str, Value]]) -> Primitives:
         """Encode objects, mappings from property name to value, as primitives (n, width).
@@ -122,8 +122,8 @@ class Schema:
         """
         if len(objects) > self.max_objects:
             raise SchemaError(
-                f"{len(objects)} objects in a scene, at most {self.max_objects} fit",
-                "increase max_objects of the schema",
+                f"a scene has {len(objects)} objects, but max_objects is {self.max_objects}",
+                "increase max_objects in the schema",
             )
         rows = np.zeros((len(objects), self.width), dtype=np.float32)
         for number, (values, row) in enumerate(zip(objects, rows, strict=True), start=1):
@@ -150,7 +150,7 @@ class Schema:
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise SchemaError(
                 f"primitives of shape {rows.shape} do not fit a schema of width {self.width}",
-                "there is one row per object, and one column per id and number",
+                "a row is an object, with one column for each id and each number",
             )
         return [self._decode_one(row) for row in rows]
 
@@ -162,7 +162,7 @@ class Schema:
         return values
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as JSON values; the inverse of `from_json`."""
+        """Return the schema as JSON values; the inverse of `from_json`."""
         return {
             "max_objects": self.max_objects,
             "properties": [_property_to_json(item) for item in self.properties],
@@ -170,7 +170,7 @@ class Schema:
 
     @staticmethod
     def from_json(data: Any) -> Schema:
-        """The schema of what `to_json` returned. Raises `SchemaError` for anything else."""
+        """Return the schema that `to_json` wrote. Raises `SchemaError` for anything else."""
         try:
             items = tuple(_property_from_json(item) for item in data["properties"])
             return Schema(items, data["max_objects"])

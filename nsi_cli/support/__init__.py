@@ -1,1 +1,1 @@
-"""What every part uses: errors, files, options, processes, progress."""
+"""Modules that every package uses: errors, files, options, processes, progress."""

@@ -1,4 +1,4 @@
-"""Errors that the user can correct: one line, and a hint."""
+"""Errors that the user can correct, with a one-line message and a hint."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ LONGEST = 300
 
 
 def one_line(text: str) -> str:
-    """A text of unknown origin as one printable line of limited length.
+    """Return a text of unknown origin as one printable line of limited length.
 
-    Spaces are joined; what cannot be printed (control characters, halves of surrogate pairs) is
-    escaped; the middle of a very long text is cut.
+    Whitespace is collapsed. Unprintable characters (control characters, lone surrogates) are
+    escaped. The middle of a very long text is omitted.
     """
     joined = " ".join(text.split())
     safe = "".join(
@@ -35,38 +35,38 @@ def text_of(value: object) -> str:
 class NsiError(Exception):
     """An error that is shown to the user as one line and a hint, without a traceback.
 
-    ``exit_code`` is that of the command (1 failed, 2 usage or config, 3 plugin,
+    ``exit_code`` is the exit code of the command (1 failed, 2 usage or config, 3 plugin,
     130 interrupted).
     """
 
     exit_code = 1
     resumable = False
-    """Whether the same command resumes what failed."""
+    """Whether running the same command again resumes its work."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if hint:  # so that a traceback, and what quotes it, contains the hint
+        if hint:  # so that tracebacks contain the hint
             self.add_note(hint)
 
 
 class ConfigError(NsiError):
-    """An option or a config file that cannot be used as it is."""
+    """An option or a config file that is not valid."""
 
     exit_code = 2
 
 
 class PluginError(NsiError):
-    """A task that is unknown, broken or claimed twice."""
+    """A task that is unknown or broken, or that several plugins provide."""
 
     exit_code = 3
 
 
 class Interrupted(NsiError):
-    """The user or the machine asked to stop; everything is saved.
+    """The user or the system stopped the command; its state is saved.
 
-    ``run`` is the folder of the training that can be resumed.
+    ``run`` is the run folder of a training that can be resumed.
     """
 
     exit_code = 130

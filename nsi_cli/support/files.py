@@ -1,4 +1,4 @@
-"""Atomic writing: files are written beside their path and moved there."""
+"""Atomic writing: a temporary file or folder is written and then renamed to its path."""
 
 from __future__ import annotations
 
@@ -20,71 +20,74 @@ from nsi_cli.support.reading import JSON_LIMIT, open_regular, read_regular, reas
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, moved over it if the body succeeds, else removed."""
+    """Yield a temporary path that replaces ``path`` if the body succeeds, else is removed."""
     with disk_errors_explained(path), parents_of(path):
         sweep(path)
-        beside = _beside(path, "part")
+        temporary = _temporary_path(path, "part")
         try:
-            yield beside
-            os.replace(beside, path)
+            yield temporary
+            os.replace(temporary, path)
         finally:
-            remove(beside)
+            remove(temporary)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside ``path`` that replaces it if the body succeeds, else is removed.
+    """Yield a temporary folder that replaces ``path`` if the body succeeds, else is removed.
 
-    If ``path`` is a link, the folder that it points to is replaced. Raises `DataError` if
-    a folder cannot be replaced, before the body runs.
+    If ``path`` is a link, the folder that it points to is replaced. Raises `DataError` before the
+    body runs if the folder cannot be replaced.
     """
-    place = replaceable(path)
-    with disk_errors_explained(path), parents_of(place):
-        sweep(place)
-        beside = _beside(place, "part")
+    target = replaceable(path)
+    with disk_errors_explained(path), parents_of(target):
+        sweep(target)
+        temporary = _temporary_path(target, "part")
         try:
-            beside.mkdir()
-            yield beside
-            put_folder(beside, place)
+            temporary.mkdir()
+            yield temporary
+            put_folder(temporary, target)
         finally:
-            remove(beside)
+            remove(temporary)
 
 
-def put_folder(beside: Path, place: Path) -> None:
-    """Replace the folder ``place`` by the complete folder ``beside``."""
-    old = _beside(place, "old")
+def put_folder(temporary: Path, target: Path) -> None:
+    """Replace the folder ``target`` by the complete folder ``temporary``."""
+    old = _temporary_path(target, "old")
     try:
-        if place.exists():
-            os.replace(place, old)
-        os.replace(beside, place)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(temporary, target)
     finally:
-        if old.exists() and not place.exists():
-            os.replace(old, place)
+        if old.exists() and not target.exists():
+            os.replace(old, target)
         remove(old)
 
 
 def replaceable(path: Path) -> Path:
-    """The folder at ``path``, with links followed.
+    """Return the folder at ``path``, with links followed.
 
     Raises `DataError` if it cannot be replaced.
     """
-    place = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     current = Path.cwd()
-    if place in (current, *current.parents):
+    if target in (current, *current.parents):
         why = "the current folder is in it"
-    elif place.is_mount():
+    elif target.is_mount():
         why = "a disk is mounted there"
-    elif place.exists() and not place.is_dir():
+    elif target.exists() and not target.is_dir():
         why = "it is a file"
     else:
-        return place
-    raise DataError(f"the folder {place} cannot be replaced: {why}", f"name {place / 'NAME'}, say")
+        return target
+    raise DataError(
+        f"the folder {target} cannot be replaced: {why}",
+        f"choose another path, such as {target / 'NAME'}",
+    )
 
 
 @contextmanager
 def parents_of(path: Path) -> Iterator[None]:
     """Create the folders above ``path``; remove those created if the body fails."""
-    made = [folder for folder in path.parents if not folder.exists()]
+    created = [folder for folder in path.parents if not folder.exists()]
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,41 +95,42 @@ def parents_of(path: Path) -> Iterator[None]:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
         yield
     except BaseException:
-        for folder in made:
+        for folder in created:
             with suppress(OSError):
                 folder.rmdir()
         raise
 
 
-# Temporary files carry a host and process id; the next writer removes those of killed processes.
+# Temporary names contain the host and process id, so that the next writer can remove the files of
+# killed processes.
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
 
 
-def _beside(path: Path, kind: str) -> Path:
+def _temporary_path(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{kind}")
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed processes left beside ``path``.
+    """Remove the temporary files of ``path`` that killed processes left.
 
-    A process killed between its two renames left the old folder aside: it is restored.
+    If a process was killed between its two renames, the old folder is restored.
     """
-    left = re.compile(rf"\.{re.escape(path.name)}\.{_HOST}\.(\d+)\.(part|old)")
-    for beside in sorted(path.parent.iterdir()):
-        match = left.fullmatch(beside.name)
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{_HOST}\.(\d+)\.(part|old)")
+    for temporary in sorted(path.parent.iterdir()):
+        match = pattern.fullmatch(temporary.name)
         if match is None or _runs(int(match[1])):
             continue
         if match[2] == "old" and not path.exists():
-            os.replace(beside, path)
+            os.replace(temporary, path)
         else:
-            remove(beside)
+            remove(temporary)
 
 
 def _runs(process: int) -> bool:
-    """Whether another process of that id runs; our own id was that of a dead one."""
+    """Whether the writer of a temporary file still runs; one with our own id has ended."""
     if process == os.getpid():
         return False
-    if os.name == "nt":  # where signal 0 is not a question
+    if os.name == "nt":  # os.kill cannot test for a process there
         return True
     try:
         os.kill(process, 0)
@@ -138,7 +142,7 @@ def _runs(process: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; errors are ignored."""
+    """Remove a file or a folder with its contents; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -148,9 +152,9 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file; ``waiting`` is called if another process holds it.
+    """Lock a file while the body runs; ``waiting`` is called if another process holds the lock.
 
-    Some network file systems have no locks: there, nothing is held.
+    Nothing is locked on a network file system without locks.
     """
     from filelock import FileLock, Timeout  # imported here: it takes 80 ms
 
@@ -178,7 +182,7 @@ _FULL_TEXTS = tuple(os.strerror(number) for number in sorted(_FULL))
 def disk_errors_explained(path: Path, elsewhere: str = "--out") -> Iterator[None]:
     """Turn an `OSError` of writing under ``path`` into a `DataError`.
 
-    ``elsewhere`` is the flag with which the user names another path.
+    ``elsewhere`` is the flag that names another path.
     """
     try:
         yield
@@ -193,20 +197,20 @@ def disk_errors_explained(path: Path, elsewhere: str = "--out") -> Iterator[None
         raise DataError(f"cannot write {path}: {reason}", hint) from error
 
 
-def check_room(path: Path, needed: int, what: str, hint: str) -> None:
+def check_free_space(path: Path, needed: int, what: str, hint: str) -> None:
     """Raise `DataError` if the disk of ``path`` has fewer than ``needed`` bytes free."""
-    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
     if needed > free:
         raise DataError(
             f"the disk is full: {what} needs {readable(needed)}, "
-            f"{readable(free)} are free at {there}",
+            f"but {readable(free)} are free at {existing}",
             hint,
         )
 
 
 def readable(count: float) -> str:
-    """A number of bytes in a suitable unit."""
+    """Format a number of bytes with a suitable unit."""
     for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= size * 0.99995:
             return f"{count / size:.1f} {unit}"
@@ -215,12 +219,14 @@ def readable(count: float) -> str:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON atomically."""
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(
+            json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: Path, what: str, hint: str) -> Any:
-    """Read JSON. Raises `DataError` that names ``what`` it should have been, with ``hint``."""
+    """Read JSON. Raises `DataError` with ``hint``; ``what`` describes the file."""
     try:
         return json.loads(read_regular(path, JSON_LIMIT).decode())
     except FileNotFoundError:
@@ -229,16 +235,16 @@ def read_json(path: Path, what: str, hint: str) -> Any:
         raise DataError(f"{what} {path} cannot be read: {reason_of(error)}", hint) from None
 
 
-_HASHED = 1 << 23
-"""Bytes that are hashed at once: few steps, since each waits for the threads beside it."""
+_HASH_STEP = 1 << 23
+"""The number of bytes hashed per step; large, because each step waits for other threads."""
 
 
 def sha256(path: Path, advance: Callable[[int], object] = lambda count: None) -> str:
-    """The SHA-256 of a file, in hexadecimal; ``advance`` is called with the bytes of each step."""
-    found = hashlib.sha256()
+    """Return a file's SHA-256 in hexadecimal; ``advance`` is called with the bytes of each step."""
+    digest = hashlib.sha256()
     with open_regular(path) as file:
-        buffer = bytearray(min(_HASHED, max(1, os.fstat(file.fileno()).st_size)))
+        buffer = bytearray(min(_HASH_STEP, max(1, os.fstat(file.fileno()).st_size)))
         while read := file.readinto(buffer):
-            found.update(memoryview(buffer)[:read])
+            digest.update(memoryview(buffer)[:read])
             advance(read)
-    return found.hexdigest()
+    return digest.hexdigest()

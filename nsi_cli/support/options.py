@@ -12,15 +12,15 @@ import difflib
 import re
 import reprlib
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
 from nsi_cli.support.errors import ConfigError, one_line
 
 _KEY = "nsi"
-_LISTED = 20
-"""Unknown keys that an error names, at most."""
+_MAX_LISTED = 20
+"""The most unknown keys that an error lists."""
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Option:
     """What a field declares beside its type and default: help, and the group of its flag."""
 
     help: str
-    pattern: tuple[str, str] | None = None  # as an expression, and in words
+    pattern: tuple[str, str] | None = None  # a regular expression and its description
     group: str = "Options"
     changes_images: bool = False
     old_name: str = ""
@@ -91,7 +91,7 @@ def option(
 
 
 def declared_options(cls: type) -> tuple[Declared, ...]:
-    """The options of a dataclass, in order; fields not made with `option` are left out."""
+    """Return the options of a dataclass, in order, without fields not made with `option`."""
     bare, full = (typing.get_type_hints(cls, include_extras=extras) for extras in (False, True))
     return tuple(
         Declared(
@@ -103,7 +103,7 @@ def declared_options(cls: type) -> tuple[Declared, ...]:
 
 
 def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
-    """``did you mean 'x'?`` for the nearest known name, or an empty text."""
+    """Return ``did you mean 'x'?`` for the nearest known name, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean '{near[0]}'?" if near else ""
 
@@ -111,7 +111,7 @@ def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
 def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixed: Any) -> T:
     """Check raw values against a dataclass's options and build the instance.
 
-    ``where`` names the origin of the values for the error; ``fixed`` are fields that are not
+    ``where`` names the origin of the values in the error. ``fixed`` contains fields that are not
     options. All faults are reported at once: unknown keys with the nearest known one, wrong types,
     values out of bounds. Raises `ConfigError`.
     """
@@ -137,9 +137,9 @@ def _hint(faults: list[str]) -> str:
 
 
 def _unknown(keys: Sequence[str], known: set[str]) -> list[str]:
-    """A fault for each of the first keys, and one for all others."""
+    """Return a fault for each of the first keys, and one for all others."""
     faults = []
-    for key in map(one_line, keys[:_LISTED]):
+    for key in map(one_line, keys[:_MAX_LISTED]):
         near = did_you_mean(key, known)
         faults.append(f"unknown key '{key}'" + (f" ({near})" if near else ""))
     more = len(keys) - len(faults)
@@ -147,40 +147,40 @@ def _unknown(keys: Sequence[str], known: set[str]) -> list[str]:
 
 
 def _validated(cls: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The values in their declared types, and the faults of those that cannot be converted."""
+    """Return the values in their declared types, and the faults of invalid ones."""
     from pydantic import ValidationError
 
     try:
         return dict(_adapter(cls).validate_python(values)), []
     except ValidationError as error:
-        return {}, [_told(item) for item in error.errors(include_url=False)]
+        return {}, [_fault(item) for item in error.errors(include_url=False)]
 
 
-def _told(error: Any) -> str:
+def _fault(error: Any) -> str:
     name = error["loc"][0] if error["loc"] else "value"
     text = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {text[:1].lower()}{text[1:]}, not {reprlib.repr(error['input'])}"
 
 
 def _adapter(cls: type) -> Any:
-    """A pydantic adapter for the options of ``cls`` (all optional; defaults stay with ``cls``)."""
+    """Return a pydantic adapter for the options of ``cls``; each may be omitted."""
     from pydantic import ConfigDict, TypeAdapter
-    from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+    from typing_extensions import TypedDict  # before Python 3.12, pydantic needs this one
 
     fields = {item.name: _constrained(item) for item in declared_options(cls)}
-    make_shape: Any = TypedDict
-    shape = make_shape(f"{cls.__name__}Values", fields, total=False)
+    make_type: Any = TypedDict
+    shape = make_type(f"{cls.__name__}Values", fields, total=False)
     shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     return TypeAdapter(shape)
 
 
 def _constrained(item: Declared) -> Any:
-    """The declared type with its bounds, for pydantic."""
+    """Return the declared type with its bounds, for pydantic."""
     from pydantic import AfterValidator, BeforeValidator
 
     checks: list[Any] = []
     if item.option.pattern:
-        checks.append(AfterValidator(_looks_like(*item.option.pattern)))
+        checks.append(AfterValidator(_matches(*item.option.pattern)))
     if item.choices or item.option.pattern:
         checks.append(BeforeValidator(_as_word))
     if bool not in (item.type, *typing.get_args(item.type)):
@@ -192,7 +192,7 @@ def _constrained(item: Declared) -> Any:
 
 
 def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):  # pydantic would make numbers of them
+    if isinstance(value, bool):  # pydantic would convert it to a number
         raise ValueError(
             "a number or word is needed (YAML reads on, off, yes and no as true and "
             "false unless they are in quotes)"
@@ -200,7 +200,7 @@ def _refuse_bool(value: Any) -> Any:
     return value
 
 
-def _looks_like(expression: str, words: str) -> Callable[[str], str]:
+def _matches(expression: str, words: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if re.fullmatch(expression, value) is None:
             raise ValueError(f"must be {words}")
@@ -210,17 +210,14 @@ def _looks_like(expression: str, words: str) -> Callable[[str], str]:
 
 
 def _as_word(value: Any) -> Any:
+    """Return an integer as text, because YAML reads words of digits as numbers."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def plain(instance: Any) -> dict[str, Any]:
-    """The options of an instance as plain values, ready for YAML or JSON."""
-    return {name: _plain(value) for name, value in _items(instance)}
-
-
-def _items(instance: Any) -> Iterator[tuple[str, Any]]:
-    for item in declared_options(type(instance)):
-        yield item.name, getattr(instance, item.name)
+    """Return the options of an instance as plain values for YAML or JSON."""
+    options = declared_options(type(instance))
+    return {item.name: _plain(getattr(instance, item.name)) for item in options}
 
 
 def _plain(value: Any) -> Any:

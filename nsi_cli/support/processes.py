@@ -19,7 +19,7 @@ STOP_SIGNALS = tuple(
 
 
 def handle_stop_signals(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
-    """Set the handler of `STOP_SIGNALS`, and return those before it.
+    """Set the handler of `STOP_SIGNALS`, and return the previous handlers.
 
     A signal that is ignored stays ignored: SIGHUP under nohup, SIGINT in a script's background job.
     """
@@ -33,7 +33,7 @@ def handle_stop_signals(handler: Callable[[int, FrameType | None], Any]) -> dict
 def is_first_process() -> bool:
     """Whether this is the first of the processes that torchrun, SLURM or Fabric started.
 
-    Read from the environment that they set, since it is needed before the processes connect.
+    It reads their environment variables, because it is called before the processes connect.
     """
     for name in ("RANK", "SLURM_PROCID"):
         if name in os.environ:
@@ -45,10 +45,10 @@ def is_first_process() -> bool:
 def worker_pool(
     workers: int, start: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of ``workers`` processes; each first calls ``start(*arguments)``.
+    """Yield a pool of ``workers`` processes; each first calls ``start(*arguments)``.
 
-    They are spawned, not forked: a forked child of a process with running threads may hang. If
-    the body fails, pending work is cancelled.
+    They are spawned, because a forked child of a process with threads may hang. If the body
+    fails, pending work is cancelled.
     """
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, arguments))
     try:
@@ -58,10 +58,10 @@ def worker_pool(
 
 
 def begin_worker() -> None:
-    """Make this process, which `multiprocessing` started, a worker that ends with its parent.
+    """Make this child process a worker that ends when its parent ends or is killed.
 
-    It ends with the parent even if the parent was killed. Ctrl-C and SIGHUP, which reach
-    every process of a terminal, are left to the parent, which may need its workers to save.
+    A worker ignores Ctrl-C and SIGHUP, which reach every process of a terminal, because the
+    parent may still need its workers to save its state.
     """
     for number in STOP_SIGNALS:
         if number != signal.SIGTERM:
@@ -72,7 +72,7 @@ def begin_worker() -> None:
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """Prepare a worker of a pool."""
+    """Prepare a worker process of a pool."""
     begin_worker()
     if start is not None:
         start(*arguments)

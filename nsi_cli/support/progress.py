@@ -1,4 +1,4 @@
-"""How long operations report progress. The command line shows it."""
+"""Progress reports of long operations; the command line displays them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Reports further items of a stage."""
+    """A function that reports completed items of a stage."""
 
     def __call__(self, count: int, text: str = "") -> None:
-        """Report ``count`` further items, and a text to show beside the bar."""
+        """Report ``count`` more completed items, and a text to show next to the progress bar."""
 
 
 def _silent(count: int, text: str = "") -> None:
@@ -19,17 +19,17 @@ def _silent(count: int, text: str = "") -> None:
 
 
 class Progress:
-    """Progress that shows nothing; the command line has one that draws."""
+    """Progress that shows nothing; a subclass of the command line shows it."""
 
     @contextmanager
     def stage(
         self, what: str, total: int, unit: str = "scenes", done: int = 0
     ) -> Iterator[Advance]:
-        """Begin a stage of ``total`` items of ``unit`` ("B": bytes), of which ``done`` are done."""
+        """Start a stage of ``total`` items in ``unit`` ("B": bytes); ``done`` are complete."""
         yield _silent
 
     def note(self, text: str) -> None:
-        """Show one line beside the progress."""
+        """Show a message of one line."""
 
 
 SILENT = Progress()

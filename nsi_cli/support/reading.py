@@ -1,4 +1,4 @@
-"""Reading files that a user names: only regular files, and none of an implausible size.
+"""Reading files that the user names: only regular files of a plausible size.
 
 A named pipe blocks a reader forever, and a link to ``/dev/zero`` never ends.
 """
@@ -15,12 +15,12 @@ JSON_LIMIT = 64_000_000
 CONFIG_LIMIT = 64_000
 IMAGE_LIMIT = 256_000_000
 CHECKPOINT_LIMIT = 64_000_000_000
-"""The most bytes that a file of each kind may have: far more than any real one."""
+"""The most bytes of a file of each kind, far more than real files have."""
 
 _BLOCK = 1 << 16
 
 _FLAGS = os.O_RDONLY
-for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):  # each as the system has it
+for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):  # those that the system has
     _FLAGS |= getattr(os, _name, 0)
 
 _KINDS = {
@@ -33,7 +33,7 @@ _KINDS = {
 
 
 class UnsuitableFileError(OSError):
-    """A path leads to something that is not a regular file, or to a file that is too large."""
+    """A path leads to a file that is not regular or too large."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -43,7 +43,7 @@ class UnsuitableFileError(OSError):
 def open_regular(path: Path | str, limit: int | None = None) -> BufferedReader:
     """Open a regular file of at most ``limit`` bytes for reading; links are followed.
 
-    The file is checked after it is opened, so it cannot be exchanged in between. Raises
+    The file is checked after it is opened, so it cannot be replaced in between. Raises
     `FileNotFoundError`, `UnsuitableFileError`, or another `OSError`.
     """
     try:
@@ -66,9 +66,12 @@ def open_regular(path: Path | str, limit: int | None = None) -> BufferedReader:
 
 
 def read_regular(path: Path | str, limit: int) -> bytes:
-    """The content of a regular file of at most ``limit`` bytes. Raises what `open_regular` does."""
+    """Return the content of a regular file of at most ``limit`` bytes.
+
+    Raises the same errors as `open_regular`.
+    """
     with open_regular(path, limit) as file:
-        stated = os.fstat(file.fileno()).st_size  # 0 for some files of the system
+        stated = os.fstat(file.fileno()).st_size  # 0 for some system files
         data = file.read(stated + 1)
         while len(data) > stated and len(data) <= limit and (more := file.read(_BLOCK)):
             data += more
@@ -78,8 +81,8 @@ def read_regular(path: Path | str, limit: int) -> bytes:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a file cannot be read, on one line and without its path."""
-    if isinstance(error, KeyError) and error.args:  # whose text is in quotes
+    """Return why a file cannot be read, on one line and without its path."""
+    if isinstance(error, KeyError) and error.args:  # its text would be in quotes
         return " ".join(str(error.args[0]).split())
     return " ".join((getattr(error, "strerror", None) or str(error) or repr(error)).split())
 

@@ -1,4 +1,4 @@
-"""Keeps what plugins print out of stdout, which is reserved for results."""
+"""Redirecting what plugins print to stderr, because stdout is reserved for results."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ def output_to_stderr() -> Iterator[None]:
         if not intact:
             raise ClosedDescriptorError(
                 "its import closed or replaced file descriptors of the process",
-                "fix the plugin: descriptors that it did not open do not belong to it",
+                "fix the plugin: it must not close or replace descriptors that it did not open",
             )
 
 
 def _redirect(descriptor: int, target: int) -> None:
-    """Make ``descriptor`` another one of the open file ``target``, which is closed."""
+    """Redirect ``descriptor`` to the file of ``target``, and close ``target``."""
     os.dup2(target, descriptor)
     os.close(target)
 
 
 def _empty_input() -> int:
-    """Open a file with nothing to read: a pipe, because /dev/null is a file in some containers."""
+    """Open an empty pipe for reading, because /dev/null is a regular file in some containers."""
     reader, writer = os.pipe()
     os.close(writer)
     return reader
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what identifies the file behind a descriptor; None if the descriptor is closed."""
+    """Return the device and inode of a descriptor's file; None if the descriptor is closed."""
     try:
         status = os.fstat(descriptor)
     except OSError:
@@ -75,7 +75,7 @@ def _flush() -> None:
         with contextlib.suppress(Exception):
             if stream:
                 stream.flush()
-    with contextlib.suppress(Exception):  # not every system has ctypes or can open libc so
+    with contextlib.suppress(Exception):  # some systems lack ctypes or cannot open libc this way
         import ctypes
 
         ctypes.CDLL(None).fflush(None)

@@ -11,25 +11,26 @@ _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 SPIN_COUNT = "10000"
 """Spins before a waiting thread sleeps; `benchmarks/contention.py` compares counts.
 
-Fewer, or none (``OMP_WAIT_POLICY=PASSIVE``), cost up to a quarter of the idle speed.
+Fewer spins, or none (``OMP_WAIT_POLICY=PASSIVE``), cost up to a quarter of the speed on an idle
+machine.
 """
 
 
 def set_thread_defaults() -> None:
     """Set the environment variables that OpenMP reads once, when torch is imported.
 
-    By default a thread that waits for another spins for long. If other work keeps the cores busy,
-    the thread that it waits for then gets no core. A value that the user set stays.
+    By default, a waiting thread spins for a long time. If other work keeps the cores busy, this
+    can leave no core for the thread that it waits for. Values that the user set are kept.
     """
     if not any(name in os.environ for name in _WAITING):
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     cores = available_cores()
-    if cores < _allowed_cores():  # torch counts these, and ignores the quota
+    if cores < _allowed_cores():  # torch ignores the quota
         os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 
 def available_cores() -> int:
-    """The number of cores that this process may use: its affinity and its cgroup's quota."""
+    """Return the number of cores that its affinity and its cgroup's quota allow this process."""
     quota = cgroup_quota()
     return _allowed_cores() if quota is None else min(_allowed_cores(), max(1, math.ceil(quota)))
 
@@ -43,7 +44,7 @@ def _allowed_cores() -> int:
 def cgroup_quota(
     groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
 ) -> float | None:
-    """The cores that the process's cgroups allow, the lowest of all levels; None for no limit.
+    """Return the smallest number of cores that any of the cgroups allows; None if unlimited.
 
     ``groups`` names the process's cgroups, version 2 as ``0::PATH`` and version 1 as
     ``N:CONTROLLERS:PATH``; they are folders under ``mounted``.
@@ -60,16 +61,16 @@ def cgroup_quota(
 
 
 def _levels(mounted: Path, path: str) -> list[Path]:
-    """The folders of a cgroup and of all above it.
+    """Return the folders of a cgroup and of its parents.
 
-    In a container the path may be that on the host; then only the mount itself is there.
+    In a container, the path may be the one on the host; then only the mount itself exists.
     """
     folder = mounted / path.strip("/")
     return [folder, *(above for above in folder.parents if above.is_relative_to(mounted))]
 
 
 def _limit(folder: Path, *names: str) -> float | None:
-    """Cores: quota over period, in microseconds; None without a quota (``max``, -1, no file)."""
+    """Return the quota over the period, in cores; None without a quota (``max``, -1, no file)."""
     match " ".join(_text(folder / name) for name in names).split():
         case [quota, period] if quota.isdigit():
             return int(quota) / int(period)

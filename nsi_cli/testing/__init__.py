@@ -1,9 +1,9 @@
-"""The contract test of a task: what every plugin runs in its own tests.
+"""The contract test of a task, which every plugin runs in its own tests.
 
 from nsi_cli.testing import check_task
 from my_package import nsi_tasks
 
-def test_the_task_keeps_the_contract():
+def test_the_task_meets_the_contract():
     check_task(nsi_tasks())
 """
 
@@ -28,12 +28,12 @@ __all__ = ["check_task"]
 
 
 def check_task(task: Task, raw: Path | None = None, **options: Any) -> None:
-    """Check that a task keeps the contract: its description, its three parts, and its data.
+    """Check that a task meets the contract: its description, its three parts, and its data.
 
     ``raw`` is a folder of a few raw scenes; without it the schema builder must be a
-    `Synthesizer`, and a handful of scenes is synthesised. ``options`` are the builder's own.
-    Raises `AssertionError`, with what to mend, at the first thing that is amiss. A script that
-    calls this needs an ``if __name__ == "__main__":`` guard, since a process is spawned.
+    `Synthesizer`, and a few scenes are synthesised. ``options`` are the builder's options.
+    Raises `AssertionError`, with what to fix, at the first fault. A script that calls this needs
+    an ``if __name__ == "__main__":`` guard, since a process is spawned.
     """
     from nsi_cli.testing.parts import check_dataloader, check_schema_encoder
 
@@ -50,10 +50,10 @@ def check_task(task: Task, raw: Path | None = None, **options: Any) -> None:
 
 
 def _check_description(task: Task) -> None:
-    expect(isinstance(task, Task), f"a Task is needed, not a {type(task).__name__}")
+    expect(isinstance(task, Task), f"expected a Task, not a {type(task).__name__}")
     line = isinstance(task.summary, str) and task.summary.strip() and "\n" not in task.summary
     expect(bool(line), f"the summary must be one line of text, not {task.summary!r}")
     for part in ("schema_builder", "schema_encoder", "dataloader"):
         with expected_to_work(f"loading the {part}"):
-            found = getattr(task, f"load_{part}")()
-        expect(callable(found), f"the {part} must be a class or a function, not {found!r}")
+            loaded = getattr(task, f"load_{part}")()
+        expect(callable(loaded), f"the {part} must be a class or a function, not {loaded!r}")

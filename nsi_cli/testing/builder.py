@@ -1,4 +1,4 @@
-"""Checks of a schema builder's class, and of what it synthesises."""
+"""Checks of a schema builder's class, and of the scenes that it synthesises."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsi_cli.support.options import check_options, declared_options
 from nsi_cli.testing.expect import expect, expected_to_work
 
 COUNT = 6
-"""Scenes that are synthesised."""
+"""The number of scenes that are synthesised."""
 
 _PARAMETERS = "__dataclass_params__"
 
@@ -22,21 +22,24 @@ _PARAMETERS = "__dataclass_params__"
 def make_builder(
     task: Task, raw: Path | None, scratch: Path, options: Mapping[str, Any]
 ) -> SchemaBuilder:
-    """The task's schema builder on ``raw``, or on scenes synthesised under ``scratch``."""
+    """Return the task's schema builder for ``raw``, or for scenes synthesised in ``scratch``."""
     kind = task.load_schema_builder()
     _check_class(kind)
-    builder: SchemaBuilder = _built(kind, raw or scratch / "raw", options)
-    _check_archives(_built(kind, scratch / "empty", options))
+    builder: SchemaBuilder = _make(kind, raw or scratch / "raw", options)
+    _check_archives(_make(kind, scratch / "empty", options))
     if raw is None:
         expect(
             isinstance(builder, Synthesizer),
             f"{kind.__name__} cannot synthesise scenes: give a folder, check_task(task, raw=…)",
         )
         _synthesize(builder)
-        _check_same_bytes(builder, _synthesize(_built(kind, scratch / "again", options)))
+        _check_same_bytes(builder, _synthesize(_make(kind, scratch / "again", options)))
     with expected_to_work(f"pickling a {kind.__name__}, which worker processes need,"):
         copy = pickle.loads(pickle.dumps(builder))
-    expect(copy == builder, f"a {kind.__name__} is another one after pickling: keep plain values")
+    expect(
+        copy == builder,
+        f"a {kind.__name__} changes when it is pickled: use plain values in its fields",
+    )
     return builder
 
 
@@ -55,13 +58,13 @@ def _check_class(kind: Any) -> None:
         expect(callable(getattr(kind, method, None)), f"{name} has no method {method}")
 
 
-def _built(kind: Any, raw: Path, options: Mapping[str, Any]) -> Any:
+def _make(kind: Any, raw: Path, options: Mapping[str, Any]) -> Any:
     with expected_to_work(f"making a {kind.__name__}"):
         return check_options(kind, options, where="options given to check_task", raw=raw)
 
 
 def _check_archives(builder: Any) -> None:
-    """If raw data can be downloaded, what is downloaded is known before anything exists."""
+    """If raw data can be downloaded, check that archives() works without a raw folder."""
     if not isinstance(builder, Downloadable):
         return
     with expected_to_work("archives()"):
@@ -71,7 +74,9 @@ def _check_archives(builder: Any) -> None:
         f"archives() must return one Archive or more, not {archives!r}",
     )
     names = [item.name for item in archives]
-    expect(len(set(names)) == len(names), f"archives() returned two of one name: {names}")
+    expect(
+        len(set(names)) == len(names), f"archives() returned two archives of the same name: {names}"
+    )
 
 
 def _synthesize(builder: Any) -> Any:
@@ -88,7 +93,7 @@ def _check_same_bytes(first: SchemaBuilder, second: SchemaBuilder) -> None:
     )
     expect(
         not differing,
-        f"synthesize with one seed wrote other bytes the second time: {differing[:3]}; "
+        f"with the same seed, synthesize wrote different bytes the second time: {differing[:3]}; "
         "draw every random number from a generator made from the seed",
     )
 

@@ -27,24 +27,27 @@ SMALL = ModelConfig(
 
 
 def check_schema_encoder(task: Task, schema: Schema, scenes: Sequence[Scene]) -> None:
-    """Finite embeddings of the right shape, of missing values too, whatever absent places hold."""
+    """Check that embeddings have the right shape, are finite, and ignore absent objects."""
     with expected_to_work("making the schema encoder from the schema and a small ModelConfig"):
         encoder = task.load_schema_encoder()(schema, SMALL)
     expect(isinstance(encoder, nn.Module), f"the schema encoder must be a torch module: {encoder}")
     encoder.eval()
     primitives, present = _padded(schema, [scene for scene in scenes if len(scene.primitives)])
     embeddings = _embed(encoder, primitives, present)
-    wanted = (*present.shape, SMALL.embed_dim)
+    shape = (*present.shape, SMALL.embed_dim)
     expect(
-        tuple(embeddings.shape) == wanted,
-        f"the schema encoder must give embeddings (B, T, E) {wanted}, not {embeddings.shape}",
+        tuple(embeddings.shape) == shape,
+        f"the schema encoder must return embeddings (B, T, E) {shape}, not {embeddings.shape}",
     )
-    expect(bool(embeddings.isfinite().all()), "the schema encoder gives embeddings not finite")
+    expect(
+        bool(embeddings.isfinite().all()),
+        "the schema encoder returns embeddings that are not finite",
+    )
     unknown = _embed(encoder, _all_missing(schema, primitives), present)
     expect(
         bool(unknown.isfinite().all()),
-        "the schema encoder gives embeddings not finite for missing values (id −1, NaN): give "
-        "them a vector of their own, or zeros",
+        "the schema encoder returns embeddings that are not finite for missing values (id −1, "
+        "NaN): embed them as a learned vector or as zeros",
     )
     if schema.max_objects == 1:
         return
@@ -53,24 +56,24 @@ def check_schema_encoder(task: Task, schema: Schema, scenes: Sequence[Scene]) ->
     embeddings, others = (_embed(encoder, rows, present) for rows in (primitives, filled))
     expect(
         torch.allclose(embeddings[present], others[present], atol=1e-5),
-        "what stands in an absent place changes the embeddings of those present: mask it out",
+        "the values of absent objects change the embeddings of present ones: mask them out",
     )
 
 
 def _padded(schema: Schema, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
-    """Scenes as primitives (B, T, W) and present (B, T)."""
+    """Return scenes as primitives (B, T, W) and present (B, T)."""
     expect(bool(scenes), "none of the scenes has an object")
     primitives = torch.zeros(len(scenes), schema.max_objects, schema.width)
     present = torch.zeros(len(scenes), schema.max_objects, dtype=torch.bool)
-    for place, scene in enumerate(scenes):
+    for index, scene in enumerate(scenes):
         count = len(scene.primitives)
-        primitives[place, :count] = torch.from_numpy(scene.primitives)
-        present[place, :count] = True
+        primitives[index, :count] = torch.from_numpy(scene.primitives)
+        present[index, :count] = True
     return primitives, present
 
 
 def _all_missing(schema: Schema, primitives: Tensor) -> Tensor:
-    """Primitives of which no value is known."""
+    """Primitives whose values are all missing."""
     row = schema.encode([dict.fromkeys(schema.columns)])[0]
     return torch.from_numpy(row).expand_as(primitives).clone()
 
@@ -78,37 +81,37 @@ def _all_missing(schema: Schema, primitives: Tensor) -> Tensor:
 def _embed(encoder: nn.Module, primitives: Tensor, present: Tensor) -> Tensor:
     with expected_to_work("the schema encoder on primitives (B, T, W) and present (B, T)"):
         embeddings = encoder(primitives, present)
-    expect(isinstance(embeddings, Tensor), f"the schema encoder must give a tensor: {embeddings}")
+    expect(isinstance(embeddings, Tensor), f"the schema encoder must return a tensor: {embeddings}")
     return embeddings  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A schema builder that offers the first few scenes of another one's splits."""
+    """A schema builder with only the first few scenes of another builder's splits."""
 
     builder: SchemaBuilder
 
     @property
     def raw(self) -> Path:
-        """The other one's folder."""
+        """The other builder's raw folder."""
         return self.builder.raw
 
     def schema(self) -> Schema:
-        """The other one's schema."""
+        """Return the other builder's schema."""
         return self.builder.schema()
 
     def splits(self) -> Mapping[str, Sequence[Source]]:
-        """The first few sources of each split."""
+        """Return the first few sources of each split."""
         splits = self.builder.splits()
         return {split: sources[:PER_SPLIT] for split, sources in splits.items()}
 
     def load(self, source: Source) -> Scene:
-        """The other one's scene."""
+        """Load a scene with the other builder."""
         return self.builder.load(source)
 
 
 def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
-    """Batches of a small store: each scene once, in order, with what the store holds of it."""
+    """Check that the batches of a small store have each scene once, in order, with its data."""
     with expected_to_work("building a store"):
         size = SMALL.image_size
         build_store(Excerpt(builder), task.name, out, BuildOptions(size, max_skipped=0.0))
@@ -120,8 +123,8 @@ def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
         index = torch.cat([batch.index for batch in batches])
         expect(
             index.tolist() == list(range(store.count(split))),
-            f"the dataloader gives the scenes {index.tolist()} of split '{split}': each once, in "
-            "order, is wanted",
+            f"the dataloader returns the scenes {index.tolist()} of split '{split}': expected each "
+            "once, in order",
         )
         for batch in batches:
             _check_batch(store, split, batch)
@@ -129,25 +132,25 @@ def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
         index = torch.cat([batch.index for batch in mixed])
         expect(
             sorted(index.tolist()) == list(range(store.count(split))),
-            f"shuffled, the dataloader gives the scenes {index.tolist()} of split '{split}': each "
-            "once is wanted",
+            f"shuffled, the dataloader returns the scenes {index.tolist()} of split '{split}': "
+            "expected each once",
         )
-        _check_shares(task, store, split, mixed)
+        _check_parts(task, store, split, mixed)
 
 
-def _check_shares(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
-    """Two processes read each whole batch together, the first one its first part."""
+def _check_parts(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
+    """Check that each of two processes reads its part of each whole batch."""
     whole = [batch.index.tolist() for batch in mixed if len(batch) == 2]
     if not whole:
         return
-    shares = [_batches(task, store, split, shuffle=True, part=(rank, 2)) for rank in range(2)]
+    parts = [_batches(task, store, split, shuffle=True, part=(rank, 2)) for rank in range(2)]
     read = [
-        torch.cat([one.index, other.index]).tolist() for one, other in zip(*shares, strict=False)
+        torch.cat([one.index, other.index]).tolist() for one, other in zip(*parts, strict=False)
     ]
     expect(
         read == whole,
-        f"the dataloader gives two processes {read} of split '{split}': the parts of each batch, "
-        "as `part` of its options says, are wanted",
+        f"the dataloader returns {read} of split '{split}' to two processes: expected the parts of "
+        "each batch, as `part` of its options says",
     )
 
 
@@ -160,13 +163,15 @@ def _batches(
         loader = task.load_dataloader()(store, split, options)
         batches, length = list(loader), len(loader)
     wrong = [batch for batch in batches if not isinstance(batch, Batch)]
-    expect(not wrong and bool(batches), f"the dataloader must give Batch records, not {wrong[:1]}")
-    expect(length == len(batches), f"the dataloader's len is {length}, but it gives {len(batches)}")
+    expect(
+        not wrong and bool(batches), f"the dataloader must return Batch records, not {wrong[:1]}"
+    )
+    expect(length == len(batches), f"the dataloader's len is {length}, but it has {len(batches)}")
     return batches
 
 
 def _check_batch(store: Store, split: str, batch: Batch) -> None:
-    """A batch holds what the store holds of its scenes."""
+    """Check that a batch contains the store's data of its scenes."""
     labels, lengths = store.primitives(split)
     index = batch.index.numpy()
     present = np.arange(labels.shape[1]) < lengths[index][:, None]

@@ -1,4 +1,4 @@
-"""Checks of what a schema builder reads: its schema, its splits and its scenes."""
+"""Checks of a schema builder's schema, splits and scenes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from nsi_cli.schema.scene import Scene
 from nsi_cli.testing.expect import expect, expected_to_work
 
 PER_SPLIT = 4
-"""Scenes of each split that are looked at."""
+"""The number of scenes of each split that are checked."""
 
 LIGHT = 4096
-"""Bytes that a pickled source may take."""
+"""The most bytes of a pickled source."""
 
 Splits = Mapping[str, Sequence[Source]]
 
 
 def check_schema(builder: SchemaBuilder) -> Schema:
-    """The schema: the same each time, and as JSON and back."""
+    """Return the schema; check that it is the same each time and when read back from JSON."""
     with expected_to_work("schema()"):
         schema, again = builder.schema(), builder.schema()
     expect(isinstance(schema, Schema), f"schema() must return a Schema, not {schema!r}")
-    expect(schema == again, "schema() gives another schema each time; sort what it collects")
-    with expected_to_work("the schema's way to JSON and back"):
-        back = Schema.from_json(json.loads(json.dumps(schema.to_json())))
-    expect(back == schema, "the schema is another one after its way to JSON and back")
+    expect(schema == again, "schema() returns a different schema each time; sort what it collects")
+    with expected_to_work("writing the schema as JSON and reading it"):
+        copy = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+    expect(copy == schema, "the schema changes when it is written as JSON and read again")
     return schema
 
 
 def check_splits(builder: SchemaBuilder) -> Splits:
-    """The splits: named, not all empty, the same each time, of light picklable sources."""
+    """Return the splits; check that they are not all empty, the same each time, and small."""
     with expected_to_work("splits()"):
         splits, again = builder.splits(), builder.splits()
     expect(isinstance(splits, Mapping), "splits() must return {split: sources}")
@@ -51,19 +51,19 @@ def check_splits(builder: SchemaBuilder) -> Splits:
                 size = len(pickle.dumps(source))
             expect(
                 size < LIGHT,
-                f"a source of split '{split}' pickles to {size} bytes, {LIGHT} at most: "
-                "give a path or an index, and read in load()",
+                f"a source of split '{split}' pickles to {size} bytes, more than {LIGHT}: "
+                "use a path or an index, and read the file in load()",
             )
-    expect(any(len(sources) for sources in splits.values()), "splits() gives no scene at all")
+    expect(any(len(sources) for sources in splits.values()), "splits() returns no scene")
     same = {split: list(sources) for split, sources in splits.items()} == {
         split: list(sources) for split, sources in again.items()
     }
-    expect(same, "splits() gives others each time; sort the files that it lists")
+    expect(same, "splits() returns different splits each time; sort the files that it lists")
     return splits
 
 
 def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list[Scene]:
-    """The first scenes of each split: they fit the schema, and load the same each time."""
+    """Return the first scenes of each split; check that they fit the schema and load the same."""
     scenes = []
     for split, sources in splits.items():
         loaded = []
@@ -81,23 +81,27 @@ def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list
         expect(len(set(ids)) == len(ids), f"scenes of split '{split}' share an id: {ids}")
         scenes += loaded
     masked = {scene.mask is not None for scene in scenes}
-    expect(len(masked) == 1, "some scenes have a mask and some have none: give all or none")
+    expect(
+        len(masked) == 1, "some scenes have a mask and some have none: all or none must have one"
+    )
     return scenes
 
 
 def check_prepare(builder: SchemaBuilder) -> None:
-    """Where the builder prepares images that are not its own: one more image comes out, or None."""
+    """If the builder is a `Preparer`, check that it returns an image or None."""
     if not isinstance(builder, Preparer):
         return
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     with expected_to_work("prepare() of an image (90, 120, 3)"):
-        made = builder.prepare(image)
-    whole = made is None or (made.dtype == np.uint8 and made.ndim == 3 and made.shape[2] == 3)
-    expect(whole, "prepare() must return an image uint8 (H, W, 3), or None")
+        result = builder.prepare(image)
+    valid = result is None or (
+        result.dtype == np.uint8 and result.ndim == 3 and result.shape[2] == 3
+    )
+    expect(valid, "prepare() must return an image uint8 (H, W, 3), or None")
 
 
 def check_worker(builder: SchemaBuilder, splits: Splits, scenes: Sequence[Scene]) -> None:
-    """A spawned process loads the first scene, and gets the same."""
+    """Check that a spawned process loads the same first scene."""
     source = next(sources[0] for sources in splits.values() if len(sources))
     with (
         expected_to_work("loading a scene in a spawned process"),
@@ -106,13 +110,13 @@ def check_worker(builder: SchemaBuilder, splits: Splits, scenes: Sequence[Scene]
         scene = pool.submit(builder.load, source).result()
     expect(
         same_scene(scene, scenes[0]),
-        f"scene {scene.id} loads differently in another process: load() must depend on its "
-        "source and the builder's fields alone",
+        f"scene {scene.id} loads differently in another process: load() must depend "
+        "only on its source and the builder's fields",
     )
 
 
 def same_scene(one: Scene, other: Scene) -> bool:
-    """Whether two scenes are equal to the last byte."""
+    """Whether two scenes are equal, byte for byte."""
     masks = one.mask is None, other.mask is None
     return (
         (one.id, one.dropped, one.hidden) == (other.id, other.dropped, other.hidden)
@@ -124,10 +128,10 @@ def same_scene(one: Scene, other: Scene) -> bool:
 
 
 def _check_primitives(schema: Schema, scene: Scene) -> None:
-    """Ids in range, numbers finite or missing as a whole, not too many objects."""
-    with expected_to_work(f"scene {scene.id}: reading its primitives by the schema"):
-        back = schema.encode(schema.decode(scene.primitives))
+    """Check that the schema can decode the primitives and encode them to the same values."""
+    with expected_to_work(f"scene {scene.id}: decoding its primitives"):
+        encoded = schema.encode(schema.decode(scene.primitives))
     expect(
-        np.array_equal(back, scene.primitives, equal_nan=True),
-        f"scene {scene.id}: its primitives are not what Schema.encode gives; make them with it",
+        np.array_equal(encoded, scene.primitives, equal_nan=True),
+        f"scene {scene.id}: its primitives are not what Schema.encode returns; create them with it",
     )

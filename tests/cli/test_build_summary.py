@@ -73,7 +73,7 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
                  "--split-by", "benchmark")  # fmt: skip
     assert "dropped: 1 objects have no pixel in the dataset's own mask" in result.stdout
     assert "--split-by benchmark: 10 scenes of full, by index: test 0–0 (1)" in result.stderr
-    assert "skipped: 2 × its JSON is not whole" in result.stdout
+    assert "skipped: 2 × its JSON is damaged" in result.stdout
     assert "(CLEVRTEX_full_000003)" in result.stdout
 
 

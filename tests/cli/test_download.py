@@ -197,7 +197,7 @@ def test_a_page_in_place_of_an_archive(nsi: Nsi, one_line: OneLine, mirror: Mirr
 def test_synthetic_scenes_are_not_mixed_with_real_ones(
     nsi: Nsi, one_line: OneLine, raw: Path, parts: Mirror
 ) -> None:
-    one_line(nsi("-q", *words(parts, "--raw", raw)), 1, "holds synthetic scenes", "--raw")
+    one_line(nsi("-q", *words(parts, "--raw", raw)), 1, "contains synthetic scenes", "--raw")
     assert not (raw / "archives").exists()
 
 

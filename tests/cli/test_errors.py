@@ -103,9 +103,9 @@ def add_pixels_without_object(scene: Path) -> None:
     ("damage", "cause"),
     [
         (corrupt_picture, "CLEVRTEX_full_000000"),
-        (truncate_json, "its JSON is not whole"),
+        (truncate_json, "its JSON is damaged"),
         (misname_material, "poliigonbrickz01"),
-        (add_pixels_without_object, "the mask has a value 99 of no object"),
+        (add_pixels_without_object, "the mask has a value 99 that belongs to no object"),
     ],
 )
 def test_a_damaged_scene(

@@ -75,13 +75,13 @@ def store(make_store: Callable[..., Store]) -> Store:
 
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Any]]:
-    """Serves files on the loopback interface with bad habits: ``serving({name: bytes}, …)``."""
-    place = Path(__file__).with_name("download") / "nasty_server.py"
-    spec = importlib.util.spec_from_file_location("nasty_server", place)
+    """Serves files with faults on the loopback interface: ``serving({name: bytes}, …)``."""
+    path = Path(__file__).with_name("download") / "nasty_server.py"
+    spec = importlib.util.spec_from_file_location("nasty_server", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where a dataclass looks for what its fields are
     spec.loader.exec_module(module)
     with ExitStack() as stack:
-        yield lambda *files, **habits: stack.enter_context(module.serving(*files, **habits))
+        yield lambda *files, **settings: stack.enter_context(module.serving(*files, **settings))

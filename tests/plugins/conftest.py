@@ -1,7 +1,8 @@
-"""Whole plugin projects, written by a test: in folders, or as if installed."""
+"""Fixtures that write whole plugin projects, in plugin folders or as if installed."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,14 +30,14 @@ def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's cache folder, empty at first."""
+    """The user's cache folder, initially empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No child process imports a plugin first, which saves time if that does not matter."""
+    """Skips probes, to save time in tests that do not need them."""
     monkeypatch.setattr(
         probing, "probe", lambda plugins, *_: {plugin: Verdict() for plugin in plugins}
     )
@@ -44,7 +45,7 @@ def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def row() -> Callable[[TaskRegistry, str], TaskInfo]:
-    """Returns the only row of that name."""
+    """Returns the only row of a name."""
 
     def only(registry: TaskRegistry, name: str) -> TaskInfo:
         (info,) = [info for info in registry.rows if info.name == name]
@@ -54,8 +55,8 @@ def row() -> Callable[[TaskRegistry, str], TaskInfo]:
 
 
 @pytest.fixture
-def brings() -> Callable[..., str]:
-    """The source of a module whose hook brings tasks of those names, all of them lazy."""
+def hook_source() -> Callable[..., str]:
+    """Returns the source of a module whose hook returns lazy tasks of the given names."""
 
     def source(*names: str) -> str:
         tasks = [f'Task("{name}", "of {name}", schema_builder="away:Builder")' for name in names]
@@ -75,12 +76,12 @@ def plugin_folder(tmp_path: Path) -> PluginFolder:
     """Writes a folder of plugin projects: ``{project: source of its package}``.
 
     The project ``shapes`` gets the package ``nsi_plugin_shapes`` and the entry point ``shapes``.
-    A key with a slash is a file of a project, written as it is.
+    A key with a slash is the path of a file, written unchanged.
     """
-    made = iter(range(100))
+    numbers = itertools.count()
 
     def write(sources: Mapping[str, str]) -> Path:
-        folder = tmp_path / f"plugins{next(made)}"
+        folder = tmp_path / f"plugins{next(numbers)}"
         for key, source in sources.items():
             if "/" in key:
                 write_file(folder / key, source)
@@ -95,7 +96,7 @@ def plugin_folder(tmp_path: Path) -> PluginFolder:
 
 @pytest.fixture
 def pyproject() -> Callable[..., str]:
-    """The text of a project file that names one entry point."""
+    """Returns the text of a project file that declares one entry point."""
     return project_file
 
 
@@ -112,7 +113,7 @@ def project_file(project: str, value: str, entry: str = "") -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Callable[..., Path]:
-    """Puts a distribution with one entry point, and its package, on the import path."""
+    """Writes a distribution with one entry point and its package to the import path."""
 
     def write(project: str, source: str, *, entry: str = "", package: str = "") -> Path:
         site = tmp_path / "site"

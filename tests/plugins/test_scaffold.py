@@ -1,4 +1,4 @@
-"""A new plugin is a real one: whole, clean, and working as it is."""
+"""A new plugin is complete, well-formed, and works without changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsi_cli.plugins.discovery.discover import discover
 from nsi_cli.plugins.scaffold import render_plugin, templates_folder
 from nsi_cli.support.errors import ConfigError, DataError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return into / "my-scenes"
 
 
-def test_a_plugin_is_these_files(tmp_path: Path) -> None:
+def test_a_plugin_has_these_files(tmp_path: Path) -> None:
     files = render_plugin("my-scenes", tmp_path)
     assert [str(path.relative_to(tmp_path)) for path in files] == [
         "my-scenes/README.md",
@@ -46,7 +46,7 @@ def test_a_plugin_is_these_files(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["my-scenes"]
 
 
-def test_no_template_shows_through(project: Path) -> None:
+def test_no_template_syntax_is_left(project: Path) -> None:
     for path in project.rglob("*"):
         if path.is_file():
             text = path.read_text()
@@ -71,7 +71,7 @@ def test_its_own_tests_pass(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "scenes-of-a-rather-long-name"])
-def test_its_code_is_clean_whatever_the_name(name: str, tmp_path: Path) -> None:
+def test_its_code_passes_the_linter_for_every_name(name: str, tmp_path: Path) -> None:
     pytest.importorskip("ruff")
     render_plugin(name, tmp_path)
     for command in (("check",), ("format", "--check")):
@@ -80,20 +80,20 @@ def test_its_code_is_clean_whatever_the_name(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_its_types_are_strict(project: Path, tmp_path: Path) -> None:
+def test_it_passes_strict_type_checks(project: Path, tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     result = run("mypy", "--cache-dir", tmp_path, cwd=project)
     assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("name", ["", "Shapes", "3d", "-x", "x-", "a b", "../x", "x.y", "ä"])
-def test_a_name_that_no_task_can_have_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be a task's name"):
         render_plugin(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_whose_package_is_taken_is_refused(tmp_path: Path) -> None:
+def test_a_name_whose_package_exists_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="package 'nsi_cli'"):
         render_plugin("cli", tmp_path)
 
@@ -105,24 +105,26 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert not list((tmp_path / "shapes").iterdir())
 
 
-def test_a_failed_rendering_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_rendering_leaves_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     templates = tmp_path / "templates"
     (templates / "plugin").mkdir(parents=True)
     (templates / "plugin" / "a.txt").write_text("{{ name }}")
-    (templates / "plugin" / "b.txt").write_text("{{ nobody_knows }}")
+    (templates / "plugin" / "b.txt").write_text("{{ undefined_name }}")
     monkeypatch.setattr(scaffold, "templates_folder", lambda: templates)
-    with pytest.raises(Exception, match="nobody_knows"):
+    with pytest.raises(Exception, match="undefined_name"):
         render_plugin("shapes", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write"):
         render_plugin("shapes", tmp_path / "file")
 
 
-def test_templates_are_found_beside_the_package_and_in_it(
+def test_templates_are_found_next_to_the_package_and_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (templates_folder() / "plugin" / "pyproject.toml.jinja").is_file()

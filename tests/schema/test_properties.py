@@ -1,4 +1,4 @@
-"""Categorical and continuous properties: what they encode, and what they refuse."""
+"""Categorical and continuous properties: the values that they encode or refuse."""
 
 import math
 
@@ -9,7 +9,7 @@ from nsi_cli.schema import Categorical, Continuous
 from nsi_cli.support.errors import SchemaError
 
 SHAPE = Categorical("shape", ("cube", "sphere", "monkey"))
-PLACE = Continuous("place", 3, -3.0, 3.0)
+POSITION = Continuous("position", 3, -3.0, 3.0)
 
 
 def test_the_id_of_a_value_is_its_index() -> None:
@@ -20,11 +20,11 @@ def test_the_id_of_a_value_is_its_index() -> None:
 def test_missing_values_are_minus_one_and_nan() -> None:
     assert SHAPE.encode(None) == -1
     assert SHAPE.decode(-1) is None
-    assert all(map(math.isnan, PLACE.encode(None)))
-    assert PLACE.decode([math.nan] * 3) is None
+    assert all(map(math.isnan, POSITION.encode(None)))
+    assert POSITION.decode([math.nan] * 3) is None
 
 
-def test_an_unknown_value_is_an_error_that_suggests_the_nearest() -> None:
+def test_an_unknown_value_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(SchemaError, match="unknown shape 'sphear'") as caught:
         SHAPE.encode("sphear")
     assert caught.value.hint == "did you mean 'sphere'?"
@@ -34,14 +34,14 @@ def test_an_unknown_value_is_an_error_that_suggests_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("index", [3, -2, 0.5, math.nan, math.inf])
-def test_an_id_of_no_value_is_refused(index: float) -> None:
+def test_an_id_without_a_value_is_refused(index: float) -> None:
     with pytest.raises(SchemaError, match="no value with id"):
         SHAPE.decode(index)
 
 
 def test_one_number_decodes_to_a_float_and_more_to_a_tuple() -> None:
     assert Continuous("x").decode([0.5]) == 0.5
-    assert PLACE.decode([1, 2, 3]) == (1.0, 2.0, 3.0)
+    assert POSITION.decode([1, 2, 3]) == (1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_one_number_decodes_to_a_float_and_more_to_a_tuple() -> None:
      (np.float32(1), np.int64(2), 3)],
 )  # fmt: skip
 def test_numbers_of_any_type_are_encoded(value: object) -> None:
-    assert PLACE.encode(value) == (1.0, 2.0, 3.0)
+    assert POSITION.encode(value) == (1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ def test_numbers_of_any_type_are_encoded(value: object) -> None:
 )
 def test_anything_but_three_finite_numbers_is_an_error(value: object) -> None:
     with pytest.raises(SchemaError, match="is not 3 finite numbers"):
-        PLACE.encode(value)
+        POSITION.encode(value)
 
 
 @pytest.mark.parametrize("numbers", [(1, 2), (1, 2, math.nan), (math.nan,) * 2, (1, 2, math.inf)])
-def test_numbers_that_encode_never_gives_are_not_decoded(numbers: tuple[float, ...]) -> None:
-    with pytest.raises(SchemaError, match="place"):
-        PLACE.decode(numbers)
+def test_numbers_that_encode_never_returns_are_not_decoded(numbers: tuple[float, ...]) -> None:
+    with pytest.raises(SchemaError, match="position"):
+        POSITION.decode(numbers)
 
 
 def test_a_bound_is_one_number_for_all_components_or_one_for_each() -> None:
-    assert PLACE.lows == (-3.0, -3.0, -3.0)
-    both = Continuous("place", 2, 0, [1, np.float32(2)])
+    assert POSITION.lows == (-3.0, -3.0, -3.0)
+    both = Continuous("position", 2, 0, [1, np.float32(2)])
     assert (both.lows, both.highs) == ((0.0, 0.0), (1.0, 2.0))
 
 

@@ -1,4 +1,4 @@
-"""The image, primitives and mask of a scene agree, also after objects are dropped."""
+"""The image, primitives and mask of a scene must agree, also after objects are dropped."""
 
 import numpy as np
 import pytest
@@ -31,11 +31,11 @@ def _mask(*values: int) -> np.ndarray:
         ({"mask": _mask(1, 2, 3).T}, "a mask must be uint8"),
         ({"mask": _mask(1, 2, 3).astype(np.int64)}, "a mask must be uint8"),
         ({"mask": _mask(1, 3)}, "object 2 has no pixel in the mask"),
-        ({"mask": _mask(1, 2, 3, 7)}, "the mask has a value 7 of no object"),
+        ({"mask": _mask(1, 2, 3, 7)}, "the mask has a value 7 that belongs to no object"),
         ({"mask": _mask(1, 2, 4)}, "object 3 has no pixel .* and the mask has a value 4"),
     ],
 )
-def test_a_disagreement_is_an_error_with_the_scenes_id(
+def test_a_contradiction_is_an_error_with_the_id_of_the_scene(
     changes: dict[str, np.ndarray], message: str
 ) -> None:
     with pytest.raises(DataError, match=f"scene s: {message}"):
@@ -55,7 +55,7 @@ def test_all_objects_may_be_without_a_pixel() -> None:
     assert scene.dropped == 3
 
 
-def test_a_value_of_no_object_is_an_error_and_not_background() -> None:
+def test_a_mask_value_without_an_object_is_an_error() -> None:
     with pytest.raises(DataError, match="the mask has a value 4"):
         keep_visible("s", IMAGE, ROWS, _mask(1, 2, 4))
 

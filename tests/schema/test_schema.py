@@ -1,4 +1,4 @@
-"""A schema fixes a primitive's layout; encoding, decoding and JSON follow from it."""
+"""A schema defines the layout of primitives, their encoding and decoding, and its JSON."""
 
 import json
 import math
@@ -14,15 +14,15 @@ from nsi_cli.support.errors import ConfigError, SchemaError
 
 MIXED = Schema(
     (
-        Continuous("place", 2, -3, 3),
+        Continuous("position", 2, -3, 3),
         Categorical("shape", ("cube", "sphere")),
         Continuous("size", 1, 0, 2),
         Categorical("material", ("rubber", "metal", "glass")),
     ),
     max_objects=3,
 )
-BALL = {"place": (1.5, -2.0), "shape": "sphere", "size": 0.25, "material": "glass"}
-NOTHING = dict.fromkeys(BALL)
+BALL = {"position": (1.5, -2.0), "shape": "sphere", "size": 0.25, "material": "glass"}
+ALL_MISSING = dict.fromkeys(BALL)
 
 names = st.text(min_size=1, max_size=5)
 float32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -51,23 +51,23 @@ def _values(item: Categorical | Continuous) -> st.SearchStrategy[object]:
     return float32s if item.size == 1 else st.tuples(*[float32s] * item.size)
 
 
-def test_ids_come_first_then_numbers_each_in_schema_order() -> None:
+def test_ids_precede_numbers_each_in_schema_order() -> None:
     assert MIXED.width == 5
-    assert list(MIXED.columns) == ["shape", "material", "place", "size"]
+    assert list(MIXED.columns) == ["shape", "material", "position", "size"]
     rows = MIXED.encode([BALL])
     assert rows.dtype == np.float32
     assert rows.tolist() == [[1.0, 2.0, 1.5, -2.0, 0.25]]
 
 
 def test_missing_values_are_minus_one_and_nan() -> None:
-    (row,) = MIXED.encode([NOTHING])
+    (row,) = MIXED.encode([ALL_MISSING])
     assert row[:2].tolist() == [-1.0, -1.0]
     assert np.isnan(row[2:]).all()
-    assert MIXED.decode([row]) == [NOTHING]
+    assert MIXED.decode([row]) == [ALL_MISSING]
 
 
 @given(schemas_with_objects())
-def test_decoding_undoes_encoding(case: tuple[Schema, list[dict[str, object]]]) -> None:
+def test_decoding_inverts_encoding(case: tuple[Schema, list[dict[str, object]]]) -> None:
     schema, objects = case
     rows = schema.encode(objects)
     assert rows.shape == (len(objects), schema.width)
@@ -76,16 +76,16 @@ def test_decoding_undoes_encoding(case: tuple[Schema, list[dict[str, object]]]) 
 
 
 @given(schemas_with_objects())
-def test_json_and_pickle_give_the_same_schema_back(
+def test_json_and_pickle_preserve_the_schema(
     case: tuple[Schema, list[dict[str, object]]],
 ) -> None:
     schema, _ = case
-    for back in (
+    for copy in (
         Schema.from_json(json.loads(json.dumps(schema.to_json()))),
         pickle.loads(pickle.dumps(schema)),
     ):
-        assert back == schema
-        assert back.fingerprint == schema.fingerprint
+        assert copy == schema
+        assert copy.fingerprint == schema.fingerprint
 
 
 def test_the_order_of_values_changes_the_fingerprint() -> None:
@@ -107,12 +107,12 @@ def test_a_property_is_found_by_its_name() -> None:
     ("objects", "message"),
     [
         ([BALL, {**BALL, "shape": "spere"}], "object 2: unknown shape 'spere'"),
-        ([{**BALL, "place": (1.0,)}], r"object 1: place: \(1.0,\) is not 2 finite numbers"),
+        ([{**BALL, "position": (1.0,)}], r"object 1: position: \(1.0,\) is not 2 finite numbers"),
         ([{**BALL, "size": math.nan}], "object 1: size: nan is not a finite number"),
         ([{**BALL, "size": True}], "object 1: size: True is not a finite number"),
-        ([{"shape": "cube"}], "object 1: .* no 'material', no 'place', no 'size'"),
+        ([{"shape": "cube"}], "object 1: .* no 'material', no 'position', no 'size'"),
         ([{**BALL, "colour": "red"}], "object 1: .* unknown 'colour'"),
-        ([BALL] * 4, "4 objects in a scene, at most 3 fit"),
+        ([BALL] * 4, "a scene has 4 objects, but max_objects is 3"),
     ],
 )
 def test_an_object_that_does_not_fit_is_an_error(
@@ -131,10 +131,10 @@ def test_rows_of_another_shape_are_not_decoded(rows: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "most", "message"),
+    ("items", "max_objects", "message"),
     [
-        ((), 3, "properties of different names"),
-        ((Continuous("x"), Continuous("x")), 3, "properties of different names"),
+        ((), 3, "properties with different names"),
+        ((Continuous("x"), Continuous("x")), 3, "properties with different names"),
         (("shape",), 3, "is Categorical or Continuous, not 'shape'"),
         ((Continuous("x"),), 0, "max_objects must be"),
         ((Continuous("x"),), True, "max_objects must be"),
@@ -142,10 +142,10 @@ def test_rows_of_another_shape_are_not_decoded(rows: np.ndarray) -> None:
     ],
 )
 def test_a_schema_needs_properties_and_a_maximum_of_objects(
-    items: tuple[object, ...], most: int, message: str
+    items: tuple[object, ...], max_objects: int, message: str
 ) -> None:
     with pytest.raises(SchemaError, match=message):
-        Schema(items, most)
+        Schema(items, max_objects)
 
 
 PLAIN = MIXED.to_json()
@@ -168,15 +168,15 @@ PLAIN = MIXED.to_json()
         {**PLAIN, "properties": [{**PLAIN["properties"][0], "size": 3}]},
     ],
 )
-def test_json_that_is_no_schema_is_refused(data: object) -> None:
+def test_json_of_no_schema_is_refused(data: object) -> None:
     with pytest.raises(SchemaError):
         Schema.from_json(data)
 
 
 def test_a_schema_without_some_properties_keeps_the_others_in_order() -> None:
-    kept = MIXED.without(["size", "shape"])
-    assert list(kept.columns) == ["material", "place"]
-    assert kept.max_objects == MIXED.max_objects
+    schema = MIXED.without(["size", "shape"])
+    assert list(schema.columns) == ["material", "position"]
+    assert schema.max_objects == MIXED.max_objects
     assert MIXED.without([]) == MIXED
 
 

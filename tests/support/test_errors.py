@@ -1,4 +1,4 @@
-"""What an error says is one line, wherever its words come from."""
+"""The message of an error is one printable line, whatever its source."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nsi_cli.support.errors import LONGEST, DataError, NsiError, one_line
         ("größer als 7 × 7 🐒", "größer als 7 × 7 🐒"),
     ],
 )
-def test_it_can_be_printed_and_stored(text: str, result: str) -> None:
+def test_one_line_can_be_printed_and_stored(text: str, result: str) -> None:
     assert one_line(text) == result
     one_line(text).encode()
 
 
-def test_of_a_long_text_the_beginning_and_the_end_are_kept() -> None:
+def test_a_long_text_keeps_its_beginning_and_end() -> None:
     result = one_line("begin" + "x" * 100_000 + "end")
     assert result.startswith("beginx")
     assert result.endswith("xend")

@@ -1,4 +1,4 @@
-"""Files and folders are whole or not there, whatever ends the one who writes them."""
+"""Files and folders are written completely or not at all, also by a process that is killed."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import (
-    check_room,
+    check_free_space,
     disk_errors_explained,
     held,
     read_json,
@@ -23,7 +23,7 @@ from nsi_cli.support.files import (
 
 
 class StopHereError(Exception):
-    """What goes wrong in these tests."""
+    """The error that these tests raise while writing."""
 
 
 def _write(path: Path, text: str = "new") -> None:
@@ -31,18 +31,18 @@ def _write(path: Path, text: str = "new") -> None:
         (folder / "file").write_text(text)
 
 
-def _half(path: Path) -> None:
+def _fail_halfway(path: Path) -> None:
     path.write_text("half")
     raise StopHereError
 
 
 def _fail_writing(path: Path) -> None:
     with pytest.raises(StopHereError), replacing_folder(path) as folder:
-        _half(folder / "file")
+        _fail_halfway(folder / "file")
 
 
-def _killed(path: Path, before: str = "") -> None:
-    """Write the folder in a process that is killed while at it, after running ``before``."""
+def _write_and_be_killed(path: Path, before: str = "") -> None:
+    """Run ``before`` and write the folder in a process that is killed meanwhile."""
     script = f"""
 import os, signal
 from pathlib import Path
@@ -58,39 +58,39 @@ with files.replacing_folder(Path({str(path)!r})) as folder:
     assert done.returncode == -9
 
 
-def _all(folder: Path) -> list[str]:
+def _paths_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_folder_appears_whole_and_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    place = tmp_path / "deep" / "down"
-    with replacing_folder(place) as folder:
-        assert not place.exists()
+def test_a_complete_folder_replaces_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "down"
+    with replacing_folder(path) as folder:
+        assert not path.exists()
         (folder / "file").write_text("old")
-    _write(place)
-    assert (place / "file").read_text() == "new"
-    assert _all(tmp_path) == ["deep", "deep/down", "deep/down/file"]
+    _write(path)
+    assert (path / "file").read_text() == "new"
+    assert _paths_in(tmp_path) == ["deep", "deep/down", "deep/down/file"]
 
 
-def test_a_failure_leaves_nothing_not_even_the_folders_above(tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing_not_even_parent_folders(tmp_path: Path) -> None:
     _fail_writing(tmp_path / "deep" / "down")
-    assert _all(tmp_path) == []
-    with pytest.raises(StopHereError), replacing(tmp_path / "deep" / "file") as beside:
-        _half(beside)
-    assert _all(tmp_path) == []
+    assert _paths_in(tmp_path) == []
+    with pytest.raises(StopHereError), replacing(tmp_path / "deep" / "file") as temporary:
+        _fail_halfway(temporary)
+    assert _paths_in(tmp_path) == []
 
 
-def test_a_failure_leaves_the_old_folder_as_it_was(tmp_path: Path) -> None:
-    _write(tmp_path / "place", "old")
-    _fail_writing(tmp_path / "place")
-    assert _all(tmp_path) == ["place", "place/file"]
-    assert (tmp_path / "place" / "file").read_text() == "old"
+def test_a_failure_leaves_the_old_folder_unchanged(tmp_path: Path) -> None:
+    _write(tmp_path / "target", "old")
+    _fail_writing(tmp_path / "target")
+    assert _paths_in(tmp_path) == ["target", "target/file"]
+    assert (tmp_path / "target" / "file").read_text() == "old"
 
 
-def test_when_the_new_folder_cannot_be_moved_in_the_old_one_comes_back(
+def test_the_old_folder_is_restored_if_the_new_one_cannot_be_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write(tmp_path / "place", "old")
+    _write(tmp_path / "target", "old")
     real = os.replace
 
     def refusing(source: Path, target: Path) -> None:
@@ -100,74 +100,74 @@ def test_when_the_new_folder_cannot_be_moved_in_the_old_one_comes_back(
 
     monkeypatch.setattr(os, "replace", refusing)
     with pytest.raises(DataError, match="Input/output error"):
-        _write(tmp_path / "place")
-    assert _all(tmp_path) == ["place", "place/file"]
-    assert (tmp_path / "place" / "file").read_text() == "old"
+        _write(tmp_path / "target")
+    assert _paths_in(tmp_path) == ["target", "target/file"]
+    assert (tmp_path / "target" / "file").read_text() == "old"
 
 
-def test_what_a_killed_process_left_is_cleared_by_the_next_writer(tmp_path: Path) -> None:
-    _write(tmp_path / "place", "old")
-    _killed(tmp_path / "place")
-    assert len(_all(tmp_path)) > 2
-    assert (tmp_path / "place" / "file").read_text() == "old"
-    _write(tmp_path / "place")
-    assert _all(tmp_path) == ["place", "place/file"]
+def test_the_next_writer_removes_the_temporary_folder_of_a_killed_process(tmp_path: Path) -> None:
+    _write(tmp_path / "target", "old")
+    _write_and_be_killed(tmp_path / "target")
+    assert len(_paths_in(tmp_path)) > 2
+    assert (tmp_path / "target" / "file").read_text() == "old"
+    _write(tmp_path / "target")
+    assert _paths_in(tmp_path) == ["target", "target/file"]
 
 
-def test_a_process_killed_between_its_two_moves_loses_nothing(tmp_path: Path) -> None:
-    _write(tmp_path / "place", "old")
-    _killed(
-        tmp_path / "place",
+def test_a_process_killed_between_its_two_renames_loses_nothing(tmp_path: Path) -> None:
+    _write(tmp_path / "target", "old")
+    _write_and_be_killed(
+        tmp_path / "target",
         before="real = os.replace; os.replace = lambda *args: (real(*args), die())",
     )
-    assert not (tmp_path / "place").exists()
-    _fail_writing(tmp_path / "place")
-    assert _all(tmp_path) == ["place", "place/file"]
-    assert (tmp_path / "place" / "file").read_text() == "old"
+    assert not (tmp_path / "target").exists()
+    _fail_writing(tmp_path / "target")
+    assert _paths_in(tmp_path) == ["target", "target/file"]
+    assert (tmp_path / "target" / "file").read_text() == "old"
 
 
-def test_what_a_process_of_our_own_number_left_does_not_block(tmp_path: Path) -> None:
-    with replacing_folder(tmp_path / "place") as folder:
-        left = folder
-    left.mkdir()
-    (left / "stale").touch()
-    _write(tmp_path / "place")
-    assert _all(tmp_path) == ["place", "place/file"]
+def test_a_temporary_folder_with_our_own_process_id_is_replaced(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "target") as temporary:
+        pass
+    temporary.mkdir()
+    (temporary / "stale").touch()
+    _write(tmp_path / "target")
+    assert _paths_in(tmp_path) == ["target", "target/file"]
 
 
-def test_what_a_living_process_or_another_machine_writes_is_left_alone(tmp_path: Path) -> None:
-    with replacing_folder(tmp_path / "place") as folder:
-        mine = folder.name
-    parts = mine.split(".")
+def test_temporary_folders_of_running_processes_and_other_machines_are_kept(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "target") as folder:
+        name = folder.name
+    parts = name.split(".")
     living = ".".join([*parts[:-2], str(os.getppid()), parts[-1]])
     elsewhere = ".".join([*parts[:-3], "another-machine", "1", parts[-1]])
     for name in (living, elsewhere):
         (tmp_path / name).mkdir()
-    _write(tmp_path / "place")
-    assert _all(tmp_path) == sorted([living, elsewhere, "place", "place/file"])
+    _write(tmp_path / "target")
+    assert _paths_in(tmp_path) == sorted([living, elsewhere, "target", "target/file"])
 
 
-def test_a_link_stays_a_link_and_the_folder_behind_it_is_replaced(tmp_path: Path) -> None:
+def test_the_folder_that_a_link_points_to_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "disk" / "store").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "store")
     _write(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
-    assert _all(tmp_path) == ["disk", "disk/store", "disk/store/file", "link"]
+    assert _paths_in(tmp_path) == ["disk", "disk/store", "disk/store/file", "link"]
 
 
-def test_a_folder_that_cannot_be_replaced_is_told_before_any_work(
+def test_a_folder_that_cannot_be_replaced_is_an_error_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here" / "in").mkdir(parents=True)
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path / "here" / "in")
-    places = [(Path(), "current"), (tmp_path / "here", "current"), (tmp_path / "file", "a file")]
-    for place, result in [*places, (Path("/proc"), "current|mounted")]:
-        with pytest.raises(DataError, match=result), replacing_folder(place):
+    refused = [(Path(), "current"), (tmp_path / "here", "current"), (tmp_path / "file", "a file")]
+    for path, result in [*refused, (Path("/proc"), "current|mounted")]:
+        with pytest.raises(DataError, match=result), replacing_folder(path):
             pytest.fail("the body ran")
 
 
-def test_a_place_in_a_file_is_told(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for write in (replacing, replacing_folder):
         with (
@@ -186,7 +186,7 @@ def test_a_place_in_a_file_is_told(tmp_path: Path) -> None:
         OSError("Can't write data (errno = 28, error message = 'No space left on device')"),
     ],
 )
-def test_a_full_disk_is_called_so(error: OSError) -> None:
+def test_a_full_disk_is_named_as_the_cause(error: OSError) -> None:
     with (
         pytest.raises(DataError) as caught,
         disk_errors_explained(Path("out"), "--elsewhere"),
@@ -196,39 +196,41 @@ def test_a_full_disk_is_called_so(error: OSError) -> None:
     assert "--elsewhere" in caught.value.hint
 
 
-def test_another_refusal_is_told_in_one_line() -> None:
+def test_any_other_error_of_the_disk_is_a_one_line_message() -> None:
     with pytest.raises(DataError) as caught, disk_errors_explained(Path("out")):
         raise OSError(errno.EIO, "broken\n   at once")
     assert caught.value.message == "cannot write out: broken at once"
 
 
-def test_too_little_room_is_told_even_where_the_folder_is_yet_to_be_made(
+def test_too_little_disk_space_is_an_error_also_if_the_folder_does_not_exist_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    paths = []
 
     def disk_usage(path: Path) -> object:
-        asked.append(path)
+        paths.append(path)
         return shutil._ntuple_diskusage(10**10, 0, 2_000_000)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(shutil, "disk_usage", disk_usage)
-    check_room(tmp_path / "a" / "b", 2_000_000, "a store", "free some")
-    with pytest.raises(DataError, match=r"the disk is full: a store needs 3.0 GB, 2.0 MB are free"):
-        check_room(tmp_path / "a" / "b", 3 * 10**9, "a store", "free some")
-    assert set(asked) == {tmp_path}
+    check_free_space(tmp_path / "a" / "b", 2_000_000, "a store", "free some")
+    with pytest.raises(
+        DataError, match=r"the disk is full: a store needs 3.0 GB, but 2.0 MB are free"
+    ):
+        check_free_space(tmp_path / "a" / "b", 3 * 10**9, "a store", "free some")
+    assert set(paths) == {tmp_path}
 
 
-def test_json_is_written_whole_and_read_back(tmp_path: Path) -> None:
+def test_json_is_written_atomically_and_read_back(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"τ": [1, None]})
     assert read_json(tmp_path / "a.json", "table", "") == {"τ": [1, None]}
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"new": object()})
     assert read_json(tmp_path / "a.json", "table", "") == {"τ": [1, None]}
-    assert _all(tmp_path) == ["a.json"]
+    assert _paths_in(tmp_path) == ["a.json"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"a": 1', b"\xff", b"[" * 100_000])
-def test_json_that_cannot_be_read_is_told_in_one_line(
+def test_json_that_cannot_be_read_is_a_one_line_error(
     tmp_path: Path, content: bytes | None
 ) -> None:
     if content is not None:
@@ -239,7 +241,7 @@ def test_json_that_cannot_be_read_is_told_in_one_line(
     assert "\n" not in caught.value.message
 
 
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+def test_sha256_is_the_hash_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
 
@@ -252,7 +254,7 @@ from nsi_cli.support.files import held
 with held(Path({str(lock)!r}), waiting=lambda: print("waiting", flush=True)):
     Path({str(log)!r}).write_text("in")
 """
-    with held(lock, waiting=lambda: pytest.fail("nobody else holds it")):
+    with held(lock, waiting=lambda: pytest.fail("no other process holds it")):
         other = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         assert other.stdout is not None
         assert other.stdout.readline() == "waiting\n"

@@ -1,4 +1,4 @@
-"""Options: declared once on a dataclass, checked with every fault told at once."""
+"""Options are declared once, on a dataclass, and a check reports all faults together."""
 
 import dataclasses
 from pathlib import Path
@@ -25,11 +25,11 @@ class Settings:
     cache: str = option("auto", help="Where features are kept.")
     shuffle: bool = option(True, help="Shuffle.")
     sizes: tuple[int, ...] = option((1, 2), help="Sizes.")
-    place: Path | None = option(None, help="A folder.")  # noqa: RUF009
+    folder: Path | None = option(None, help="A folder.")  # noqa: RUF009
 
     def faults(self) -> list[str]:
         odd = self.num_slots == 13
-        return ["num_slots: thirteen brings no luck"] if odd else []
+        return ["num_slots: thirteen is not allowed"] if odd else []
 
 
 def _checked(**values: object) -> Settings:
@@ -45,7 +45,7 @@ def _faults(**values: object) -> str:
     return caught.value.message
 
 
-def test_options_are_declared_on_fields_and_other_fields_are_left_out() -> None:
+def test_only_fields_declared_as_options_are_options() -> None:
     declared = {item.name: item for item in declared_options(Settings)}
     assert "raw" not in declared
     slots = declared["num_slots"]
@@ -53,17 +53,17 @@ def test_options_are_declared_on_fields_and_other_fields_are_left_out() -> None:
     assert (slots.option.help, slots.option.group) == ("Slots.", "Model")
 
 
-def test_what_is_left_out_keeps_its_default() -> None:
+def test_omitted_options_have_their_defaults() -> None:
     assert _checked() == Settings()
     assert check_options(Settings, {}, where="test", raw=Path("other")).raw == Path("other")
 
 
-def test_yaml_text_such_as_1e_3_is_a_number_where_one_is_declared() -> None:
-    values = yaml.safe_load("{lr: 1e-3, num-slots: 7, sizes: [3, 4], place: a/b}")
-    assert values["lr"] == "1e-3"  # as YAML 1.1 has it
+def test_text_such_as_1e_3_is_a_number_if_one_is_declared() -> None:
+    values = yaml.safe_load("{lr: 1e-3, num-slots: 7, sizes: [3, 4], folder: a/b}")
+    assert values["lr"] == "1e-3"  # YAML 1.1 reads it as text
     settings = _checked(**values)
     assert (settings.lr, settings.num_slots) == (0.001, 7)
-    assert (settings.sizes, settings.place) == ((3, 4), Path("a/b"))
+    assert (settings.sizes, settings.folder) == ((3, 4), Path("a/b"))
 
 
 @pytest.mark.parametrize("word", ["no", "off", "yes", "true"])
@@ -73,12 +73,12 @@ def test_a_truth_value_is_no_number_and_no_word(key: str, word: str) -> None:
     assert f"{key}: a number or word is needed" in _faults(**{key: value})
 
 
-def test_truth_values_are_taken_where_declared_and_words_in_quotes() -> None:
+def test_truth_values_and_quoted_words_are_accepted_where_declared() -> None:
     settings = _checked(**yaml.safe_load("{shuffle: no, protocol: 'off', limit: null}"))
     assert (settings.shuffle, settings.protocol, settings.limit) == (False, "off", None)
 
 
-def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_known_one() -> None:
     assert "unknown key 'num_slot' (did you mean 'num_slots'?)" in _faults(num_slot=3)
     assert "unknown key 'zzz'" in _faults(zzz=3)
     assert "unknown key 'raw'" in _faults(raw="elsewhere")
@@ -103,33 +103,33 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
         ("sizes", ["a"]),
     ],
 )
-def test_a_value_of_another_type_or_out_of_bounds_is_told_by_name(key: str, value: object) -> None:
+def test_an_invalid_value_is_reported_with_its_key(key: str, value: object) -> None:
     result = _faults(**{key: value})
     assert result.startswith(f"test: {key}: ")
     assert f"not {value if key != 'sizes' else 'a'!r}" in result
 
 
-def test_choices_are_listed_when_another_word_is_given() -> None:
+def test_the_choices_are_listed_for_any_other_word() -> None:
     assert "'nsi' or 'off'" in _faults(protocol="benchmark")
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     result = _faults(num_slot=3, lr=-1, dropout="much", protocol="x")
     for name in ("num_slot", "lr", "dropout", "protocol"):
         assert name in result
 
 
-def test_what_does_not_fit_together_is_told_by_the_class() -> None:
-    assert "thirteen brings no luck" in _faults(num_slots=13)
+def test_the_class_reports_faults_of_combinations() -> None:
+    assert "thirteen is not allowed" in _faults(num_slots=13)
 
 
 def test_plain_values_go_through_yaml_and_back() -> None:
-    settings = _checked(lr=1e-5, place="a/b", protocol="off")
+    settings = _checked(lr=1e-5, folder="a/b", protocol="off")
     assert check_options(Settings, yaml.safe_load(yaml.safe_dump(plain(settings))), where="") == (
         settings
     )
 
 
-def test_nothing_is_meant_by_what_is_like_nothing() -> None:
+def test_the_nearest_name_is_suggested_if_one_is_near() -> None:
     assert did_you_mean("matirial", ["shape", "material"]) == "did you mean 'material'?"
     assert did_you_mean("xyz", ["shape", "material"]) == ""

@@ -1,4 +1,4 @@
-"""Worker processes end with the command that started them, however it ends."""
+"""Worker processes end when the command that started them ends, for whatever reason."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ if __name__ == "__main__":
         time.sleep(60)
 """
 
-# A batch that does not fit into a pipe: its worker has nobody left to hand it to.
+# A batch that does not fit into a pipe, so that its worker blocks when the parent has ended.
 _LOADER = """
 import sys, time
 from pathlib import Path
@@ -68,20 +68,20 @@ def test_no_worker_outlives_its_parent(
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    heard: list[int] = []
+    received: list[int] = []
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        replaced = handle_stop_signals(lambda number, _: heard.append(number))
+        replaced = handle_stop_signals(lambda number, _: received.append(number))
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGTERM)
     finally:
         for number, handler in {**replaced, signal.SIGHUP: before}.items():
             signal.signal(number, handler)
-    assert heard == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
 
 
 def _runs(process: int) -> bool:
-    """Whether a process is there and no zombie that nobody has collected."""
+    """Whether a process exists and is not a zombie."""
     result = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
     )

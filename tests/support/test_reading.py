@@ -1,4 +1,4 @@
-"""Only regular files of a plausible size are opened; anything else is an error, never a wait."""
+"""Only regular files of a plausible size are opened; others are an error and never block."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ NOT_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", NOT_FILES)
-def test_what_is_no_file_is_refused_at_once(
+def test_other_than_regular_files_are_refused_immediately(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path may not be long
     make, result = NOT_FILES[kind]
-    make(tmp_path / "it")
+    make(tmp_path / "path")
     for read in (open_regular, lambda path: read_regular(path, 9)):
         with pytest.raises(UnsuitableFileError, match=result):
-            read(tmp_path / "it")
+            read(tmp_path / "path")
 
 
 def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
 
 def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
-    os.truncate(tmp_path / "file", 1 << 40)  # takes no disk, and would fill any memory
+    os.truncate(tmp_path / "file", 1 << 40)  # takes no disk space, but would fill the memory
     with pytest.raises(UnsuitableFileError, match="more than 64 bytes"):
         read_regular(tmp_path / "file", 64)
 
@@ -63,13 +63,13 @@ def test_an_empty_file_takes_no_memory_whatever_the_limit(tmp_path: Path) -> Non
     assert read_regular(tmp_path / "file", 1 << 50) == b""
 
 
-def test_a_file_that_states_no_size_is_read_to_the_limit() -> None:
+def test_a_file_without_a_known_size_is_read_up_to_the_limit() -> None:
     with pytest.raises(UnsuitableFileError, match="more than 64 bytes"):
         read_regular("/proc/self/status", 64)
     assert b"Name:" in read_regular("/proc/self/status", 1 << 20)
 
 
-def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_is_its_own_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_regular(tmp_path / "away")
 
@@ -89,5 +89,5 @@ def test_the_reason_is_one_line_without_the_path(tmp_path: Path) -> None:
     assert reason_of(caught.value) == "No such file or directory"
     assert reason_of(KeyError("no\nkey")) == "no key"
     assert reason_of(ValueError()) == "ValueError()"
-    error = pickle.loads(pickle.dumps(UnsuitableFileError("it is odd")))  # as workers send it
+    error = pickle.loads(pickle.dumps(UnsuitableFileError("it is odd")))  # as from a worker
     assert reason_of(error) == str(error) == "it is odd"

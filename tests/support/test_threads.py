@@ -1,4 +1,4 @@
-"""Threads: how many, how they wait, and that the user's own settings stay."""
+"""The number of threads and how they wait; the user's own settings are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from nsi_cli.support.threads import SPIN_COUNT, available_cores, cgroup_quota
 
-# Prints the settings at the moment at which torch would be imported.
+# Prints the settings when torch is about to be imported.
 _PROGRAM = """
 import os, sys
 class Finder:
@@ -36,12 +36,12 @@ main()
         ({"GOMP_SPINCOUNT": "5", "OMP_NUM_THREADS": "3"}, "None 5 3"),
     ],
 )
-def test_threads_are_set_before_torch_is_imported_unless_the_user_has(
+def test_threads_are_set_before_torch_is_imported_unless_the_user_set_them(
     variables: dict[str, str], printed: str
 ) -> None:
-    kept = {name: value for name, value in os.environ.items() if "OMP_" not in name}
+    others = {name: value for name, value in os.environ.items() if "OMP_" not in name}
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], env=kept | variables, capture_output=True, text=True,
+        [sys.executable, "-c", _PROGRAM], env=others | variables, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
     assert done.stdout.strip() == printed, done.stderr
@@ -68,7 +68,7 @@ def test_threads_are_set_before_torch_is_imported_unless_the_user_has(
         ("", {}, None),
     ],
 )
-def test_the_quota_of_a_cgroup_is_the_lowest_of_its_levels(
+def test_the_quota_is_the_lowest_of_a_cgroup_and_its_parents(
     groups: str, files: dict[str, str], quota: float | None, tmp_path: Path
 ) -> None:
     for name, text in files.items():
@@ -79,7 +79,7 @@ def test_the_quota_of_a_cgroup_is_the_lowest_of_its_levels(
     assert cgroup_quota(tmp_path / "groups", tmp_path / "mounted") == quota
 
 
-def test_cores_are_those_of_affinity_and_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_cores_follow_the_affinity_and_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     for quota, cores in [(None, 3), (1.5, 2), (0.2, 1), (8.0, 3)]:
         monkeypatch.setattr("nsi_cli.support.threads.cgroup_quota", lambda quota=quota: quota)

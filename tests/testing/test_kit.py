@@ -1,4 +1,4 @@
-"""The contract test passes a good task, and tells the author of a faulty one what to mend."""
+"""The contract test passes for a good task, and says what to fix in a faulty one."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ NAMES = itertools.count()
 
 @pytest.fixture
 def task_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Task]]:
-    """Makes a task of a module's source."""
+    """Makes a task from a module's source."""
     monkeypatch.syspath_prepend(tmp_path)
-    made = []
+    names = []
 
     def make(source: str) -> Task:
         name = f"kit_example_{next(NAMES)}"
         (tmp_path / f"{name}.py").write_text(source)
-        made.append(name)
+        names.append(name)
         return Task("kit", "a tiny dataset", f"{name}:Builder")
 
     yield make
-    for name in made:
+    for name in names:
         sys.modules.pop(name, None)
 
 
@@ -101,7 +101,7 @@ FAULTS = {
         "import a_package_that_is_away, numpy",
         "a_package_that_is_away",
     ),
-    "unseeded": ("default_rng(seed)", "default_rng()", "wrote other bytes the second time"),
+    "unseeded": ("default_rng(seed)", "default_rng()", "wrote different bytes the second time"),
     "synthesises nothing": ("in range(count)", "in range(0)", "synthesize wrote nothing"),
     "archives of another kind": (
         "    def synthesize",
@@ -109,12 +109,12 @@ FAULTS = {
         "must return one Archive or more",
     ),
     "no schema": ("return Schema(", "return (", "must return a Schema"),
-    "restless schema": (
+    "changing schema": (
         "return Schema(",
         "CALLS.append(0)\n        return Schema((Continuous(f'x{len(CALLS)}'),), 3) or (",
-        "another schema each time",
+        "different schema each time",
     ),
-    "no scene": ('{"train": names[:-1], "test": names[-1:]}', "{}", "no scene at all"),
+    "no scene": ('{"train": names[:-1], "test": names[-1:]}', "{}", "returns no scene"),
     "heavy source": ("path.name for", "path.name * 999 for", "pickles to"),
     "unpicklable source": ("names[:-1]", "[lambda: names]", "pickling a source"),
     "no Scene": ("return Scene(source, image", "return (source, image", "must return a Scene"),
@@ -137,7 +137,7 @@ FAULTS = {
         "prepare\\(\\) must return",
     ),
     "one id for all": ("Scene(source,", "Scene('scene',", "share an id"),
-    "masks now and then": (
+    "masks of some scenes only": (
         ".encode(objects), mask)",
         ".encode(objects), None if source == '0.npy' else mask)",
         "some have none",
@@ -146,7 +146,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_builder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+def test_a_faulty_builder_is_reported(fault: str, task_of: Callable[[str], Task]) -> None:
     right, wrong, result = FAULTS[fault]
     assert right in GOOD
     with pytest.raises(AssertionError, match=result):
@@ -157,15 +157,18 @@ ENCODERS = {
     "another shape": ("return embeddings[:, :1]", r"embeddings \(B, T, E\)"),
     "not finite": ("return embeddings / 0", "not finite"),
     "missing values": ("return embeddings / (primitives[..., :1] + 1)", "for missing values"),
-    "absent seen": ("return embeddings + primitives[:, -1:, :1]", "absent place changes"),
+    "absent objects seen": (
+        "return embeddings + primitives[:, -1:, :1]",
+        "the values of absent objects change",
+    ),
     "failing": ("raise KeyError('shape')", "KeyError: 'shape'"),
-    "no tensor": ("return None", "must give a tensor"),
+    "no tensor": ("return None", "must return a tensor"),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ENCODERS)
-def test_a_faulty_schema_encoder_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+def test_a_faulty_schema_encoder_is_reported(fault: str, task_of: Callable[[str], Task]) -> None:
     body, result = ENCODERS[fault]
     encoder = f"""
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
@@ -181,12 +184,12 @@ class Encoder(PropertySchemaEncoder):
 
 
 LOADERS = {
-    "a scene left out": ("[item for item in batches][:1]", "each once, in order, is wanted"),
+    "a missing scene": ("[item for item in batches][:1]", "expected each once, in order"),
     "the whole batch in every process": (
         "make_dataloader(store, split, dataclasses.replace(options, part=(0, 1)))",
         "the parts of each batch",
     ),
-    "wrong records": ("[vars(item) for item in batches]", "must give Batch records"),
+    "wrong records": ("[vars(item) for item in batches]", "must return Batch records"),
     "no length": ("(item for item in batches)", "has no len"),
     "float images": (
         "[item.map(lambda x: x.float() if x.ndim == 4 else x) for item in batches]",
@@ -206,7 +209,7 @@ LOADERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", LOADERS)
-def test_a_faulty_dataloader_is_told(fault: str, task_of: Callable[[str], Task]) -> None:
+def test_a_faulty_dataloader_is_reported(fault: str, task_of: Callable[[str], Task]) -> None:
     expression, result = LOADERS[fault]
     loader = f"""
 import dataclasses
@@ -223,7 +226,7 @@ def make(store, split, options):
 
 
 def with_part(task: Task, source: str, task_of: Callable[[str], Task], **part: str) -> Task:
-    """The task with a part of its own, from a module that the builder's does not import."""
+    """Return the task with another part, from a module that the builder does not import."""
     module = str(task_of(source).schema_builder).split(":")[0]
     return replace(task, **{key: f"{module}:{name}" for key, name in part.items()})
 

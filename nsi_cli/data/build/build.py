@@ -24,7 +24,7 @@ from nsi_cli.data.store.rows import Rows
 from nsi_cli.data.store.writer import StoredScene, complete_store
 from nsi_cli.plugins.contract import SchemaBuilder
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import check_room
+from nsi_cli.support.files import check_free_space
 from nsi_cli.support.progress import SILENT, Progress
 
 __all__ = ["BuildOptions", "build_store"]
@@ -77,7 +77,7 @@ def _write_store(plan: Plan, folder: Path, progress: Progress) -> Store:
     """Write the store of a plan into an empty folder."""
     size = plan.options.image_size
     hint = "free some space, or choose another path with --out"
-    check_room(folder, plan.total * size * size * 3, f"a store of {plan.total:,} scenes", hint)
+    check_free_space(folder, plan.total * size * size * 3, f"a store of {plan.total:,} scenes", hint)
     masked = _has_masks(plan)
     scenes, skipped = _write_images(plan, folder, masked, progress)
     return complete_store(

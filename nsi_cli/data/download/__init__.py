@@ -1,1 +1,1 @@
-"""Fetching and unpacking raw data."""
+"""Downloading and unpacking archives of raw data."""

@@ -1,4 +1,4 @@
-"""Carrying out a download plan: archives are fetched, verified and unpacked."""
+"""Executing a download plan: downloading, verifying and unpacking the archives."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nsi_cli.support.progress import SILENT, Progress
 
 
 def download(plan: DownloadPlan, progress: Progress = SILENT) -> dict[str, str]:
-    """Fetch, verify and unpack what is missing, and return the archives' SHA-256 by name.
+    """Download, verify and unpack missing archives; return the SHA-256 of each archive by name.
 
-    An interruption keeps what arrived, and the next plan resumes it. An archive whose unpacking
-    was interrupted is unpacked again from its beginning. Raises `DataError`.
+    Data of an interrupted download is kept, and the next call resumes it. If the unpacking of an
+    archive is interrupted, the next call restarts it. Raises `DataError`.
     """
     check_python()
     folder, raw = plan.raw / FOLDER, plan.raw
@@ -31,22 +31,24 @@ def download(plan: DownloadPlan, progress: Progress = SILENT) -> dict[str, str]:
         waiting = partial(progress.note, f"waiting: another process downloads to {folder}")
         with held(folder / ".lock", waiting):
             manifest = DownloadManifest(folder)
-            todo = [it for it in plan.archives if not is_unpacked(it.archive, manifest, raw)]
-            missing = [item for item in todo if not item.path.exists()]
+            pending = [
+                item for item in plan.archives if not is_unpacked(item.archive, manifest, raw)
+            ]
+            missing = [item for item in pending if not item.path.exists()]
             _fetch_all(missing, plan, manifest, progress)
-            for item in todo:
+            for item in pending:
                 if item not in missing:
                     _verify(item, manifest, progress)
                 with progress.stage("unpack", item.path.stat().st_size, "B") as advance:
                     extract(item.path, item.archive, raw, advance)
                 manifest.change(item.archive.name, extracted="wanted")
-                _delete_if_asked(item, plan)
-            for item in plan.archives:  # those that an earlier download kept, too
-                _delete_if_asked(item, plan)
+                _delete_if_requested(item, plan)
+            for item in plan.archives:  # including those that an earlier download kept
+                _delete_if_requested(item, plan)
             return {item.archive.name: manifest[item.archive.name].sha256 for item in plan.archives}
 
 
-def _delete_if_asked(item: PlannedArchive, plan: DownloadPlan) -> None:
+def _delete_if_requested(item: PlannedArchive, plan: DownloadPlan) -> None:
     if plan.options.delete_archives:
         item.path.unlink(missing_ok=True)
 
@@ -60,10 +62,10 @@ def _fetch_all(
     if not items:
         return
     lock, options = threading.Lock(), plan.options
-    total, here = sum(item.size for item in items), sum(item.bytes_here for item in items)
+    total, done = sum(item.size for item in items), sum(item.bytes_here for item in items)
     with (
         make_client(options.timeout) as client,
-        progress.stage("download", total, "B", here) as advance,
+        progress.stage("download", total, "B", done) as advance,
     ):
 
         def advance_one(count: int) -> None:
@@ -83,16 +85,16 @@ def _fetch_all(
 
 
 def _verify(item: PlannedArchive, manifest: DownloadManifest, progress: Progress) -> None:
-    """Compare an archive that was already here with its recorded SHA-256, or record it."""
+    """Compare the SHA-256 of an archive on disk with the recorded one, or record it."""
     size, digest = item.path.stat().st_size, hashlib.sha256()
     with progress.stage("verify", size, "B") as advance:
         hash_file(digest, item.path, advance)
-    known, found = manifest[item.archive.name].sha256, digest.hexdigest()
-    if not known:
-        manifest.change(item.archive.name, size=size, sha256=found)
-    elif found != known:
+    recorded, actual = manifest[item.archive.name].sha256, digest.hexdigest()
+    if not recorded:
+        manifest.change(item.archive.name, size=size, sha256=actual)
+    elif actual != recorded:
         raise DataError(
-            f"{item.path} changed since it was downloaded: its SHA-256 begins with {found[:12]}, "
-            f"the recorded one with {known[:12]}",
+            f"{item.path} changed since it was downloaded: its SHA-256 begins with {actual[:12]}, "
+            f"the recorded one with {recorded[:12]}",
             "remove it to download it again",
         )

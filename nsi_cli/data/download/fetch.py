@@ -1,4 +1,4 @@
-"""Downloading one file, so that an interrupted download can be resumed."""
+"""Downloading one file, and resuming an interrupted download."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from nsi_cli.support.errors import DataError
 from nsi_cli.support.reading import open_regular
 
 MAX_RESTARTS = 5
-"""How often a file is downloaded again from its first byte before it is given up."""
+"""How often a download may restart from the first byte before it fails."""
 _CHUNK = 1 << 20
-_HINT = "run the command again later, or name another --mirror"
+_HINT = "run the command again later, or choose another --mirror"
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written until it is complete."""
+    """Return the path to which a file is written until it is complete."""
     return path.with_name(path.name + ".part")
 
 
@@ -42,9 +42,9 @@ def hash_file(digest: hashlib._Hash, path: Path, advance: Callable[[int], None])
 class Fetch:
     """The download of one file to ``path``.
 
-    ``path``.part holds the first part of the file that the manifest describes. It is continued
-    only while the server confirms (``If-Range`` with the strong ETag, else the date) that its file
-    is still that one. Otherwise, or if the server ignores ranges, the download restarts.
+    ``path``.part holds the first bytes of the file that the manifest describes. The download
+    resumes from there only if the server confirms (``If-Range`` with a strong ETag or else the
+    date) that its file is unchanged. Otherwise, or if the server ignores ranges, it restarts.
     """
 
     url: str
@@ -60,7 +60,7 @@ class Fetch:
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def run(self) -> None:
-        """Download the file. Raises what `Transfer.run` does."""
+        """Download the file. Raises the errors of `Transfer.run`."""
         self._resume()
         self.transfer.run(self._attempt)
         digest = self._digest.hexdigest()
@@ -69,27 +69,32 @@ class Fetch:
 
     @property
     def _known(self) -> RemoteFile:
-        """The file that the part comes from."""
+        """The server's file from which the partial file was downloaded."""
         return self.manifest[self.path.name].remote
 
     def _resume(self) -> None:
-        """Read the part that is here, if it comes from the file that the server has now."""
+        """Hash the partial file if it belongs to the server's current file, else restart."""
         part, known, now = part_of(self.path), self._known, self.remote
         if not part.is_file():
             self._restart(now)
         elif known.validator and (known.size, known.validator) == (now.size, now.validator):
-            self.note(f"{self.path.name}: reading the {decimal(part.stat().st_size)} already here")
-            hash_file(self._digest, part, self._already_here)
+            self.note(
+                f"{self.path.name}: reading the {decimal(part.stat().st_size)} already on disk"
+            )
+            hash_file(self._digest, part, self._count_hashed)
         else:
             self.advance(-part.stat().st_size)
             self._restart(now)
 
-    def _already_here(self, count: int) -> None:
+    def _count_hashed(self, count: int) -> None:
         self._position += count
         self.transfer.check_stopped()
 
     def _restart(self, remote: RemoteFile) -> None:
-        """Start at the first byte: the old part goes before the manifest names the new file."""
+        """Restart at the first byte.
+
+        The partial file is emptied before the manifest names the new file.
+        """
         self._restarts += self._position > 0
         if self._restarts > MAX_RESTARTS:
             raise StalledError(
@@ -103,11 +108,11 @@ class Fetch:
         self.manifest.put(self.path.name, entry)
 
     def _attempt(self) -> None:
-        """Make one request, and receive what it brings."""
+        """Make one request, and append its response to the partial file."""
         known = self._known
         if self._position and self._position == known.size:
             return
-        if self._position and not known.validator:  # nothing tells that the rest belongs to it
+        if self._position and not known.validator:  # the server may have another file now
             self._restart(known)
         headers = {}
         if self._position:
@@ -116,20 +121,20 @@ class Fetch:
         with self.client.stream("GET", self.url, headers=headers) as response:
             if response.status_code not in (206, 416):
                 check_status(response)
-                self._restart_from(RemoteFile.of(response))
-            elif known.size is None and self._ended_before(response):
+                self._restart_with(RemoteFile.of(response))
+            elif known.size is None and self._is_complete(response):
                 return
             elif not self._is_continued_by(response, known):
                 self._restart(RemoteFile(known.size))
                 raise RetryableError("the server's response does not continue the partial file")
             self._receive(response)
 
-    def _ended_before(self, response: httpx.Response) -> bool:
-        """Whether a refused range tells that the file was complete."""
+    def _is_complete(self, response: httpx.Response) -> bool:
+        """Whether a refused range means that the partial file is complete."""
         return response.status_code == 416 and RemoteFile.of(response).size == self._position
 
     def _is_continued_by(self, response: httpx.Response, known: RemoteFile) -> bool:
-        """Whether a partial response is the missing rest of the file."""
+        """Whether a partial response starts where the partial file ends, in the same file."""
         range_sent = re.match(r"bytes ([0-9]{1,18})-", header(response, "content-range"))
         now = RemoteFile.of(response)
         return (
@@ -140,8 +145,8 @@ class Fetch:
             and now.modified in ("", known.modified)
         )
 
-    def _restart_from(self, now: RemoteFile) -> None:
-        """Restart with a response that has the whole file."""
+    def _restart_with(self, now: RemoteFile) -> None:
+        """Restart with a response that contains the whole file."""
         known = self._known
         if now.size is None:
             now = replace(now, size=known.size)
@@ -153,13 +158,13 @@ class Fetch:
                 _HINT,
             )
         if self._position:
-            why = "does not send partial files" if is_same else "has another file now"
+            why = "does not send partial files" if is_same else "has a different file now"
             self.note(f"{self.path.name}: the server {why}; restarting the download")
         self._restart(now)
 
     def _receive(self, response: httpx.Response) -> None:
         size, part = self._known.size, part_of(self.path)
-        # A file of unknown size may fill half the disk: the other half is for its content.
+        # A file of unknown size may use half of the free space: unpacking needs the rest.
         half = self._position + shutil.disk_usage(part.parent).free // 2
         limit = half if size is None else size
         with part.open("ab") as file:
@@ -168,17 +173,19 @@ class Fetch:
                 if self._position + len(data) > limit:
                     raise self._too_long(size, limit)
                 file.write(data)
-                file.flush()  # a blocked thread is left behind with what it has not written
+                file.flush()  # a blocked thread is abandoned, and its buffer would be lost
                 self._digest.update(data)
                 self._position += len(data)
                 self.advance(len(data))
         if size is not None and self._position < size:
-            raise RetryableError(f"the connection ended {decimal(size - self._position)} early")
+            raise RetryableError(
+                f"the connection ended with {decimal(size - self._position)} missing"
+            )
 
     def _too_long(self, size: int | None, limit: int) -> DataError:
         url = without_password(self.url)
         if size is None:
-            why = f"sent {decimal(limit)} without announcing a size, half of what the disk has free"
-            return DataError(f"{url}: the server {why}", "free some space, or name a --mirror")
+            why = f"sent {decimal(limit)} without announcing a size: half of the free disk space"
+            return DataError(f"{url}: the server {why}", "free some space, or choose a --mirror")
         part_of(self.path).unlink()  # its first bytes cannot be trusted either
-        return DataError(f"{url}: the server sends more than the {size:,} bytes announced", _HINT)
+        return DataError(f"{url}: the server sent more than the {size:,} bytes announced", _HINT)

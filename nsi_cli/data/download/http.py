@@ -1,4 +1,4 @@
-"""What a server says about a file."""
+"""HTTP requests for files: their size, validators, error statuses and retry delays."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nsi_cli.support.errors import DataError
 
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_READ = 30.0
-"""Seconds without a byte after which a connection is replaced by a new one."""
+"""Seconds without a byte after which a request fails and is retried."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on a server: its size in bytes, and the headers that change when it changes."""
+    """A file on a server: its size in bytes, and the headers that identify its version."""
 
     size: int | None
     etag: str = ""
@@ -28,7 +28,7 @@ class RemoteFile:
 
     @classmethod
     def of(cls, response: httpx.Response) -> RemoteFile:
-        """The file that a response describes; for a partial response, the whole file."""
+        """Return the file that a response describes; for a partial response, the whole file."""
         size = header(response, "content-length")
         if response.status_code in (206, 416):
             size = header(response, "content-range").rpartition("/")[2]
@@ -40,24 +40,23 @@ class RemoteFile:
 
     @property
     def validator(self) -> str:
-        """The value for ``If-Range``: a strong ETag, else the date; empty if there is neither."""
+        """The value for ``If-Range``: a strong ETag or else the date; empty if both are missing."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
 def header(response: httpx.Response, name: str) -> str:
-    """A header's bytes as Latin-1, which keeps every byte, so that it can be sent back as it was.
+    """Return a header's value, decoded as Latin-1; empty if the header is missing.
 
-    Empty if the header is missing. `httpx` guesses an encoding instead.
+    Latin-1 keeps every byte, so the value can be sent back unchanged. `httpx` guesses an encoding.
     """
     values = (value for key, value in response.headers.raw if key.lower() == name.encode())
     return next(values, b"").decode("latin-1")
 
 
 def make_client(timeout: float) -> httpx.Client:
-    """A client that follows redirects and asks for files as they are stored.
+    """Return a client that follows redirects and accepts only unencoded responses.
 
-    A connection that stays silent is replaced before ``timeout`` is over, so that one lost
-    connection does not end a download.
+    A read fails well before ``timeout``, so that one lost connection does not stall a download.
     """
     return httpx.Client(
         timeout=min(_LONGEST_READ, timeout / 2),
@@ -67,12 +66,12 @@ def make_client(timeout: float) -> httpx.Client:
 
 
 def probe(client: httpx.Client, url: str, transfer: Transfer) -> RemoteFile:
-    """Ask for a file's size and validators without fetching it.
+    """Request a file's size and validators without downloading it.
 
     Raises `DataError` if the file does not exist.
     """
 
-    def ask() -> RemoteFile:
+    def request() -> RemoteFile:
         response = client.head(url)
         if response.status_code in (403, 405, 501):  # some servers do not implement HEAD
             with client.stream("GET", url, headers={"Range": "bytes=0-0"}) as response:
@@ -81,26 +80,26 @@ def probe(client: httpx.Client, url: str, transfer: Transfer) -> RemoteFile:
         check_status(response)
         return RemoteFile.of(response)
 
-    return transfer.run(ask)
+    return transfer.run(request)
 
 
 def check_status(response: httpx.Response) -> None:
-    """Raise `RetryableError` for a temporary refusal, `DataError` for a permanent one."""
+    """Raise `RetryableError` for a temporary error status, `DataError` for a permanent one."""
     status, url = response.status_code, without_password(response.request.url)
     if response.is_success:
         return
-    answer = f"{status} {response.reason_phrase}".strip()
+    reply = f"{status} {response.reason_phrase}".strip()
     if status in _TEMPORARY:
-        raise RetryableError(f"the server answers {answer}", _retry_after(response))
+        raise RetryableError(f"the server returned {reply}", _retry_after(response))
     if status in (404, 410):
-        hint = "check --release and --variant; a --mirror must have the file under this name"
-        raise DataError(f"{url} does not exist ({answer})", hint)
-    hint = "check the address; --mirror names another server"
-    raise DataError(f"cannot download {url}: the server answers {answer}", hint)
+        hint = "check --release and --variant; a --mirror must have a file of this name"
+        raise DataError(f"{url} does not exist ({reply})", hint)
+    hint = "check the URL, or choose another server with --mirror"
+    raise DataError(f"cannot download {url}: the server returned {reply}", hint)
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """The seconds that the server asks to wait; 0 if it does not ask."""
+    """Return the seconds of the header Retry-After; 0 if it is missing or invalid."""
     value = header(response, "retry-after").strip()
     if re.fullmatch(r"[0-9]{1,18}", value):
         return float(value)

@@ -1,4 +1,4 @@
-"""The manifest of downloaded archives: a small JSON file beside them."""
+"""The manifest of downloaded archives: a JSON file in the folder of the archives."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import read_json, write_json
 
 NAME = "archives.json"
-_HINT = "remove it: archives that are already here are then checked against the server"
+_HINT = "remove it: archives that are already on disk are then compared with the server"
 
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """What is known of one archive: its source, its content, and whether it was unpacked."""
+    """The record of one archive: its source, its content, and whether it was unpacked."""
 
     url: str = ""
     size: int | None = None
     etag: str = ""
     modified: str = ""
     sha256: str = ""
-    """Of the whole archive; empty until it is complete."""
+    """The hash of the whole archive; empty until the download is complete."""
     extracted: str = ""
     """``"wanted"`` once it is unpacked, else empty; older versions also wrote ``"all"``."""
 
     @property
     def remote(self) -> RemoteFile:
-        """The file on the server that the archive, or its first part, comes from."""
+        """The server's file from which the archive, or its first part, was downloaded."""
         return RemoteFile(self.size, self.etag, self.modified)
 
 
 class DownloadManifest:
-    """The entries of a folder by archive name; each change is written at once."""
+    """The entries of a folder by archive name; each change is written immediately."""
 
     def __init__(self, folder: Path) -> None:
         from pydantic import TypeAdapter
@@ -60,5 +60,5 @@ class DownloadManifest:
             write_json(self.path, {key: asdict(self[key]) for key in sorted(self._entries)})
 
     def change(self, name: str, **values: Any) -> None:
-        """Change some values of an archive's entry."""
+        """Change some fields of an archive's entry."""
         self.put(name, replace(self[name], **values))

@@ -1,4 +1,4 @@
-"""The options of a download; imports nothing heavy, so that help can show them."""
+"""The options of a download; imports nothing heavy, so that --help stays fast."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _GROUP = "Download"
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """What the user chooses of a download."""
+    """The options of a download."""
 
-    yes: bool = option(False, help="Do not ask before downloading.", group=_GROUP)
+    yes: bool = option(False, help="Download without asking for confirmation.", group=_GROUP)
     mirror: str = option(
         "",
         pattern=(r"(https?://.+)?", "an address that begins with https:// or http://"),
-        help="URL of a folder that has the same archives, in place of the dataset's own server.",
+        help="URL of a folder with the same archives, used instead of the dataset's own server.",
         group=_GROUP,
     )
     connections: Annotated[int, Interval(ge=1, le=16)] = option(
@@ -29,9 +29,11 @@ class DownloadOptions:
     timeout: Annotated[float, Interval(ge=1, le=86_400)] = option(
         300.0,
         help="Give up when a file averages less than 1 kB/s for this many seconds, retries "
-        "included; what arrived is kept.",
+        "included; the downloaded data is kept.",
         group=_GROUP,
     )
     delete_archives: bool = option(
-        False, help="Remove each archive once it is unpacked, before the next.", group=_GROUP
+        False,
+        help="Remove each archive after it is unpacked, before unpacking the next.",
+        group=_GROUP,
     )

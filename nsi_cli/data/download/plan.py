@@ -1,4 +1,4 @@
-"""Planning a download: what the server has, what is already here, and the space that it needs."""
+"""Planning a download: what is on the server, what is on disk, and how much space is needed."""
 
 from __future__ import annotations
 
@@ -18,33 +18,35 @@ from nsi_cli.data.download.options import DownloadOptions
 from nsi_cli.data.download.transfer import Transfer, run_transfers, without_password
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import check_room
+from nsi_cli.support.files import check_free_space
 from nsi_cli.support.progress import SILENT, Progress
 
 FOLDER = "archives"
-"""Where archives are kept, in the raw folder."""
+"""The name of the folder of archives in the raw folder."""
+
+State = Literal["unpacked", "complete", "partial", "missing"]
 
 
 @dataclass(frozen=True)
 class PlannedArchive:
-    """One archive: what the server has, and what is already here."""
+    """One archive: its file on the server, and how much of it is on disk."""
 
     archive: Archive
     path: Path
     url: str
-    state: Literal["unpacked", "complete", "partial", "missing"]
+    state: State
     remote: RemoteFile
     bytes_here: int
 
     @property
     def size(self) -> int:
-        """Its size in bytes; the bytes that are here where the server does not say."""
+        """Its size in bytes; if the server does not report it, the number of bytes on disk."""
         return max(self.remote.size or 0, self.bytes_here)
 
 
 @dataclass(frozen=True)
 class DownloadPlan:
-    """What a raw folder needs to be complete."""
+    """The archives of a raw folder, with the options of their download."""
 
     raw: Path
     archives: tuple[PlannedArchive, ...]
@@ -57,12 +59,12 @@ class DownloadPlan:
 
     @property
     def bytes_to_fetch(self) -> int:
-        """How many bytes are to be downloaded."""
+        """The number of bytes to download."""
         return sum(item.size - item.bytes_here for item in self.archives)
 
     @property
     def bytes_needed(self) -> int:
-        """Disk space that suffices: compressed images hardly shrink."""
+        """The disk space needed, in bytes, if archives unpack to about their own size."""
         sizes = [item.size for item in self.archives if item.state != "unpacked"]
         unpacked = max(sizes, default=0) if self.options.delete_archives else sum(sizes)
         return self.bytes_to_fetch + unpacked
@@ -76,15 +78,15 @@ def make_plan(
 ) -> DownloadPlan:
     """Compare the raw folder with the server; nothing is written.
 
-    The server is not contacted where all archives are here. Raises `DataError` if it does not
-    answer or lacks an archive, where a complete archive has another size than the server's, and
-    if the disk has too little space for the download.
+    The server is not contacted if all archives are on disk. Raises `DataError` if the server does
+    not respond, an archive is missing there, an archive on disk differs in size from the server's,
+    or the disk has too little space for the download.
     """
     options = options or DownloadOptions()
     manifest = DownloadManifest(raw / FOLDER)
     with make_client(options.timeout) as client:
         jobs = [
-            (url, partial(_planned, archive, url, raw, manifest, client))
+            (url, partial(_plan_archive, archive, url, raw, manifest, client))
             for archive in archives
             for url in [archive.url(options.mirror)]
         ]
@@ -93,7 +95,7 @@ def make_plan(
         )
     plan = DownloadPlan(raw, tuple(planned), options)
     hint = "free some space, or choose another folder with --raw"
-    check_room(raw, plan.bytes_to_fetch, f"downloading {decimal(plan.bytes_to_fetch)}", hint)
+    check_free_space(raw, plan.bytes_to_fetch, f"downloading {decimal(plan.bytes_to_fetch)}", hint)
     return plan
 
 
@@ -102,7 +104,7 @@ def is_unpacked(archive: Archive, manifest: DownloadManifest, raw: Path) -> bool
     return bool(manifest[archive.name].extracted) and (raw / archive.folder).is_dir()
 
 
-def _planned(
+def _plan_archive(
     archive: Archive,
     url: str,
     raw: Path,
@@ -115,7 +117,7 @@ def _planned(
         return PlannedArchive(archive, path, url, "unpacked", entry.remote, entry.size or 0)
     if path.is_file():
         size = path.stat().st_size
-        if not entry.sha256:  # the user brought it
+        if not entry.sha256:  # not downloaded by this program
             remote = probe(client, url, transfer)
             if remote.size not in (None, size):
                 raise DataError(
@@ -124,6 +126,7 @@ def _planned(
                 )
         return PlannedArchive(archive, path, url, "complete", entry.remote, size)
     part = part_of(path)
-    here = part.stat().st_size if part.is_file() else 0
+    part_size = part.stat().st_size if part.is_file() else 0
     remote = probe(client, url, transfer)
-    return PlannedArchive(archive, path, url, "partial" if here else "missing", remote, here)
+    state: State = "partial" if part_size else "missing"
+    return PlannedArchive(archive, path, url, state, remote, part_size)

@@ -20,14 +20,14 @@ from nsi_cli.support.errors import DataError, one_line
 T = TypeVar("T")
 
 MIN_SPEED = 1000
-"""Bytes per second; a transfer that is slower over the whole timeout has stalled."""
+"""Bytes per second. A transfer that averages less over the timeout has stalled."""
 _FIRST_WAIT, _LONGEST_WAIT = 1 / 600, 1 / 10
-"""Waits between attempts, as shares of the timeout: 0.5 s to 30 s of 300 s."""
+"""Waits between attempts, as fractions of the timeout: 0.5 s to 30 s for a timeout of 300 s."""
 _MONITOR_EVERY = 0.1
 
 
 class RetryableError(Exception):
-    """A failure that may pass; ``wait`` is the pause in seconds that the server asks for."""
+    """A temporary failure; ``wait`` is the number of seconds that the server asks to wait."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -39,36 +39,36 @@ class StoppedError(Exception):
 
 
 class StalledError(DataError):
-    """A transfer was given up; what arrived is kept and can be resumed."""
+    """A transfer failed because it was too slow; it can be resumed."""
 
     resumable = True
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, "what arrived is kept: run the same command again to resume")
+        super().__init__(message, "downloaded data is kept: run the same command again to resume")
 
 
 class Transfer:
     """The requests for one file, retried until they succeed, stall or are stopped.
 
-    The transfer stalls when ``timeout`` seconds pass in which fewer than `MIN_SPEED` bytes arrive
-    for each second. Failed attempts and the waits between them count as time, so a server that
-    drops every connection is given up, unless each attempt brings the file further.
+    The transfer stalls if it receives fewer than `MIN_SPEED` bytes per second over ``timeout``
+    seconds. That time includes failed attempts and the waits between them, so a server that drops
+    every connection causes a stall, unless enough bytes arrive in each attempt.
     """
 
     def __init__(
         self, url: str, timeout: float, stop: threading.Event, note: Callable[[str], None]
     ) -> None:
         self._url, self._timeout, self._stop, self._note = url, timeout, stop, note
-        self._since = math.inf  # the current window began then
-        self._in_window = self._in_attempt = 0  # bytes
+        self._window_start = math.inf  # start of the current time window
+        self._window_bytes = self._attempt_bytes = 0  # bytes
         self._failures, self._reason = 0, ""
 
     def run(self, attempt: Callable[[], T]) -> T:
         """Call ``attempt`` until it succeeds, and return its result.
 
-        Raises `DataError` if it cannot succeed, `StoppedError` where the transfer is stopped.
+        Raises `DataError` if it cannot succeed, `StoppedError` if the transfer is stopped.
         """
-        self._since = time.monotonic()
+        self._window_start = time.monotonic()
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(RetryableError),
             wait=self._wait,
@@ -76,28 +76,28 @@ class Transfer:
             reraise=True,
         )
         try:
-            result: T = retrying(self._once, attempt)
+            result: T = retrying(self._try_once, attempt)
             return result
         finally:
-            self._since = math.inf
+            self._window_start = math.inf
 
     def received(self, count: int) -> None:
-        """Count bytes that arrived. Raises `StoppedError` once the transfer is stopped."""
+        """Count received bytes. Raises `StoppedError` if the transfer is stopped."""
         self.check_stopped()
-        self._in_attempt += count
-        self._in_window += count
-        if self._in_window >= MIN_SPEED * self._timeout:
-            self._since, self._in_window = time.monotonic(), 0
+        self._attempt_bytes += count
+        self._window_bytes += count
+        if self._window_bytes >= MIN_SPEED * self._timeout:
+            self._window_start, self._window_bytes = time.monotonic(), 0
 
     def check_stopped(self) -> None:
-        """Raise `StoppedError` once the transfer is stopped."""
+        """Raise `StoppedError` if the transfer is stopped."""
         if self._stop.is_set():
             raise StoppedError
 
     def check_stalled(self) -> None:
-        """Raise `StalledError` once too few bytes arrived for too long; for any thread to call."""
-        if time.monotonic() - self._since > self._timeout:
-            last = f"; the last failure: {self._reason}" if self._reason else ""
+        """Raise `StalledError` if the transfer has stalled. Any thread may call this."""
+        if time.monotonic() - self._window_start > self._timeout:
+            last = f"; last failure: {self._reason}" if self._reason else ""
             raise StalledError(
                 f"{self._name} stalled: less than {decimal(int(MIN_SPEED * self._timeout))} in "
                 f"{self._timeout:g} s{last}"
@@ -107,7 +107,7 @@ class Transfer:
     def _name(self) -> str:
         return without_password(self._url)
 
-    def _once(self, attempt: Callable[[], T]) -> T:
+    def _try_once(self, attempt: Callable[[], T]) -> T:
         self.check_stopped()
         try:
             return attempt()
@@ -118,15 +118,15 @@ class Transfer:
             raise RetryableError(_reason_of(error)) from error
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """How long to wait after a failure: twice as long each time, at random, not in step.
+        """Return the seconds to wait after a failure: doubled each time, with random jitter.
 
-        An attempt that brought at least `MIN_SPEED` bytes starts again with the shortest wait.
+        An attempt that received at least `MIN_SPEED` bytes resets the wait to the shortest.
         """
         error = state.outcome and state.outcome.exception()
         assert isinstance(error, RetryableError)
         self._reason = str(error)
-        self._failures = 1 if self._in_attempt >= MIN_SPEED else self._failures + 1
-        self._in_attempt = 0
+        self._failures = 1 if self._attempt_bytes >= MIN_SPEED else self._failures + 1
+        self._attempt_bytes = 0
         if error.wait > self._timeout:
             raise StalledError(
                 f"{self._name}: {error} and asks to wait {error.wait:.0f} s, longer than --timeout "
@@ -147,8 +147,8 @@ def run_transfers(
 ) -> list[T]:
     """Run each job, given as its URL and function, and return their results in order.
 
-    ``connections`` run at a time. The first error stops all of them and is raised, a stall
-    included. The pool's threads are daemons: neither an interruption nor a stall waits for a
+    At most ``connections`` jobs run at a time. The first error or stall stops all jobs and is
+    raised. The pool's threads are daemons, so an interruption or a stall does not wait for a
     blocked socket.
     """
     stop = threading.Event()
@@ -172,12 +172,12 @@ def run_transfers(
 
 def _reason_of(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return "the server is silent"
+        return "the server does not respond"
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
         return "the connection was dropped"
     return one_line(str(error)) or type(error).__name__
 
 
 def without_password(url: object) -> str:
-    """An address without the user name and password that may be in it."""
+    """Return a URL without its user name and password."""
     return re.sub(r"(?<=//)[^/@]*@", "", str(url))

@@ -1,4 +1,4 @@
-"""Unpacking untrusted archives: only the members that a build reads, and nothing outside."""
+"""Unpacking untrusted archives: only wanted members, and only into the raw folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from nsi_cli.support.progress import Advance
 from nsi_cli.support.reading import open_regular
 
 MAX_RATIO, MIN_LIMIT = 20, 64_000_000
-"""An archive of images hardly shrinks when compressed: it may unpack to so many times its size,
-or to so many bytes if it is small. More is a bomb."""
+"""An archive may unpack to `MAX_RATIO` times its size, or to `MIN_LIMIT` bytes if that is more.
+
+Images hardly compress, so an archive that exceeds this is a decompression bomb."""
 MAX_HEADERS = 1_000_000
-"""Bytes of headers before a member, which `tarfile` holds in memory."""
+"""The most bytes of headers before a member; `tarfile` holds them in memory."""
 
 _CHUNK = 1 << 16
 _DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
@@ -32,14 +33,14 @@ _DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
 }
-_DAMAGES = (
+_DAMAGE_ERRORS = (
     tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError,
     RecursionError,
 )  # fmt: skip
 
 
 class DamagedError(DataError):
-    """An archive that is truncated or has wrong bytes."""
+    """An archive that is truncated or corrupt."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(
@@ -48,7 +49,7 @@ class DamagedError(DataError):
 
 
 class HostileError(DataError):
-    """An archive that holds what no dataset needs."""
+    """An archive that could do harm, for example with links or a decompression bomb."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(
@@ -58,11 +59,11 @@ class HostileError(DataError):
 
 
 def check_python() -> None:
-    """Raise `DataError` where this Python lacks the filters of `tarfile`."""
+    """Raise `DataError` if this Python's `tarfile` has no extraction filters."""
     if not hasattr(tarfile, "data_filter"):
         raise DataError(
             f"Python {platform.python_version()} cannot unpack untrusted archives safely",
-            "use Python 3.11.4 or later, or unpack them yourself and name the folder with --raw",
+            "use Python 3.11.4 or later, or unpack them yourself and give the folder with --raw",
         )
 
 
@@ -72,16 +73,16 @@ def extract(
     raw: Path,
     advance: Advance = lambda count, text="": None,
 ) -> int:
-    """Write the wanted members of the archive at ``path`` under ``raw``; returns their number.
+    """Write the wanted members of the archive at ``path`` under ``raw``; return their number.
 
-    The archive is read once, as a stream, and its end is checked; compression is recognised by
-    content. Each file is written beside its destination and moved there, replacing what is there.
-    ``advance`` receives how many more bytes of the archive were read.
+    The archive is read once, as a stream, and its end is checked. Its compression is detected from
+    its content. Each file is written to a temporary file, which then replaces any file of its
+    name. ``advance`` is called with the number of bytes read since the previous call.
 
-    Raises `HostileError` for what `tarfile`'s data filter refuses (devices, pipes, links and names
-    that lead outside), absolute names, and too many bytes or members; `DamagedError` for an
-    archive that is truncated, has wrong bytes, or continues after its end; `DataError` where it
-    has no wanted member.
+    Raises `HostileError` for members that `tarfile`'s data filter refuses (devices, pipes, links
+    and paths outside the folder), absolute paths, and too many bytes or members; `DamagedError`
+    for an archive that is truncated, corrupt, or followed by other data; `DataError` if it has no
+    wanted member.
     """
     count = read = 0
     folder = raw / archive.folder
@@ -100,18 +101,18 @@ def extract(
             _check_end(tar, source)
         except tarfile.FilterError as error:
             raise HostileError(path, str(error)) from error
-        except _DAMAGES as error:
+        except _DAMAGE_ERRORS as error:
             why = str(error) if tar else f"not a tar archive ({error})"
             raise DamagedError(path, why) from error
         except OSError as error:
-            if error.errno is not None:  # the disk's own
+            if error.errno is not None:  # an error of the disk, not of the archive
                 raise
             raise DamagedError(path, str(error)) from error
         advance(source.size - read, f"{count:,} files")
     if not count:
         raise DataError(
             f"the archive {path} has none of the files of {archive.folder or archive.name}",
-            "check that it is the right one: remove it, or name another --mirror",
+            "it may be the wrong archive: remove it, or choose another --mirror",
         )
     return count
 
@@ -129,59 +130,60 @@ class _Source:
         self.limit = MAX_HEADERS
         self.position = 0
         self.chunk = b""
-        """The bytes read last, which end at ``position``."""
+        """The last bytes that were read; they end at ``position``."""
 
     def read(self, count: int) -> bytes:
-        """Read up to ``count`` bytes. Raises `HostileError` beyond the limit."""
+        """Read up to ``count`` bytes. Raises `HostileError` if the limit is exceeded."""
         self.chunk = self._stream.read(count)
         self.position += len(self.chunk)
         if self.position > self.limit:
             if self.limit < self.total_limit:
                 raise HostileError(self.path, f"headers of more than {decimal(MAX_HEADERS)}")
-            raise self.bomb()
+            raise self.bomb_error()
         return self.chunk
 
-    def bomb(self) -> HostileError:
+    def bomb_error(self) -> HostileError:
         """The error for an archive that unpacks to too many bytes."""
         return HostileError(
             self.path,
-            f"its {decimal(self.size)} unpack to more than {decimal(self.total_limit)}: a bomb?",
+            f"a decompression bomb: its {decimal(self.size)} unpack to more than "
+            f"{decimal(self.total_limit)}",
         )
 
 
 def _members(tar: tarfile.TarFile, source: _Source) -> Iterator[tarfile.TarInfo]:
-    """The members one by one; none is kept in memory."""
-    most = source.size // 1000 + 10_000
-    for _ in range(most):
+    """Yield the members one by one, without keeping them in memory."""
+    max_members = source.size // 1000 + 10_000
+    for _ in range(max_members):
         source.limit = min(source.total_limit, tar.offset + MAX_HEADERS)
         member = tar.next()
         source.limit = source.total_limit
         if member is None:
             return
-        if tar.offset > source.total_limit:  # where its content ends
-            raise source.bomb()
+        if tar.offset > source.total_limit:  # the end of its content
+            raise source.bomb_error()
         yield member
         tar.members.clear()  # type: ignore[attr-defined]
         tar.pax_headers.clear()  # type: ignore[attr-defined]
-    raise HostileError(source.path, f"more than {most:,} members")
+    raise HostileError(source.path, f"more than {max_members:,} members")
 
 
 def _target(
     member: tarfile.TarInfo, archive: Archive, folder: Path, path: Path
 ) -> PurePosixPath | None:
-    """Where a member goes, relative to the archive's folder; None if it is not wanted."""
+    """Return a member's path in the archive's folder; None if it is not wanted."""
     try:
         if member.name.startswith("/"):
             raise tarfile.AbsolutePathError(member)
         tarfile.data_filter(member, str(folder))
     except (tarfile.FilterError, OSError, ValueError) as error:
         raise HostileError(path, str(error)) from error
-    place = None if member.isdir() else archive.place(member.name)
-    if place is None:
+    target = None if member.isdir() else archive.place(member.name)
+    if target is None:
         return None
     if not member.isreg() or member.issparse():
         raise HostileError(path, f"{member.name!r} is not a regular file")
-    return place.relative_to(archive.folder)
+    return target.relative_to(archive.folder)
 
 
 def _write(
@@ -197,7 +199,7 @@ def _write(
 
 
 def _check_end(tar: tarfile.TarFile, source: _Source) -> None:
-    """Check that zeros, and nothing else, follow the last member; `tarfile` accepts anything.
+    """Check that only zeros follow the last member; `tarfile` accepts anything.
 
     Reading to the end also checks the checksum of compressed data.
     """

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nsi_cli.data.store.reader import Store
 from nsi_cli.data.store.rows import Index, Rows
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import check_room, read_json
+from nsi_cli.support.files import check_free_space, read_json
 from nsi_cli.support.reading import open_regular, reason_of
 
 FLAG = "--feature-cache DIR"
@@ -125,11 +125,11 @@ def cache_for(
     return cache
 
 
-def check_cache_room(cache: FeatureCache, store: Store, splits: list[str]) -> None:
+def check_cache_space(cache: FeatureCache, store: Store, splits: list[str]) -> None:
     """Raise `DataError` if the disk has too little room for the missing features."""
     missing = [split for split in splits if not cache.has(split, store.count(split))]
     parts = [cache.part(split) for split in missing]
     size = cache.bytes_of(sum(map(store.count, missing)))
     size -= sum(part.stat().st_size for part in parts if part.is_file())
     hint = f"choose another folder with {FLAG}, or train with --feature-cache off"
-    check_room(cache.folder, size, "the feature cache", hint)
+    check_free_space(cache.folder, size, "the feature cache", hint)

@@ -45,11 +45,14 @@ def discover(
     are both refused. Parts that a task refers to by name are not imported.
 
     A plugin that is new or has changed is first imported in a child process; ``probe_again``
-    does that for all plugins. ``note`` receives a message if it takes long. Raises `PluginError`
-    for a plugin folder that does not exist.
+    does that for all plugins. ``note`` is called with a message if that takes long. Raises
+    `PluginError` for a plugin folder that does not exist.
     """
     plugins = _distinct([*installed_entry_points(), *folder_entry_points(plugin_dirs)])
-    plugins = [_disabled(item) if item.names & set(disabled) else item for item in plugins]
+    plugins = [
+        replace(item, root=None, error=DISABLED) if item.names & set(disabled) else item
+        for item in plugins
+    ]
     plugins = refuse_shared_packages(plugins)
     plugins = refuse_harmful(plugins, again=probe_again, note=note)
     results = [result for plugin in plugins for result in _load(plugin, disabled)]
@@ -69,16 +72,12 @@ def disabled_from_environment() -> set[str]:
 
 
 def _distinct(plugins: Iterable[PluginEntryPoint]) -> list[PluginEntryPoint]:
-    """Drop duplicates: a project can be installed and lie in a plugin folder too."""
-    seen: dict[object, PluginEntryPoint] = {}
+    """Drop duplicates: a project can be both installed and in a plugin folder."""
+    distinct: dict[object, PluginEntryPoint] = {}
     for plugin in plugins:
-        known = plugin.error is None and plugin.location is not None
-        seen.setdefault((plugin.entry.value, plugin.location) if known else plugin, plugin)
-    return list(seen.values())
-
-
-def _disabled(plugin: PluginEntryPoint) -> PluginEntryPoint:
-    return replace(plugin, root=None, error=DISABLED)
+        located = plugin.error is None and plugin.location is not None
+        distinct.setdefault((plugin.entry.value, plugin.location) if located else plugin, plugin)
+    return list(distinct.values())
 
 
 def _load(plugin: PluginEntryPoint, disabled: Collection[str]) -> Iterator[LoadResult]:
@@ -101,15 +100,15 @@ def _resolve_names(results: Sequence[LoadResult]) -> list[LoadResult]:
 
 
 def _resolve(result: LoadResult, rivals: Sequence[LoadResult]) -> LoadResult:
-    """Return the result as it is if its plugin alone has the lowest rank, else with an error."""
+    """Return the result unchanged if only its plugin has the lowest rank, else with an error."""
     lowest = min(rival.plugin.rank for rival in rivals)
     owners = [rival.plugin for rival in rivals if rival.plugin.rank == lowest]
     if owners == [result.plugin]:
         return result
     sources = " and ".join(rival.plugin.description for rival in rivals)
-    kept = f"{owners[0].source} keeps the name" if len(owners) == 1 else "all are refused"
+    outcome = f"{owners[0].source} keeps the name" if len(owners) == 1 else "all are refused"
     error = NameConflictError(
-        f"several plugins have a task '{result.name}': {sources}; {kept}",
+        f"several plugins have a task '{result.name}': {sources}; {outcome}",
         "remove one, disable one by its project's name in NSI_DISABLE, or rename its task",
     )
     return replace(result, error=error)

@@ -19,7 +19,7 @@ from nsi_cli.support.errors import PluginError
 from nsi_cli.support.reading import read_regular
 
 TOOLKIT = "nsi-cli"
-"""The toolkit's own distribution; no other plugin can take the names of its tasks."""
+"""The toolkit's own distribution; its tasks keep their names in every conflict."""
 
 TABLE = f'[project.entry-points."{ENTRY_POINT_GROUP}"]'
 
@@ -179,7 +179,9 @@ def _in_project(project: Path, table: dict[str, Any], name: str, value: str) -> 
             if package and path.exists():
                 return replace(plugin, location=path.resolve(), root=root)
     cause = f"its entry point is '{value}', but {project} contains no package '{package}'"
-    return replace(plugin, error=PluginError(cause, "put it there, or into its src folder"))
+    return replace(
+        plugin, error=PluginError(cause, "move the package there, or into its src folder")
+    )
 
 
 def _unusable(project: Path, cause: str) -> PluginEntryPoint:

@@ -1,4 +1,4 @@
-"""Loads one plugin; whatever goes wrong in it becomes a `PluginError`."""
+"""Loading one plugin; every exception that it raises becomes a `PluginError`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_tasks(plugin: PluginEntryPoint) -> list[Task]:
             _make_importable(plugin.package, plugin.root, plugin.location)
         with _as_plugin_error(f"importing '{plugin.entry.value}'"):
             module = plugin.entry.load()
-        manager = pluggy.PluginManager(hooks.PROJECT)  # its own: plugins cannot wrap others' hooks
+        manager = pluggy.PluginManager(hooks.PROJECT)  # no other plugin can wrap its hook
         manager.add_hookspecs(hooks)
         with _as_plugin_error("its hook cannot be registered"):
             manager.register(module)
@@ -46,7 +46,7 @@ def load_tasks(plugin: PluginEntryPoint) -> list[Task]:
 
 @contextlib.contextmanager
 def _as_plugin_error(action: str) -> Iterator[None]:
-    """Turn whatever a plugin raises, SystemExit included, into a `PluginError`."""
+    """Turn every exception of a plugin, SystemExit included, into a `PluginError`."""
     try:
         yield
     except KeyboardInterrupt:  # by the user: probing refuses plugins that raise it

@@ -23,7 +23,7 @@ def main(request: Mapping[str, Any]) -> None:
     """Load the plugin of a request, and write the harm that it did to the report file."""
     if hasattr(signal, "alarm"):  # ends this process even if its parent was killed
         signal.alarm(math.ceil(request["limit"]) + 5)
-    if hasattr(signal, "pthread_sigmask"):  # the parent holds signals while it starts children
+    if hasattr(signal, "pthread_sigmask"):  # the parent blocks signals while it starts children
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
     root, location = (Path(request[key]) if request[key] else None for key in ("root", "location"))
     entry = EntryPoint(*request["entry"])

@@ -1,8 +1,8 @@
-"""Probing: imports a plugin in a child process, to learn whether the import is harmful.
+"""Probing: importing a plugin in a child process to find out whether the import is harmful.
 
 A plugin can end the process, crash it, block it or close its files, and no ``except`` clause
 helps against that. So each plugin that is neither built in nor known to be harmless is imported
-once in a child process with a time limit, and the verdict is remembered. A plugin that raises an
+once in a child process with a time limit, and the verdict is cached. A plugin that raises an
 ordinary exception is harmless: `load_tasks` reports it.
 """
 
@@ -29,7 +29,7 @@ from nsi_cli.support.processes import STOP_SIGNALS
 LIMIT = "NSI_PROBE_TIMEOUT"
 DEFAULT_LIMIT = 30.0
 AT_ONCE = 4
-"""Child processes at the same time; more would slow each other down until the limit."""
+"""The most child processes at a time; with more, slow imports could exceed the limit."""
 SECONDS_BEFORE_NOTE = 5.0
 
 Note = Callable[[str], None]
@@ -40,7 +40,7 @@ def refuse_harmful(
 ) -> list[PluginEntryPoint]:
     """Set an error on each plugin whose import would end, crash, block or damage this process.
 
-    With ``again``, remembered verdicts are ignored. ``note`` receives a message if probing takes
+    With ``again``, cached verdicts are ignored. ``note`` is called with a message if probing takes
     more than a few seconds. Raises `ConfigError` for an invalid ``NSI_PROBE_TIMEOUT``.
     """
     unchecked = [plugin for plugin in plugins if plugin.rank != BUILT_IN and not plugin.error]
@@ -80,14 +80,14 @@ def probe(
 ) -> dict[PluginEntryPoint, Verdict]:
     """Import each plugin in a child process of its own, all at the same time.
 
-    No verdict is returned where the system cannot start a child process or write its report:
+    No verdict is returned if the system cannot start a child process or write its report:
     the plugin is then loaded without a probe. No child process is left afterwards, not even on
     Ctrl-C.
     """
     children: list[_Child] = []
     with contextlib.suppress(OSError), tempfile.TemporaryDirectory(prefix="nsi-") as folder:
         try:
-            with _interrupts_held():
+            with _interrupts_delayed():
                 for index, plugin in enumerate(plugins):
                     children.append(_Child(plugin, limit, Path(folder, str(index))))
             deadline = time.monotonic() + limit
@@ -99,7 +99,7 @@ def probe(
             verdicts = {child.plugin: child.verdict() for child in children}
             return {plugin: verdict for plugin, verdict in verdicts.items() if verdict}
         finally:
-            with _interrupts_held():
+            with _interrupts_delayed():
                 for child in children:
                     child.kill()
     return {}
@@ -140,7 +140,7 @@ class _Child:
             self._process.wait(max(0.0, seconds))
 
     def verdict(self) -> Verdict | None:
-        """Return the verdict, once the process ended or used up its time; None without report."""
+        """Return the verdict, after the process ended or timed out; None without a report."""
         code = self._process.poll()
         if code is None:
             return Verdict(f"its import did not end within {self._limit:g} s", self._limit)
@@ -193,8 +193,8 @@ def _error(plugin: PluginEntryPoint, verdict: Verdict) -> PluginError:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Delay Ctrl-C until the body ends, so that no child process is forgotten."""
+def _interrupts_delayed() -> Iterator[None]:
+    """Delay Ctrl-C until the body ends, so that no child process is left running."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

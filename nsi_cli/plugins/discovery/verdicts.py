@@ -1,6 +1,6 @@
-"""The cache of verdicts: which plugins were probed, and what came out.
+"""The cache of verdicts on plugins that were probed.
 
-A file for each plugin in the user's cache folder. A damaged or unwritable cache is never an
+Each plugin has a file in the user's cache folder. A damaged or unwritable cache is never an
 error: the plugin is then probed again.
 """
 
@@ -30,21 +30,21 @@ class Verdict:
     """The harm that importing a plugin does; empty if it does none."""
 
     harm: str = ""
-    limit: float = 0.0  # if the import did not end: the seconds that it had
+    limit: float = 0.0  # the seconds allowed, if the import did not end
 
 
 class VerdictCache:
-    """Remembers the verdicts on these plugins, as their files are now."""
+    """The cached verdicts on some plugins, valid while their files are unchanged."""
 
     def __init__(self, plugins: Sequence[PluginEntryPoint]) -> None:
         environment = _environment()
-        # Taken before a probe: files that change during it must not get its verdict.
+        # Taken before the probe, so that files that change during it are probed again.
         self._fingerprints = {plugin: _fingerprint(plugin, environment) for plugin in plugins}
 
     def read(self, limit: float) -> dict[PluginEntryPoint, Verdict]:
-        """Return the remembered verdicts.
+        """Return the cached verdicts.
 
-        That an import did not end is forgotten if ``limit`` now allows it more seconds.
+        A verdict that an import did not end is ignored if ``limit`` is now longer.
         """
         verdicts = {}
         for plugin, fingerprint in self._fingerprints.items():
@@ -57,7 +57,7 @@ class VerdictCache:
         return verdicts
 
     def write(self, plugin: PluginEntryPoint, verdict: Verdict) -> None:
-        """Remember a verdict, if the cache folder can be written."""
+        """Store a verdict, if the cache folder can be written."""
         record = {"fingerprint": self._fingerprints[plugin], **asdict(verdict)}
         with contextlib.suppress(OSError, DataError), replacing(_path(plugin)) as path:
             path.write_text(json.dumps(record), encoding="utf-8")
@@ -68,14 +68,14 @@ def _path(plugin: PluginEntryPoint) -> Path:
     from platformdirs import user_cache_path
 
     folder = user_cache_path("nsi", appauthor=False)
-    if not folder.is_absolute():  # as if a home folder is unknown
+    if not folder.is_absolute():  # the home folder is unknown
         raise NotADirectoryError(str(folder))
     identity = (sys.prefix, plugin.source, plugin.entry.value, str(plugin.location))
     return folder / "plugins" / f"{_digest(identity)[:32]}.json"
 
 
 def _fingerprint(plugin: PluginEntryPoint, environment: Sequence[object]) -> str:
-    """Return a digest of all that a verdict depends on."""
+    """Return a digest of everything that a verdict depends on."""
     files = sorted(_files(plugin.location)) if plugin.location else []
     entry = plugin.entry
     return _digest((plugin.project, plugin.version, entry.name, entry.value, files, environment))

@@ -1,4 +1,4 @@
-"""The archives in which CLEVRTex is published, and which of their files are read."""
+"""The published archives of CLEVRTex, and the files that are unpacked from them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from nsi_cli.plugins import Archive
 
 BASE = "https://thor.robots.ox.ac.uk/datasets/clevrtex/"
 PARTS_OF_FULL = 5
-_PASSES = "albedo|depth|normal|shadow"  # of the renderer, which nothing here reads
+_PASSES = "albedo|depth|normal|shadow"  # render passes, which are not used
 
 
 def archives_of(variant: str, release: str) -> tuple[Archive, ...]:
-    """The archives of a variant in a release, v1 or v2.
+    """Return the archives of a variant in a release, v1 or v2.
 
-    All parts of v1's full merge into one folder. No list of the archives is published: those of
-    pbg, vbg, grassbg and of v2's variants are named by analogy.
+    All parts of v1's full are unpacked into one folder. There is no published list of archives: the
+    names for pbg, vbg, grassbg and v2's variants are assumed by analogy.
     """
     folder = f"{FOLDERS[release]}_{variant}"
     names = [f"{folder}.tar" if release == "v2" else f"{folder}.tar.gz"]
@@ -25,8 +25,8 @@ def archives_of(variant: str, release: str) -> tuple[Archive, ...]:
 
 
 def _wanted(stem: str, release: str) -> str:
-    """The files of a scene that a build reads."""
+    """Return a regular expression for the files of a scene that a build reads."""
     if release == "v1":
         return rf"\d+/{stem}(\.json|\.png|_flat\.png)"
-    # Only a scene's JSON names its mask, so everything but the renderer's passes is unpacked.
+    # Only the JSON names the mask, so every file that is not a render pass is unpacked.
     return rf"\d+/{stem}/(?![^/]*_({_PASSES})_?\d*\.)[^/]+\.(json|png)"

@@ -1,4 +1,4 @@
-"""Where the two releases of CLEVRTex keep their files."""
+"""The file layouts of the two releases of CLEVRTex."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ RELEASES: tuple[Release, ...] = get_args(Release)
 
 FOLDERS = {"v1": "clevrtex", "v2": "clevrtexv2"}
 STEMS = {"v1": "CLEVRTEX", "v2": "CLEVRTEXv2"}
-V2_FRAME = "0003.png"  # the frame number that Blender appended to every picture of v2
+V2_FRAME = "0003.png"  # the frame number that Blender appended to every image of v2
+
+RESTORE = "restore the scene from the archive, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,11 @@ class SceneSource:
 
 
 class SceneSources(Sequence[SceneSource]):
-    """Raw scenes ordered by index; each is made when it is asked for, so that they take little."""
+    """Raw scenes ordered by index; each is created on access, to save memory."""
 
-    def __init__(self, found: Iterable[SceneSource]) -> None:
+    def __init__(self, sources: Iterable[SceneSource]) -> None:
         indices, self._paths = array("q"), Texts()
-        for source in found:
+        for source in sources:
             indices.append(source.index)
             self._paths.append(source.path)
         unordered = np.array(indices, np.int64)
@@ -52,21 +54,21 @@ class SceneSources(Sequence[SceneSource]):
         return len(self.indices)
 
     @overload
-    def __getitem__(self, place: int) -> SceneSource: ...
+    def __getitem__(self, position: int) -> SceneSource: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[SceneSource]: ...
+    def __getitem__(self, position: slice) -> list[SceneSource]: ...
 
-    def __getitem__(self, place: int | slice) -> SceneSource | list[SceneSource]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        index = int(self.indices[place])  # which tells where the sequence ends
-        return SceneSource(index, self._paths[int(self._order[place])])
+    def __getitem__(self, position: int | slice) -> SceneSource | list[SceneSource]:
+        if isinstance(position, slice):
+            return [self[index] for index in range(*position.indices(len(self)))]
+        index = int(self.indices[position])  # raises IndexError beyond the end
+        return SceneSource(index, self._paths[int(self._order[position])])
 
 
 @dataclass(frozen=True)
 class RawFolder:
-    """The scenes of one variant in one release, found under a folder."""
+    """The scenes of one variant in one release, in a folder."""
 
     release: str
     folder: Path
@@ -74,49 +76,49 @@ class RawFolder:
 
 
 def find_scenes(raw: Path, variant: str, release: str) -> RawFolder:
-    """The scenes of a variant under ``raw``, ordered by index whatever order the disk has.
+    """Return the scenes of a variant under ``raw``, ordered by index.
 
-    ``raw`` is the folder that holds ``clevrtex_full`` (v1) or ``clevrtexv2_full`` (v2), or that
-    folder itself; ``release`` is v1, v2 or auto. Raises `DataError` if there is none.
+    ``raw`` is the folder that contains ``clevrtex_full`` (v1) or ``clevrtexv2_full`` (v2), or
+    that folder itself; ``release`` is v1, v2 or auto. Raises `DataError` if there are no scenes.
     """
     if not raw.is_dir():
         raise DataError(
             f"no raw folder at {raw}",
-            "fetch CLEVRTex with --download, unpack it there, or render scenes with --synthetic N",
+            "get CLEVRTex with --download, unpack it there, or render scenes with --synthetic N",
         )
     try:
-        found = _find(raw, variant, release)
+        folders = _find(raw, variant, release)
     except OSError as error:
         raise DataError(
             f"the raw folder {raw} cannot be read: {error.strerror}", "check its permissions"
         ) from None
-    if not found:
+    if not folders:
         raise DataError(
             f"no scenes of variant '{variant}' under {raw}",
             f"expected {raw / 'clevrtex_'}{variant}/0/CLEVRTEX_{variant}_000000.json (v1) or "
-            f"clevrtexv2_{variant}/0/… (v2); --variant names another",
+            f"clevrtexv2_{variant}/0/… (v2); choose another variant with --variant",
         )
-    if len(found) > 1:
-        raise DataError(f"both releases lie under {raw}", "choose one with --release v1 or v2")
-    _refuse_repeats(found[0])
-    return found[0]
+    if len(folders) > 1:
+        raise DataError(f"both releases are under {raw}", "choose one with --release v1 or v2")
+    _refuse_duplicates(folders[0])
+    return folders[0]
 
 
 def _find(raw: Path, variant: str, release: str) -> list[RawFolder]:
-    found = []
-    for one in RELEASES if release == "auto" else (release,):
-        for folder in (raw / f"{FOLDERS[one]}_{variant}", raw):
-            pattern = re.compile(rf"{STEMS[one]}_{variant}_([0-9]{{6,}})\.json")
-            sources = SceneSources(_sources(folder, pattern, one))
+    folders = []
+    for candidate in RELEASES if release == "auto" else (release,):
+        for folder in (raw / f"{FOLDERS[candidate]}_{variant}", raw):
+            pattern = re.compile(rf"{STEMS[candidate]}_{variant}_([0-9]{{6,}})\.json")
+            sources = SceneSources(_sources(folder, pattern, candidate))
             if sources:
-                found.append(RawFolder(one, folder, sources))
+                folders.append(RawFolder(candidate, folder, sources))
                 break
-    return found
+    return folders
 
 
 def _sources(folder: Path, pattern: re.Pattern[str], release: str) -> Iterator[SceneSource]:
-    for hundred in _folders(folder):
-        for path in _folders(hundred) if release == "v2" else [hundred]:
+    for subfolder in _folders(folder):
+        for path in _folders(subfolder) if release == "v2" else [subfolder]:
             with os.scandir(path) as entries:
                 for entry in entries:
                     if match := pattern.fullmatch(entry.name):
@@ -130,26 +132,26 @@ def _folders(folder: Path) -> list[Path]:
         return [Path(entry.path) for entry in entries if entry.is_dir()]
 
 
-def _refuse_repeats(raw: RawFolder) -> None:
-    for place in np.flatnonzero(np.diff(raw.sources.indices) == 0).tolist():
-        one, other = raw.sources[place], raw.sources[place + 1]
+def _refuse_duplicates(raw: RawFolder) -> None:
+    for position in np.flatnonzero(np.diff(raw.sources.indices) == 0).tolist():
+        one, other = raw.sources[position], raw.sources[position + 1]
         raise DataError(
-            f"scene {one.index} is there twice: {one.path} and {other.path}", "keep one of them"
+            f"scene {one.index} exists twice: {one.path} and {other.path}", "keep one of them"
         )
 
 
 def mask_name(source: SceneSource, annotation: Mapping[str, object], release: str) -> str:
-    """The name by which the JSON of v2 speaks of the mask; nothing in v1. Raises `DataError`."""
+    """Return the mask's name in the JSON of v2; empty for v1. Raises `DataError`."""
     if release == "v1":
         return ""
     mask = annotation.get("mask_filename")
     if not isinstance(mask, str) or not mask or Path(mask).name != mask:
-        raise DataError(f"{source}: 'mask_filename' is not a file's name", "restore the scene")
+        raise DataError(f"{source}: 'mask_filename' is not a file name", RESTORE)
     return mask
 
 
 def picture_paths(scene: str, mask: str, release: str) -> tuple[Path, Path]:
-    """The paths of the image and the mask of a scene, from that of its JSON and `mask_name`."""
+    """Return the paths of a scene's image and mask, from its JSON's path and `mask_name`."""
     path = Path(scene)
     if release == "v1":
         return path.with_suffix(".png"), path.with_name(f"{path.stem}_flat.png")

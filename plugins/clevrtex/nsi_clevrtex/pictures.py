@@ -1,4 +1,4 @@
-"""A scene's pictures: its image as RGB, its mask by palette value."""
+"""Reading a scene's images: the image as RGB, the mask as palette values."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -15,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from nsi_clevrtex.layout import RESTORE
 from nsi_cli.plugins import DataError, read_regular
 
 FRAME = (320, 240)
 
-_LARGEST = 16_000_000  # bytes of a picture; the pixels alone have 300 kB
-RESTORE = "restore the scene from the archive, or remove it"
+_LARGEST = 16_000_000  # bytes of a file; the pixels alone have 300 kB
 
 
 def read_image(path: Path) -> Image.Image:
-    """An image as RGB, 320 × 240; an alpha channel is left out. Raises `DataError`."""
+    """Return an image as RGB, 320 × 240, without an alpha channel. Raises `DataError`."""
     picture = _open(path)
     if picture.mode not in ("RGB", "RGBA"):
         raise DataError(f"{path.name}: an image of mode {picture.mode}, not RGB", RESTORE)
@@ -32,15 +30,14 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_mask(path: Path) -> npt.NDArray[np.uint8]:
-    """A mask (240, 320): 0 the background, i the object of index i. Raises `DataError`.
+    """Return a mask (240, 320): 0 is the background, i the object i. Raises `DataError`.
 
-    It is read by value. A picture without a palette (or, failing that, plain 8-bit values) has
-    no such values and is refused.
+    Its values are the palette indices or the 8-bit grey levels; other modes are refused.
     """
     picture = _open(path)
     if picture.mode not in ("P", "L"):
         raise DataError(
-            f"{path.name}: a mask of mode {picture.mode}, not one of palette values", RESTORE
+            f"{path.name}: a mask of mode {picture.mode} has no palette values", RESTORE
         )
     return np.asarray(picture)
 
@@ -48,7 +45,11 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
 def _open(path: Path) -> Image.Image:
     data = _read(path)
     try:
-        with _no_bombs(), Image.open(BytesIO(data), formats=("PNG",)) as picture:
+        with (
+            # Refuse an image that declares a huge size; by default, Pillow only warns.
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(BytesIO(data), formats=("PNG",)) as picture,
+        ):
             _check_sums(data)
             if picture.size != FRAME:
                 width, height = picture.size
@@ -58,40 +59,31 @@ def _open(path: Path) -> Image.Image:
     except DataError:
         raise
     except struct.error:
-        raise DataError(f"{path.name}: not a whole PNG: it is cut off", RESTORE) from None
+        raise DataError(f"{path.name}: a damaged PNG: it is truncated", RESTORE) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise DataError(f"{path.name}: not a whole PNG: {_short(error, path)}", RESTORE) from None
+        raise DataError(f"{path.name}: a damaged PNG: {_short(error)}", RESTORE) from None
 
 
 def _read(path: Path) -> bytes:
     try:
         return read_regular(path, _LARGEST)
     except FileNotFoundError:
-        raise DataError(f"{path.name} is missing beside its JSON", RESTORE) from None
+        raise DataError(f"{path.name} is missing next to its JSON", RESTORE) from None
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}", RESTORE) from None
 
 
-@contextmanager
-def _no_bombs() -> Iterator[None]:
-    """A picture that declares to be huge is refused, where Pillow would only warn."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
 def _check_sums(data: bytes) -> None:
-    """Raise an error unless all chunks of a PNG are whole; loading does not look at checksums."""
-    view, place, kind = memoryview(data), 8, b""
+    """Raise an error unless all PNG chunks have correct checksums; Pillow does not check them."""
+    view, offset, kind = memoryview(data), 8, b""
     while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data, place)
-        end = place + 8 + length
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        end = offset + 8 + length
         (stated,) = struct.unpack_from(">I", data, end)
-        if zlib.crc32(view[place + 4 : end]) != stated:
-            raise ValueError(f"wrong checksum in its {kind!r}")
-        place = end + 4
+        if zlib.crc32(view[offset + 4 : end]) != stated:
+            raise ValueError(f"wrong checksum in chunk {kind!r}")
+        offset = end + 4
 
 
-def _short(error: Exception, path: Path) -> str:
-    message = re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
-    return message.replace(repr(str(path)), path.name) or type(error).__name__
+def _short(error: Exception) -> str:
+    return re.sub(r" <_io\.BytesIO object at \w+>", "", str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Image protocols: what of a scene's frame is kept, and at which size, before the store's resize.
+"""Image protocols: the crop and the size of a scene's frame before the store's resize.
 
 - ``nsi``: the whole frame.
 - ``benchmark``: the centre crop of the dataset's authors, 192 × 192.
@@ -25,7 +25,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def apply_protocol(protocol: str, scene: Scene) -> Scene:
-    """The scene as the protocol shows it, without the objects that it leaves no pixel."""
+    """Return the scene with the protocol's crop and size, without objects that lose all pixels."""
     if protocol == "nsi" or scene.mask is None:
         return scene
     if protocol == "benchmark":
@@ -38,7 +38,7 @@ def apply_protocol(protocol: str, scene: Scene) -> Scene:
 
 
 def prepare_image(protocol: str, image: Pixels) -> Pixels | None:
-    """Any image as a scene's; with the benchmark's crop None if the frame is another."""
+    """Prepare any image like a scene's; return None if the crop does not fit its size."""
     if protocol == "nsi":
         return image
     if protocol == "release":
@@ -47,17 +47,17 @@ def prepare_image(protocol: str, image: Pixels) -> Pixels | None:
 
 
 def crop(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The benchmark's centre crop of an image or a mask: 192 × 192 pixels."""
+    """Return the benchmark's centre crop of an image or a mask: 192 × 192 pixels."""
     left, top, right, bottom = CROP
     return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
 def shrink(image: Pixels) -> Pixels:
-    """An image (H, W, 3) at 128 × 128, as ``skimage.transform.resize(image, (128, 128))`` does.
+    """Resize an image (H, W, 3) as ``skimage.transform.resize(image, (128, 128))`` does.
 
-    That is a Gaussian of standard deviation (factor − 1) / 2 along each axis that shrinks by a
-    factor above 1, then linear interpolation between the centres of pixels; at the borders the
-    image is mirrored. The result there is a float in [0, 1], here it is rounded to 8 bits.
+    Each axis that shrinks by a factor above 1 is first blurred by a Gaussian of standard deviation
+    (factor − 1) / 2. Then values are interpolated linearly between pixel centres. The image is
+    mirrored at its borders. scikit-image returns floats in [0, 1]; here they are rounded to 8 bits.
     """
     from scipy import ndimage
 

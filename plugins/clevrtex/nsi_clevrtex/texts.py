@@ -1,4 +1,4 @@
-"""Many short texts in little more memory than their bytes."""
+"""A memory-efficient list of short texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class Texts:
-    """Texts that are only ever added, such as the paths of fifty thousand files."""
+    """An append-only list of texts, such as the paths of fifty thousand files."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._bytes, self._ends = bytearray(), array("Q", [0])
@@ -16,12 +16,12 @@ class Texts:
             self.append(text)
 
     def append(self, text: str) -> None:
-        """Add one, which may hold whatever a file's name may."""
+        """Append a text, which may contain any character of a file name."""
         self._bytes += os.fsencode(text)
         self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def __getitem__(self, place: int) -> str:
-        return os.fsdecode(bytes(self._bytes[self._ends[place] : self._ends[place + 1]]))
+    def __getitem__(self, index: int) -> str:
+        return os.fsdecode(bytes(self._bytes[self._ends[index] : self._ends[index + 1]]))

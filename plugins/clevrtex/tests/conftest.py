@@ -1,4 +1,4 @@
-"""Raw folders made by hand: real PNG and JSON files, with the quirks of the dataset's own."""
+"""Small raw folders: PNG and JSON files with the peculiarities of the dataset's files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image
 WIDTH, HEIGHT = 320, 240
 MATERIALS = ("poliigonbricks01", "whitemarble", "poliigonfabricdenim003")
 
-# The colour of value i is the grey of value 10 − i: who reads the mask by colour reads it wrong.
+# The colour of value i is the grey level 10 − i, so that reading a mask by colour fails.
 MISLEADING = [level for i in range(11) for level in 3 * [10 - i]]
 
 
 def boxes(count: int) -> np.ndarray:
-    """A mask (240, 320) of ``count`` boxes in a row, from the left edge of the frame to the right.
+    """Return a mask (240, 320) of ``count`` boxes in a row, from left to right.
 
-    Of ten, the benchmark's crop (columns 64 to 255) loses 1, 9 and 10 and cuts 2.
+    Of ten boxes, the benchmark's crop (columns 64 to 255) drops 1, 9 and 10, and cuts 2.
     """
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     for i in range(count):
@@ -30,8 +30,8 @@ def boxes(count: int) -> np.ndarray:
     return mask
 
 
-def thing(number: int, **changes: Any) -> dict[str, Any]:
-    """An object of a scene's JSON."""
+def make_object(number: int, **changes: Any) -> dict[str, Any]:
+    """Return an object of a scene's JSON."""
     shapes, sizes = ("cube", "sphere", "cylinder", "monkey"), ("small", "medium", "large")
     return {
         "shape": shapes[number % 4],
@@ -47,7 +47,7 @@ def thing(number: int, **changes: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class HandMade:
+class RawWriter:
     """Writes scenes of one release and variant under ``raw``."""
 
     raw: Path
@@ -55,7 +55,7 @@ class HandMade:
     variant: str = "full"
 
     def stem(self, index: int) -> Path:
-        """The path of a scene's JSON, without its ending."""
+        """Return the path of a scene's JSON, without its suffix."""
         if self.release == "v1":
             name = f"CLEVRTEX_{self.variant}_{index:06d}"
             return self.raw / f"clevrtex_{self.variant}" / str(index // 1000) / name
@@ -63,16 +63,16 @@ class HandMade:
         return self.raw / f"clevrtexv2_{self.variant}" / str(index // 1000) / name / name
 
     def json(self, index: int) -> Path:
-        """The path of a scene's JSON."""
+        """Return the path of a scene's JSON."""
         return self.stem(index).with_suffix(".json")
 
     def image(self, index: int) -> Path:
-        """The path of a scene's image."""
+        """Return the path of a scene's image."""
         stem = self.stem(index)
         return stem.with_name(stem.name + (".png" if self.release == "v1" else "_0003.png"))
 
     def mask(self, index: int) -> Path:
-        """The path of a scene's mask; that of v2 is named by the JSON alone."""
+        """Return the path of a scene's mask; in v2, only the JSON has its name."""
         stem = self.stem(index)
         return stem.with_name(
             f"{stem.name}_flat.png" if self.release == "v1" else f"mask{index}_0003.png"
@@ -87,9 +87,9 @@ class HandMade:
         mode: str = "RGBA",
         **changes: Any,
     ) -> None:
-        """Write a scene's three files; ``changes`` are keys of its JSON."""
+        """Write a scene's three files; ``changes`` are values in its JSON."""
         if isinstance(objects, int):
-            objects = [thing(i) for i in range(1, objects + 1)]
+            objects = [make_object(i) for i in range(1, objects + 1)]
         self.json(index).parent.mkdir(parents=True, exist_ok=True)
         name = self.stem(index).name
         v1 = self.release == "v1"
@@ -114,45 +114,45 @@ class HandMade:
         self.write_mask(index, boxes(len(objects)) if mask is None else mask)
 
     def pixels(self, index: int) -> np.ndarray:
-        """The image's colours (240, 320, 3): smooth, and different in each scene."""
+        """Return the image's pixels (240, 320, 3), smooth and different in each scene."""
         y, x = np.mgrid[:HEIGHT, :WIDTH]
         planes = [x * 200 // WIDTH, y * 200 // HEIGHT, np.full_like(x, 20 * (index % 10))]
         return np.stack(planes, axis=-1).astype(np.uint8)
 
     def write_image(self, index: int, mode: str = "RGBA") -> None:
-        """Write the image; an alpha channel says nothing, and must change nothing."""
+        """Write the image; an alpha channel must change nothing."""
         picture = Image.fromarray(self.pixels(index))
         if mode == "RGBA":
             picture.putalpha(Image.fromarray(self.pixels(index)[..., 0]))
         picture.convert(mode).save(self.image(index))
 
     def write_mask(self, index: int, mask: np.ndarray, **saved: Any) -> None:
-        """Write the mask with a palette whose colours mislead."""
+        """Write the mask with the palette `MISLEADING`."""
         picture = Image.frombytes("P", (mask.shape[1], mask.shape[0]), mask.tobytes())
         picture.putpalette(MISLEADING)
         picture.save(self.mask(index), **saved)
 
 
 @pytest.fixture
-def make_raw(tmp_path: Path) -> Callable[..., HandMade]:
-    """Make a `HandMade` folder: ``make_raw(release=…, variant=…)``."""
+def make_raw(tmp_path: Path) -> Callable[..., RawWriter]:
+    """Makes a `RawWriter`: ``make_raw(release=…, variant=…)``."""
 
-    def make(release: str = "v1", variant: str = "full", name: str = "raw") -> HandMade:
-        return HandMade(tmp_path / name, release, variant)
+    def make(release: str = "v1", variant: str = "full", name: str = "raw") -> RawWriter:
+        return RawWriter(tmp_path / name, release, variant)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def hand_made() -> type[HandMade]:
-    """The class `HandMade`."""
-    return HandMade
+def raw_writer() -> type[RawWriter]:
+    """The class `RawWriter`."""
+    return RawWriter
 
 
-@pytest.fixture(name="thing")
-def thing_fixture() -> Callable[..., dict[str, Any]]:
-    """The function `thing`."""
-    return thing
+@pytest.fixture(name="make_object")
+def make_object_fixture() -> Callable[..., dict[str, Any]]:
+    """The function `make_object`."""
+    return make_object
 
 
 @pytest.fixture(name="boxes")

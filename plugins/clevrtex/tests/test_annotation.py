@@ -1,4 +1,4 @@
-"""A scene's JSON gives the properties of its objects, or one line that says what is wrong."""
+"""Reading a scene's JSON returns the properties of its objects or a one-line error."""
 
 import json
 
@@ -8,57 +8,59 @@ from nsi_clevrtex.layout import SceneSource
 
 from nsi_cli.support.errors import DataError
 
-WORDS = ("shape", "size", "material")
+KEYS = ("shape", "size", "material")
 
 
-def _read(data, *, words=WORDS, any_material=False):
-    return read_objects(SceneSource(7, "S_000007.json"), data, words, any_material=any_material)
+def _read(data, *, keys=KEYS, any_material=False):
+    return read_objects(SceneSource(7, "S_000007.json"), data, keys, any_material=any_material)
 
 
-def _refused(data, result: str, **how) -> DataError:
+def _refused(data, result: str, **options) -> DataError:
     with pytest.raises(DataError, match=rf"^S_000007: .*{result}") as caught:
-        _read(data, **how)
+        _read(data, **options)
     assert caught.value.hint
     assert "\n" not in caught.value.message
     return caught.value
 
 
-def test_objects_come_in_the_order_of_their_index(thing) -> None:
-    read = _read({"objects": [thing(2), thing(3), thing(1)]})
-    assert [one["shape"] for one in read] == ["sphere", "cylinder", "monkey"]
-    assert [one["position"] for one in read] == [(0.25 * i, -0.5 * i, 0.5) for i in (1, 2, 3)]
-    assert set(read[0]) == {*WORDS, "position"}
+def test_objects_are_ordered_by_their_index(make_object) -> None:
+    objects = _read({"objects": [make_object(2), make_object(3), make_object(1)]})
+    assert [item["shape"] for item in objects] == ["sphere", "cylinder", "monkey"]
+    assert [item["position"] for item in objects] == [(0.25 * i, -0.5 * i, 0.5) for i in (1, 2, 3)]
+    assert set(objects[0]) == {*KEYS, "position"}
 
 
-def test_two_names_of_one_material_are_one(thing) -> None:
+def test_two_names_of_one_material_are_the_same_value(make_object) -> None:
     names = [
         "poliigonfabricupholsterybrightanglepattern001",
         "poliigonfabricupholsterymidcenturypebbles001",
         "PoliigonFabricUpholsteryMidCenturyPebbles001",
     ]
-    read = _read({"objects": [thing(i, material=name) for i, name in enumerate(names, start=1)]})
-    assert {one["material"] for one in read} == {names[0]}
+    objects = _read(
+        {"objects": [make_object(i, material=name) for i, name in enumerate(names, start=1)]}
+    )
+    assert {item["material"] for item in objects} == {names[0]}
 
 
-def test_an_unknown_material_is_told_with_the_nearest_known_one(thing) -> None:
-    error = _refused({"objects": [thing(1, material="whitemarbel")]}, "unknown material")
+def test_an_unknown_material_is_an_error_with_a_suggestion(make_object) -> None:
+    error = _refused({"objects": [make_object(1, material="whitemarbel")]}, "unknown material")
     assert error.hint == "did you mean 'whitemarble'?"
 
 
-def test_any_material_is_taken_where_none_is_published(thing) -> None:
-    data = {"objects": [thing(1, material="polyhaven_kitchen_wood")]}
+def test_any_material_is_accepted_if_the_materials_are_not_published(make_object) -> None:
+    data = {"objects": [make_object(1, material="polyhaven_kitchen_wood")]}
     assert _read(data, any_material=True)[0]["material"] == "polyhaven_kitchen_wood"
 
 
 @pytest.mark.parametrize("shape", ["cone", "icosahedron", "torus", "teapot"])
-def test_the_shapes_of_outd_are_known(thing, shape: str) -> None:
-    assert _read({"objects": [thing(1, shape=shape)]})[0]["shape"] == shape
+def test_the_shapes_of_outd_are_known(make_object, shape: str) -> None:
+    assert _read({"objects": [make_object(1, shape=shape)]})[0]["shape"] == shape
 
 
-def test_a_word_that_is_not_asked_for_is_not_looked_at(thing) -> None:
-    data = {"objects": [thing(1, color="ultraviolet")]}
+def test_a_key_that_is_not_requested_is_not_checked(make_object) -> None:
+    data = {"objects": [make_object(1, color="ultraviolet")]}
     assert "color" not in _read(data)[0]
-    _refused(data, "unknown color 'ultraviolet'", words=(*WORDS, "color"))
+    _refused(data, "unknown color 'ultraviolet'", keys=(*KEYS, "color"))
 
 
 @pytest.mark.parametrize(
@@ -80,38 +82,40 @@ def test_a_word_that_is_not_asked_for_is_not_looked_at(thing) -> None:
         ({"3d_coords": None}, "'3d_coords'"),
     ],
 )
-def test_a_property_that_cannot_be_is_told(thing, changes: dict[str, object], result: str) -> None:
-    _refused({"objects": [thing(1, **changes)]}, result)
+def test_an_invalid_property_is_an_error(
+    make_object, changes: dict[str, object], result: str
+) -> None:
+    _refused({"objects": [make_object(1, **changes)]}, result)
 
 
-def test_a_wrong_number_of_objects_is_told(thing) -> None:
-    many = [thing(i) for i in range(1, 12)]
-    _refused({"objects": many, "num_objects": 11}, "11 objects, 1 to 10 are expected")
+def test_a_wrong_number_of_objects_is_an_error(make_object) -> None:
+    many = [make_object(i) for i in range(1, 12)]
+    _refused({"objects": many, "num_objects": 11}, "11 objects, but 1 to 10 are expected")
     _refused({"objects": many[:3], "num_objects": 4}, "3 objects, but 'num_objects' is 4")
     _refused({"objects": []}, "0 objects")
-    _refused({"objects": [thing(1), thing(1)]}, "not numbered 1 to 2")
-    _refused({"objects": [thing(1), "cube"]}, "object 2 is not a JSON object")
+    _refused({"objects": [make_object(1), make_object(1)]}, "not numbered 1 to 2")
+    _refused({"objects": [make_object(1), "cube"]}, "object 2 is not a JSON object")
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b'{"objects": [', b"\xff\xfe", b"[]", b"{}", b'{"objects": {}}', b"[" * 100_000],
 )
-def test_json_that_is_not_whole_is_told(tmp_path, content: bytes) -> None:
+def test_damaged_json_is_an_error(tmp_path, content: bytes) -> None:
     path = tmp_path / "S_000007.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"^S_000007: its JSON (is not whole|has no list)"):
+    with pytest.raises(DataError, match=r"^S_000007: its JSON (is damaged|has no list)"):
         read_annotation(SceneSource(7, str(path)))
 
 
-def test_json_that_is_gone_is_told(tmp_path) -> None:
+def test_missing_json_is_an_error(tmp_path) -> None:
     with pytest.raises(DataError, match="S_000007: its JSON cannot be read: No such file"):
         read_annotation(SceneSource(7, str(tmp_path / "S_000007.json")))
 
 
-def test_whole_json_is_read(make_raw) -> None:
-    made = make_raw()
-    made.scene(0, 10)
-    read = read_annotation(SceneSource(0, str(made.json(0))))
-    assert read == json.loads(made.json(0).read_text())
-    assert len(_read(read)) == 10
+def test_complete_json_is_read(make_raw) -> None:
+    writer = make_raw()
+    writer.scene(0, 10)
+    data = read_annotation(SceneSource(0, str(writer.json(0))))
+    assert data == json.loads(writer.json(0).read_text())
+    assert len(_read(data)) == 10

@@ -1,4 +1,4 @@
-"""Which archives CLEVRTex is in, and which of their files are taken."""
+"""The archives of CLEVRTex, and the files that are unpacked from them."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ def test_the_archives_that_are_published() -> None:
     assert urls(release="v2") == [f"{BASE}/clevrtexv2_full.tar"]
 
 
-def test_every_variant_of_either_release_has_its_own() -> None:
-    found = [urls(variant=variant, release=release) for variant in VARIANTS for release in RELEASES]
-    flat = [url for some in found for url in some]
+def test_each_variant_of_each_release_has_its_own_archives() -> None:
+    archives = [
+        urls(variant=variant, release=release) for variant in VARIANTS for release in RELEASES
+    ]
+    flat = [url for group in archives for url in group]
     assert len(set(flat)) == len(flat) == 2 * len(VARIANTS) + 4
     assert isinstance(ClevrtexBuilder(Path("raw")), Downloadable)
 
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("prefix", ["", "./", "clevrtex_full/", "some/folder/"])
-def test_what_a_build_reads_goes_where_it_is_looked_for(
+def test_the_files_that_a_build_reads_are_unpacked_to_their_paths(
     prefix: str, release: str, make_raw: Callable[..., Any]
 ) -> None:
-    raw = make_raw(release, "camo")
-    raw.scene(3)
-    raw.scene(12_034)
-    (archive,) = ClevrtexBuilder(raw.raw, variant="camo", release=release).archives()
-    files = [path.relative_to(raw.raw) for path in raw.raw.rglob("*") if path.is_file()]
+    writer = make_raw(release, "camo")
+    writer.scene(3)
+    writer.scene(12_034)
+    (archive,) = ClevrtexBuilder(writer.raw, variant="camo", release=release).archives()
+    files = [path.relative_to(writer.raw) for path in writer.raw.rglob("*") if path.is_file()]
     assert len(files) == 6
     for file in files:
         assert archive.place(f"{prefix}{Path(*file.parts[1:])}") == file
@@ -58,7 +60,7 @@ def test_what_a_build_reads_goes_where_it_is_looked_for(
         ("v2", "3/CLEVRTEXv2_full_003000/CLEVRTEXv2_full_003000_normal0003.png"),
     ],
 )
-def test_the_renderer_s_passes_are_not_unpacked(release: str, name: str) -> None:
+def test_render_passes_are_not_unpacked(release: str, name: str) -> None:
     archive = ClevrtexBuilder(Path("raw"), release=release).archives()[0]
     assert archive.place(f"x/{name}") is None
 
@@ -66,13 +68,13 @@ def test_the_renderer_s_passes_are_not_unpacked(release: str, name: str) -> None
 @pytest.mark.parametrize(
     "name", ["readme.txt", "3/CLEVRTEX_outd_003000.png", "CLEVRTEX_full_003000.png", "3/x.png"]
 )
-def test_what_is_no_file_of_the_variant_is_never_taken(name: str) -> None:
+def test_files_of_other_variants_are_not_unpacked(name: str) -> None:
     archive = ClevrtexBuilder(Path("raw")).archives()[0]
     assert archive.place(name) is None
 
 
-def test_nothing_is_downloaded_among_synthetic_scenes(tmp_path: Path) -> None:
+def test_real_scenes_are_not_downloaded_to_synthetic_ones(tmp_path: Path) -> None:
     builder = ClevrtexBuilder(tmp_path)
     builder.synthesize(1, seed=0, workers=0)
-    with pytest.raises(DataError, match="holds synthetic scenes"):
+    with pytest.raises(DataError, match="contains synthetic scenes"):
         builder.archives()

@@ -1,4 +1,4 @@
-"""Raw folders of both layouts, made by hand, become correct stores."""
+"""Raw folders of both layouts are built into correct stores."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from nsi_cli.support.files import sha256
 SIZE = 48
 
 
-def _build(made, out, workers=0, size=SIZE, **options):
-    builder = ClevrtexBuilder(made.raw, variant=made.variant, **options)
+def _build(writer, out, workers=0, size=SIZE, **options):
+    builder = ClevrtexBuilder(writer.raw, variant=writer.variant, **options)
     recorded = {"split_by": builder.split_by}
     build_store(builder, "clevrtex", out, BuildOptions(size, workers, recorded=recorded))
     return open_store(out)
@@ -32,15 +32,15 @@ def _nearest(mask: np.ndarray, size: int = SIZE) -> np.ndarray:
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])
-def test_every_file_of_the_store_says_what_the_raw_files_say(
-    make_raw, boxes, thing, tmp_path, release: str
+def test_every_file_of_the_store_matches_the_raw_files(
+    make_raw, boxes, make_object, tmp_path, release: str
 ) -> None:
-    made = make_raw(release)
-    made.scene(0, 3, mode="RGBA")
-    made.scene(1, 10, mode="RGB")
-    made.scene(40_000, [thing(2), thing(1, material="whitemarble")])
+    writer = make_raw(release)
+    writer.scene(0, 3, mode="RGBA")
+    writer.scene(1, 10, mode="RGB")
+    writer.scene(40_000, [make_object(2), make_object(1, material="whitemarble")])
     out = tmp_path / "store"
-    store = _build(made, out)
+    store = _build(writer, out)
 
     materials = ["poliigonbricks01", "poliigonfabricdenim003", "whitemarble"]
     values = {
@@ -51,19 +51,21 @@ def test_every_file_of_the_store_says_what_the_raw_files_say(
     assert store.schema.to_json() == json.loads((out / "schema.json").read_text())
     assert {item.name: list(item.values) for item in store.schema.categorical} == values
     assert store.schema.max_objects == 10
-    space, there, back = (
+    space, label_of, value_of = (
         json.loads((out / f"{name}.json").read_text())
         for name in ("program_space", "program2label", "label2program")
     )
     bounds = {"size": 3, "low": [-3.0] * 3, "high": [3.0] * 3}
     assert space == {**values, "position": bounds}
-    assert there == {name: {v: i for i, v in enumerate(vs)} for name, vs in values.items()}
-    assert back == {name: {str(i): v for i, v in enumerate(vs)} for name, vs in values.items()}
+    assert label_of == {name: {v: i for i, v in enumerate(vs)} for name, vs in values.items()}
+    assert value_of == {name: {str(i): v for i, v in enumerate(vs)} for name, vs in values.items()}
 
     assert store.splits == ("train", "test")
-    assert store.ids("train") == [made.stem(0).name, made.stem(1).name]
+    assert store.ids("train") == [writer.stem(0).name, writer.stem(1).name]
     for split, index, of_raw in (("train", 0, 0), ("train", 1, 1), ("test", 0, 40_000)):
-        image = Image.fromarray(made.pixels(of_raw)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        image = Image.fromarray(writer.pixels(of_raw)).resize(
+            (SIZE, SIZE), Image.Resampling.BICUBIC
+        )
         np.testing.assert_array_equal(store.images(split, [index])[0], np.asarray(image))
     np.testing.assert_array_equal(store.masks("train", [0, 1])[0], _nearest(boxes(3)))
     np.testing.assert_array_equal(store.masks("train", [0, 1])[1], _nearest(boxes(10)))
@@ -76,15 +78,17 @@ def test_every_file_of_the_store_says_what_the_raw_files_say(
     assert not labels[0, 3:].any()
     (first, second), (length,) = store.primitives("test")[0][0, :2], store.primitives("test")[1]
     assert length == 2
-    assert store.schema.decode([first, second])[0]["material"] == "whitemarble"  # by index, not row
+    assert (
+        store.schema.decode([first, second])[0]["material"] == "whitemarble"
+    )  # in the order of the indices
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])
-def test_build_json_tells_how_the_store_was_made(make_raw, tmp_path, release: str) -> None:
-    made = make_raw(release)
+def test_build_json_records_how_the_store_was_built(make_raw, tmp_path, release: str) -> None:
+    writer = make_raw(release)
     for index in range(3):
-        made.scene(index, 2)
-    store = _build(made, tmp_path / "store", split_by="test")
+        writer.scene(index, 2)
+    store = _build(writer, tmp_path / "store", split_by="test")
     build = json.loads((tmp_path / "store" / "build.json").read_text())
     assert (build["task"], build["image_size"], build["masks"]) == ("clevrtex", SIZE, True)
     assert build["options"] == {"split_by": "test", "image_size": SIZE}
@@ -102,9 +106,9 @@ def test_build_json_tells_how_the_store_was_made(make_raw, tmp_path, release: st
 
 
 def test_images_h5_can_be_read_without_the_toolkit(make_raw, boxes, tmp_path) -> None:
-    made = make_raw()
-    made.scene(0, 4)
-    _build(made, tmp_path / "store")
+    writer = make_raw()
+    writer.scene(0, 4)
+    _build(writer, tmp_path / "store")
     with h5py.File(tmp_path / "store" / "images.h5") as file:
         assert set(file) == {"train", "masks", "ids"}
         assert (file["train"].dtype, file["train"].shape) == (np.uint8, (1, SIZE, SIZE, 3))
@@ -112,33 +116,37 @@ def test_images_h5_can_be_read_without_the_toolkit(make_raw, boxes, tmp_path) ->
         assert file["ids/train"].asstr()[0] == "CLEVRTEX_full_000000"
 
 
-def test_outd_has_its_own_words_and_is_all_for_test(make_raw, thing, tmp_path) -> None:
-    made = make_raw(variant="outd")
+def test_outd_has_its_own_values_and_is_all_for_test(make_raw, make_object, tmp_path) -> None:
+    writer = make_raw(variant="outd")
     shapes = ("teapot", "cone", "torus", "icosahedron")
     for i, shape in enumerate(shapes):
-        made.scene(i, [thing(1, shape=shape, material="poliigonchippedpaint015")])
-    store = _build(made, tmp_path / "store")
+        writer.scene(i, [make_object(1, shape=shape, material="poliigonchippedpaint015")])
+    store = _build(writer, tmp_path / "store")
     assert store.splits == ("test",)
     assert store.schema["shape"].values == tuple(sorted(shapes))
     assert store.schema["material"].values == ("poliigonchippedpaint015",)
 
 
-def test_colour_is_a_property_where_materials_are_plain(make_raw, thing, tmp_path) -> None:
-    made = make_raw(variant="vbg")
+def test_colour_is_a_property_if_materials_are_plain(make_raw, make_object, tmp_path) -> None:
+    writer = make_raw(variant="vbg")
     colours = ("red", "cyan")
-    made.scene(
-        0, [thing(i, material="rubber", color=colour) for i, colour in enumerate(colours, start=1)]
+    writer.scene(
+        0,
+        [
+            make_object(i, material="rubber", color=colour)
+            for i, colour in enumerate(colours, start=1)
+        ],
     )
-    store = _build(made, tmp_path / "store")
+    store = _build(writer, tmp_path / "store")
     assert list(store.schema.columns) == ["size", "shape", "material", "color", "position"]
     assert store.schema["color"].values == ("cyan", "red")
 
 
 def test_the_order_of_the_disk_changes_nothing(make_raw, tmp_path, monkeypatch) -> None:
-    made = make_raw()
+    writer = make_raw()
     for index in random.Random(0).sample(range(12), 12):
-        made.scene(index, 1 + index % 10)
-    here = _build(made, tmp_path / "here")
+        writer.scene(index, 1 + index % 10)
+    first = _build(writer, tmp_path / "first")
     scan = os.scandir
 
     class Shuffled(list):
@@ -151,170 +159,173 @@ def test_the_order_of_the_disk_changes_nothing(make_raw, tmp_path, monkeypatch) 
     monkeypatch.setattr(
         os, "scandir", lambda path: Shuffled(random.Random(1).sample(e := list(scan(path)), len(e)))
     )
-    there = _build(made, tmp_path / "there")
-    assert here.schema == there.schema
-    assert here.ids("train") == there.ids("train")
+    second = _build(writer, tmp_path / "second")
+    assert first.schema == second.schema
+    assert first.ids("train") == second.ids("train")
     for name in ("images.h5", "train_labels.npy", "program2label.json"):
-        assert sha256(tmp_path / "here" / name) == sha256(tmp_path / "there" / name)
+        assert sha256(tmp_path / "first" / name) == sha256(tmp_path / "second" / name)
 
 
 def test_worker_processes_change_nothing(make_raw, tmp_path, monkeypatch) -> None:
-    made = make_raw()
+    writer = make_raw()
     for index in range(9):
-        made.scene(index, 1 + index)
-    made.scene(40_000, 2)
+        writer.scene(index, 1 + index)
+    writer.scene(40_000, 2)
     monkeypatch.setattr("nsi_cli.data.build.plan.CHUNK", 2)
-    alone = _build(made, tmp_path / "alone")
-    helped = _build(made, tmp_path / "helped", workers=2)
-    assert alone.build["files"] == helped.build["files"]  # to the last byte
+    serial = _build(writer, tmp_path / "serial")
+    parallel = _build(writer, tmp_path / "parallel", workers=2)
+    assert serial.build["files"] == parallel.build["files"]  # byte for byte
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])
 def test_the_json_of_a_scene_is_read_once(make_raw, tmp_path, monkeypatch, release: str) -> None:
-    made, opened = make_raw(release), []
+    writer, opened = make_raw(release), []
     for index in range(5):
-        made.scene(index)
-    made.json(3).write_text("{")
-    really = os.open
-    monkeypatch.setattr(os, "open", lambda path, *how, **more: (
-        opened.append(Path(path)), really(path, *how, **more))[1])  # fmt: skip
-    builder = ClevrtexBuilder(made.raw)
+        writer.scene(index)
+    writer.json(3).write_text("{")
+    original = os.open
+    monkeypatch.setattr(os, "open", lambda path, *flags, **options: (
+        opened.append(Path(path)), original(path, *flags, **options))[1])  # fmt: skip
+    builder = ClevrtexBuilder(writer.raw)
     options = BuildOptions(SIZE, max_skipped=0.5)
     store = open_store(build_store(builder, "clevrtex", tmp_path / "store", options))
     assert store.count("train") == 4
     assert [item["reason"] for item in store.build["skipped"]] == [
-        f"{made.stem(3).name}: its JSON is not whole: Expecting property name enclosed in double "
+        f"{writer.stem(3).name}: its JSON is damaged: Expecting property name enclosed in double "
         "quotes: line 1 column 2 (char 1)"
     ]
-    assert sorted(path for path in opened if path in made.raw.rglob("*.json")) == [
-        made.json(index) for index in range(5)
+    assert sorted(path for path in opened if path in writer.raw.rglob("*.json")) == [
+        writer.json(index) for index in range(5)
     ]
 
 
-def test_a_worker_is_sent_little(make_raw) -> None:
-    made = make_raw()
+def test_little_data_is_sent_to_a_worker(make_raw) -> None:
+    writer = make_raw()
     for index in range(50):
-        made.scene(index, 10)
-    builder = ClevrtexBuilder(made.raw)
+        writer.scene(index, 10)
+    builder = ClevrtexBuilder(writer.raw)
     sources = builder.splits()["train"]
-    assert len(pickle.dumps(builder)) < 500  # nothing of what was read
+    assert len(pickle.dumps(builder)) < 500  # without the contents of the JSON files
     assert all(len(pickle.dumps(source)) < 2000 for source in sources)
-    assert [str(source) for source in sources[10:12]] == [made.stem(i).name for i in (10, 11)]
+    assert [str(source) for source in sources[10:12]] == [writer.stem(i).name for i in (10, 11)]
 
 
 def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes, tmp_path) -> None:
-    made = make_raw()
-    made.scene(0, 10)
-    store = _build(made, tmp_path / "store", size=192, protocol="benchmark", split_by="test")
+    writer = make_raw()
+    writer.scene(0, 10)
+    store = _build(writer, tmp_path / "store", size=192, protocol="benchmark", split_by="test")
     assert store.build["splits"]["test"] == {
         "scenes": 1, "objects": 7, "dropped_objects": 3, "hidden_objects": 0,
     }  # fmt: skip
-    kept = boxes(10)[24:216, 64:256]
-    assert sorted(set(kept.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
-    wanted = np.where(kept == 0, 0, kept - 1)  # numbered 1 to 7 again
-    np.testing.assert_array_equal(store.masks("test", [0])[0], wanted)
+    cropped = boxes(10)[24:216, 64:256]
+    assert sorted(set(cropped.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
+    expected = np.where(cropped == 0, 0, cropped - 1)  # renumbered 1 to 7
+    np.testing.assert_array_equal(store.masks("test", [0])[0], expected)
     labels, lengths = store.primitives("test")
     assert lengths.tolist() == [7]
     assert [round(float(row[3]) * 4) for row in labels[0, :7]] == [2, 3, 4, 5, 6, 7, 8]
     np.testing.assert_array_equal(
-        store.images("test", [0])[0], made.pixels(0)[24:216, 64:256]
+        store.images("test", [0])[0], writer.pixels(0)[24:216, 64:256]
     )  # at the crop's own size nothing is resampled
 
 
 @pytest.mark.parametrize(
-    ("protocol", "kept"), [("nsi", [1, 3]), ("benchmark", [3]), ("release", [1, 3])]
+    ("protocol", "visible"), [("nsi", [1, 3]), ("benchmark", [3]), ("release", [1, 3])]
 )
-def test_a_scene_whose_object_has_no_pixel_is_kept_without_that_object(
-    make_raw, boxes, tmp_path, protocol: str, kept: list[int]
+def test_an_object_without_a_pixel_is_dropped_from_its_scene(
+    make_raw, boxes, tmp_path, protocol: str, visible: list[int]
 ) -> None:
-    made = make_raw()
-    made.scene(0, 3)
+    writer = make_raw()
+    writer.scene(0, 3)
     mask = boxes(3)
     mask[mask == 2] = 0  # the crop cuts object 1 off
-    made.write_mask(0, mask)
-    store = _build(made, tmp_path / "store", split_by="test", protocol=protocol)
+    writer.write_mask(0, mask)
+    store = _build(writer, tmp_path / "store", split_by="test", protocol=protocol)
     assert store.build["skipped"] == []
     assert store.build["splits"]["test"] == {
-        "scenes": 1, "objects": len(kept), "dropped_objects": 3 - len(kept), "hidden_objects": 1,
-    }  # fmt: skip
+        "scenes": 1,
+        "objects": len(visible),
+        "dropped_objects": 3 - len(visible),
+        "hidden_objects": 1,
+    }
     labels, lengths = store.primitives("test")
-    assert lengths.tolist() == [len(kept)]
-    assert [round(float(row[3]) * 4) for row in labels[0, : len(kept)]] == kept
-    assert set(np.unique(store.masks("test", [0]))) == set(range(len(kept) + 1))
+    assert lengths.tolist() == [len(visible)]
+    assert [round(float(row[3]) * 4) for row in labels[0, : len(visible)]] == visible
+    assert set(np.unique(store.masks("test", [0]))) == set(range(len(visible) + 1))
 
 
-def test_an_object_that_the_resize_leaves_no_pixel_is_dropped(make_raw, boxes, tmp_path) -> None:
-    made = make_raw()
-    made.scene(0, 3)
+def test_an_object_without_a_pixel_after_the_resize_is_dropped(make_raw, boxes, tmp_path) -> None:
+    writer = make_raw()
+    writer.scene(0, 3)
     mask = boxes(3)
     mask[mask == 2] = 0
     mask[0, 0] = 2
-    made.write_mask(0, mask)
-    store = _build(made, tmp_path / "store", split_by="test", size=16)
+    writer.write_mask(0, mask)
+    store = _build(writer, tmp_path / "store", split_by="test", size=16)
     assert store.build["splits"]["test"] == {
         "scenes": 1, "objects": 2, "dropped_objects": 1, "hidden_objects": 0,
     }  # fmt: skip
 
 
-def test_labels_have_the_published_columns_and_ids_of_their_own(make_raw, thing, tmp_path) -> None:
+def test_labels_have_the_published_columns_but_other_ids(make_raw, make_object, tmp_path) -> None:
     """A published row is the ids of size, shape and material, then x, y, z.
 
-    There, sizes and shapes are numbered as its code lists them; here every vocabulary is sorted.
+    The published code numbers sizes and shapes in its own order; here every vocabulary is sorted.
     """
-    made = make_raw()
-    objects = [thing(1, size=size, shape=shape) for size, shape in
+    writer = make_raw()
+    objects = [make_object(1, size=size, shape=shape) for size, shape in
                (("small", "cube"), ("medium", "cylinder"), ("large", "monkey"))]  # fmt: skip
-    for number, one in enumerate(objects, start=1):
-        one["index"] = number
-    made.scene(0, objects)
+    for number, item in enumerate(objects, start=1):
+        item["index"] = number
+    writer.scene(0, objects)
     out = tmp_path / "store"
-    store = _build(made, out, split_by="test")
+    store = _build(writer, out, split_by="test")
     assert list(store.schema.columns) == ["size", "shape", "material", "position"]
     labels, lengths = (np.load(out / f"test_{name}.npy") for name in ("labels", "lengths"))
     rows = labels[0][: lengths[0]]
     ids = json.loads((out / "program2label.json").read_text())
-    for row, one in zip(rows, objects, strict=True):
-        assert row[:3].tolist() == [ids[name][one[name]] for name in ("size", "shape", "material")]
-        assert row[3:].tolist() == one["3d_coords"]
+    for row, item in zip(rows, objects, strict=True):
+        assert row[:3].tolist() == [ids[name][item[name]] for name in ("size", "shape", "material")]
+        assert row[3:].tolist() == item["3d_coords"]
     published = {"small": 0, "medium": 1, "large": 2}
     assert ids["size"] == {"large": 0, "medium": 1, "small": 2} != published
 
 
 def test_notes_on_the_splits_are_printed_and_recorded(make_raw, tmp_path) -> None:
-    made = make_raw(variant="camo")
+    writer = make_raw(variant="camo")
     for index in range(20):
-        made.scene(index, 1)
-    store = _build(made, tmp_path / "tenths", split_by="benchmark")
+        writer.scene(index, 1)
+    store = _build(writer, tmp_path / "tenths", split_by="benchmark")
     assert {split: store.count(split) for split in store.splits} == {
         "train": 16, "val": 2, "test": 2,
     }  # fmt: skip
     assert "test 0–1 (2), val 2–3 (2), train 4–19 (16)" in store.build["notes"][0]
-    store = _build(made, tmp_path / "test", split_by="nsi")
+    store = _build(writer, tmp_path / "test", split_by="nsi")
     assert store.splits == ("test",)
     assert "all 20 scenes of camo are for test" in store.build["notes"][0]
 
 
-def test_more_materials_than_the_dataset_has_are_refused(make_raw, thing, tmp_path) -> None:
-    made = make_raw("v2")
+def test_more_materials_than_the_dataset_has_are_an_error(make_raw, make_object, tmp_path) -> None:
+    writer = make_raw("v2")
     names = [f"material{i}" for i in range(61)]
     for i in range(7):
-        some = names[10 * i : 10 * i + 10]
-        made.scene(i, [thing(j, material=name) for j, name in enumerate(some, start=1)])
-    with pytest.raises(DataError, match=r"61 materials in .*, full has 60"):
-        _build(made, tmp_path / "store")
+        chunk = names[10 * i : 10 * i + 10]
+        writer.scene(i, [make_object(j, material=name) for j, name in enumerate(chunk, start=1)])
+    with pytest.raises(DataError, match=r"61 materials in .*, but full has 60"):
+        _build(writer, tmp_path / "store")
 
 
 def test_synthetic_scenes_never_mix_with_others(make_raw, tmp_path) -> None:
-    made = make_raw()
-    made.scene(0, 1)
-    before = made.json(0).read_bytes()
-    with pytest.raises(DataError, match="holds other files than these synthetic scenes"):
-        ClevrtexBuilder(made.raw).synthesize(1, seed=0, workers=0)
-    assert made.json(0).read_bytes() == before
+    writer = make_raw()
+    writer.scene(0, 1)
+    before = writer.json(0).read_bytes()
+    with pytest.raises(DataError, match="contains files other than these"):
+        ClevrtexBuilder(writer.raw).synthesize(1, seed=0, workers=0)
+    assert writer.json(0).read_bytes() == before
 
     synthetic = ClevrtexBuilder(tmp_path / "synthetic")
     synthetic.synthesize(1, seed=0, workers=0)
     synthetic.synthesize(1, seed=0, workers=0)  # as after an interruption
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(DataError, match="contains files other"):
         synthetic.synthesize(1, seed=1, workers=0)
     assert list(ClevrtexBuilder(tmp_path / "synthetic").splits()) == ["train"]

@@ -1,4 +1,4 @@
-"""What is wrong with raw data or the disk is one line and a hint, and leaves nothing behind."""
+"""A fault of the raw data or the disk is a one-line error with a hint, and leaves no files."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from nsi_cli.data.store.reader import is_store, open_store
 from nsi_cli.support.errors import DataError, NsiError
 
 
-def _build(made, out: Path, **how) -> Path:
-    options = BuildOptions(**{"image_size": 32, **how})
-    return build_store(ClevrtexBuilder(made.raw, split_by="test"), "clevrtex", out, options)
+def _build(writer, out: Path, **options) -> Path:
+    build_options = BuildOptions(**{"image_size": 32, **options})
+    return build_store(ClevrtexBuilder(writer.raw, split_by="test"), "clevrtex", out, build_options)
 
 
 def _everything(folder: Path) -> dict[str, bytes]:
@@ -25,38 +25,38 @@ def _everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def _truncate_json(made, thing, boxes) -> None:
-    made.json(1).write_text(made.json(1).read_text()[:100])
+def _truncate_json(writer, make_object, boxes) -> None:
+    writer.json(1).write_text(writer.json(1).read_text()[:100])
 
 
-def _corrupt_image(made, thing, boxes) -> None:
-    data = made.image(1).read_bytes()
-    made.image(1).write_bytes(data[: len(data) // 2])
+def _corrupt_image(writer, make_object, boxes) -> None:
+    data = writer.image(1).read_bytes()
+    writer.image(1).write_bytes(data[: len(data) // 2])
 
 
-def _corrupt_mask(made, thing, boxes) -> None:
-    made.mask(1).write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+def _corrupt_mask(writer, make_object, boxes) -> None:
+    writer.mask(1).write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
 
 
-def _colour_mask(made, thing, boxes) -> None:
-    made.image(1).replace(made.mask(1))
-    made.write_image(1)
+def _colour_mask(writer, make_object, boxes) -> None:
+    writer.image(1).replace(writer.mask(1))
+    writer.write_image(1)
 
 
-def _other_size(made, thing, boxes) -> None:
-    made.write_mask(1, np.zeros((120, 160), np.uint8))
+def _other_size(writer, make_object, boxes) -> None:
+    writer.write_mask(1, np.zeros((120, 160), np.uint8))
 
 
-def _many(made, thing, boxes) -> None:
-    made.scene(1, [thing(i) for i in range(1, 12)], mask=boxes(10))
+def _many(writer, make_object, boxes) -> None:
+    writer.scene(1, [make_object(i) for i in range(1, 12)], mask=boxes(10))
 
 
-def _instead(make):
-    """Damage that removes a scene's file of a kind, and makes something else in its place."""
+def _replace_by(make):
+    """Return damage functions that replace a scene's file by what ``make`` creates at its path."""
 
     def of_kind(kind):
-        def damage(made, thing, boxes) -> None:
-            path = getattr(made, kind)(1)
+        def damage(writer, make_object, boxes) -> None:
+            path = getattr(writer, kind)(1)
             path.unlink()
             make(path)
 
@@ -65,14 +65,14 @@ def _instead(make):
     return of_kind
 
 
-_pipe, _folder = _instead(os.mkfifo), _instead(Path.mkdir)
-_endless = _instead(lambda path: path.symlink_to("/dev/zero"))
+_pipe, _folder = _replace_by(os.mkfifo), _replace_by(Path.mkdir)
+_endless = _replace_by(lambda path: path.symlink_to("/dev/zero"))
 
 FAULTS = {
-    "truncated JSON": (_truncate_json, "000001: its JSON is not whole", "restore the scene"),
-    "corrupt image": (_corrupt_image, r"000001\.png: not a whole PNG", "restore the scene"),
-    "corrupt mask": (_corrupt_mask, r"000001_flat\.png: not a whole PNG", "restore the scene"),
-    "missing image": (lambda m, *_: m.image(1).unlink(), "is missing beside", "restore"),
+    "truncated JSON": (_truncate_json, "000001: its JSON is damaged", "restore the scene"),
+    "corrupt image": (_corrupt_image, r"000001\.png: a damaged PNG", "restore the scene"),
+    "corrupt mask": (_corrupt_mask, r"000001_flat\.png: a damaged PNG", "restore the scene"),
+    "missing image": (lambda m, *_: m.image(1).unlink(), "is missing next to", "restore"),
     "a pipe for JSON": (
         _pipe("json"),
         "000001: its JSON cannot be read: .* a named pipe",
@@ -107,7 +107,7 @@ FAULTS = {
     ),
     "pixel without object": (
         lambda m, t, b: m.write_mask(1, b(4)),
-        "000001: the mask has a value 4 of no object",
+        "000001: the mask has a value 4 that belongs to no object",
         "must agree",
     ),
     "NaN": (
@@ -121,17 +121,17 @@ FAULTS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_scene_is_one_line_and_a_hint_and_leaves_nothing(
-    make_raw, thing, boxes, tmp_path: Path, fault: str
+def test_a_faulty_scene_is_a_one_line_error_and_leaves_no_files(
+    make_raw, make_object, boxes, tmp_path: Path, fault: str
 ) -> None:
     damage, result, remedy = FAULTS[fault]
-    made = make_raw()
+    writer = make_raw()
     for index in range(3):
-        made.scene(index)
-    damage(made, thing, boxes)
-    raw = _everything(made.raw)
+        writer.scene(index)
+    damage(writer, make_object, boxes)
+    raw = _everything(writer.raw)
     with pytest.raises(NsiError, match=result) as caught:
-        _build(made, tmp_path / "out" / "store")
+        _build(writer, tmp_path / "out" / "store")
     error = caught.value
     assert error.exit_code == 1
     assert error.message.startswith("1 of 3 scenes cannot be read")
@@ -139,78 +139,80 @@ def test_a_faulty_scene_is_one_line_and_a_hint_and_leaves_nothing(
     assert remedy in error.hint
     assert "--max-skipped" in error.hint
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-    assert _everything(made.raw) == raw
+    assert _everything(writer.raw) == raw
 
 
-def test_a_missing_raw_folder_leaves_nothing(make_raw, tmp_path: Path) -> None:
+def test_a_missing_raw_folder_leaves_no_files(make_raw, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no raw folder at"):
         _build(make_raw(), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_when_no_scene_can_be_read_the_first_reason_is_told(make_raw, thing, tmp_path) -> None:
-    made = make_raw()
-    made.scene(0, [thing(1, material="marbel")])
+def test_if_no_scene_can_be_read_the_error_is_the_first_fault(
+    make_raw, make_object, tmp_path
+) -> None:
+    writer = make_raw()
+    writer.scene(0, [make_object(1, material="marbel")])
     with pytest.raises(DataError, match="unknown material 'marbel'"):
-        _build(made, tmp_path / "out", max_skipped=1.0)
+        _build(writer, tmp_path / "out", max_skipped=1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-def test_a_store_stays_as_it_was_when_its_rebuilding_fails(make_raw, tmp_path: Path) -> None:
-    made = make_raw()
+def test_a_store_is_unchanged_if_rebuilding_it_fails(make_raw, tmp_path: Path) -> None:
+    writer = make_raw()
     for index in range(3):
-        made.scene(index)
-    _build(made, tmp_path / "store")
+        writer.scene(index)
+    _build(writer, tmp_path / "store")
     before = _everything(tmp_path / "store")
-    made.mask(2).unlink()
+    writer.mask(2).unlink()
     with pytest.raises(DataError):
-        _build(made, tmp_path / "store")
+        _build(writer, tmp_path / "store")
     assert _everything(tmp_path / "store") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "store"]
 
 
-def test_few_unreadable_scenes_are_left_out_and_listed(make_raw, tmp_path: Path) -> None:
-    made = make_raw()
+def test_few_unreadable_scenes_are_skipped_and_listed(make_raw, tmp_path: Path) -> None:
+    writer = make_raw()
     for index in range(10):
-        made.scene(index, 2)
-    made.image(3).write_bytes(b"")
-    made.json(7).write_text("{")
+        writer.scene(index, 2)
+    writer.image(3).write_bytes(b"")
+    writer.json(7).write_text("{")
     with pytest.raises(
         DataError, match=r"2 of 10 scenes cannot be read, more than 10.0%"
     ) as caught:
-        _build(made, tmp_path / "store", max_skipped=0.1)
+        _build(writer, tmp_path / "store", max_skipped=0.1)
     assert "000003.png" in caught.value.message
     assert "000007" in caught.value.message
-    store = open_store(_build(made, tmp_path / "store", max_skipped=0.2))
+    store = open_store(_build(writer, tmp_path / "store", max_skipped=0.2))
     assert store.count("test") == 8
-    assert not {made.stem(3).name, made.stem(7).name} & set(store.ids("test"))
+    assert not {writer.stem(3).name, writer.stem(7).name} & set(store.ids("test"))
     first, second = store.build["skipped"]
     assert (first["split"], first["scene"]) == ("test", "CLEVRTEX_full_000003")
-    assert "not a whole PNG" in first["reason"]
-    assert "its JSON is not whole" in second["reason"]
+    assert "a damaged PNG" in first["reason"]
+    assert "its JSON is damaged" in second["reason"]
 
 
-def test_a_split_of_which_nothing_is_left_fails_the_build(make_raw, tmp_path: Path) -> None:
-    made = make_raw()
+def test_a_split_without_a_readable_scene_fails_the_build(make_raw, tmp_path: Path) -> None:
+    writer = make_raw()
     for index in (0, 1, 40_000):
-        made.scene(index)
-    made.image(40_000).write_bytes(b"")
-    builder = ClevrtexBuilder(made.raw)
+        writer.scene(index)
+    writer.image(40_000).write_bytes(b"")
+    builder = ClevrtexBuilder(writer.raw)
     with pytest.raises(DataError, match=r"no scene of split 'test' can be read: .*040000"):
         build_store(builder, "clevrtex", tmp_path / "out", BuildOptions(32, max_skipped=0.5))
 
 
-def test_nothing_but_a_store_is_ever_replaced(make_raw, tmp_path: Path) -> None:
-    made = make_raw()
-    made.scene(0)
+def test_only_a_store_is_ever_replaced(make_raw, tmp_path: Path) -> None:
+    writer = make_raw()
+    writer.scene(0)
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match="exists and is not a store"):
-        _build(made, home)
+        _build(writer, home)
     assert (home / "thesis.tex").read_text() == "years of work"
-    _build(made, tmp_path / "store")
-    made.raw.rename(tmp_path / "store" / "raw")
+    _build(writer, tmp_path / "store")
+    writer.raw.rename(tmp_path / "store" / "raw")
     with pytest.raises(DataError, match=r"the raw data .* lies in"):
         build_store(
             ClevrtexBuilder(tmp_path / "store" / "raw"), "x", tmp_path / "store", BuildOptions(32)
@@ -239,15 +241,15 @@ for limit in map(int, limits):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_at_whatever_byte_it_fills(make_raw, tmp_path: Path) -> None:
-    made = make_raw()
+def test_a_full_disk_is_an_error_at_every_byte(make_raw, tmp_path: Path) -> None:
+    writer = make_raw()
     for index in range(40):  # more than one chunk
-        made.scene(index, 2)
+        writer.scene(index, 2)
     out = tmp_path / "deep" / "store"
-    whole = (_build(made, tmp_path / "whole", image_size=64) / "images.h5").stat().st_size
+    whole = (_build(writer, tmp_path / "whole", image_size=64) / "images.h5").stat().st_size
     limits = [10, 1000, 100_000, 400_000, whole - 5000, whole - 1, 2 * whole]
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(made.raw), str(out), *map(str, limits)],
+        [sys.executable, "-c", FULL_DISK, str(writer.raw), str(out), *map(str, limits)],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stderr == ""
@@ -261,26 +263,30 @@ def test_a_full_disk_is_told_at_whatever_byte_it_fills(make_raw, tmp_path: Path)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["store"]
 
 
-def test_a_disk_without_room_is_told_before_any_work(make_raw, tmp_path: Path, monkeypatch) -> None:
-    made = make_raw()
-    made.scene(0)
+def test_too_little_disk_space_is_an_error_before_any_work(
+    make_raw, tmp_path: Path, monkeypatch
+) -> None:
+    writer = make_raw()
+    writer.scene(0)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3000}))
     with pytest.raises(DataError, match="the disk is full: a store of 1 scenes needs"):
-        _build(made, tmp_path / "out" / "store")
+        _build(writer, tmp_path / "out" / "store")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def test_a_killed_worker_is_an_error(make_raw, tmp_path: Path) -> None:
-    made = make_raw()
-    made.scene(0)
+    writer = make_raw()
+    writer.scene(0)
     with pytest.raises(DataError, match="a worker process was killed") as caught:
-        build_store(Deadly(made.raw), "clevrtex", tmp_path / "out", BuildOptions(32, workers=1))
+        build_store(
+            KillingBuilder(writer.raw), "clevrtex", tmp_path / "out", BuildOptions(32, workers=1)
+        )
     assert "--workers" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-class Deadly(ClevrtexBuilder):
-    """Unpickles as the end of the process, as one that runs out of memory would."""
+class KillingBuilder(ClevrtexBuilder):
+    """Kills the process that unpickles it, as if that ran out of memory."""
 
     def __reduce__(self):
         return exec, ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)",)

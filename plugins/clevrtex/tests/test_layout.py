@@ -1,4 +1,4 @@
-"""Both releases' files are found wherever the user points, in the order of their index."""
+"""The files of both releases are found, in the order of their index."""
 
 import os
 from pathlib import Path
@@ -12,41 +12,41 @@ from nsi_cli.support.errors import DataError
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])
-@pytest.mark.parametrize("asked", ["auto", "same"])
-def test_scenes_are_ordered_by_index_not_by_folder(make_raw, release: str, asked: str) -> None:
-    made = make_raw(release)
+@pytest.mark.parametrize("option", ["auto", "same"])
+def test_scenes_are_ordered_by_index_not_by_folder(make_raw, release: str, option: str) -> None:
+    writer = make_raw(release)
     for index in (2000, 7, 1000, 10_001, 999):
-        made.scene(index, 1)
-    found = find_scenes(made.raw, "full", release if asked == "same" else asked)
-    assert found.release == release
-    assert [source.index for source in found.sources] == [7, 999, 1000, 2000, 10_001]
-    assert str(found.sources[0]) == made.stem(7).name
+        writer.scene(index, 1)
+    folder = find_scenes(writer.raw, "full", release if option == "same" else option)
+    assert folder.release == release
+    assert [source.index for source in folder.sources] == [7, 999, 1000, 2000, 10_001]
+    assert str(folder.sources[0]) == writer.stem(7).name
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])
-def test_the_variants_own_folder_may_be_given(make_raw, release: str) -> None:
-    made = make_raw(release, "outd")
-    made.scene(3, 1)
-    inner = next(made.raw.iterdir())
+def test_the_folder_of_the_variant_may_be_given(make_raw, release: str) -> None:
+    writer = make_raw(release, "outd")
+    writer.scene(3, 1)
+    inner = next(writer.raw.iterdir())
     (source,) = find_scenes(inner, "outd", "auto").sources
-    assert Path(source.path) == made.json(3)
+    assert Path(source.path) == writer.json(3)
 
 
-def test_other_files_and_variants_are_passed_by(make_raw) -> None:
-    made = make_raw()
-    made.scene(0, 1)
+def test_other_files_and_variants_are_ignored(make_raw) -> None:
+    writer = make_raw()
+    writer.scene(0, 1)
     make_raw(variant="camo").scene(1, 1)
-    folder = made.json(0).parent
+    folder = writer.json(0).parent
     for name in ("CLEVRTEX_full_000001.json.part", "CLEVRTEX_full_1.json", "notes.txt"):
         (folder / name).touch()
-    (made.raw / "clevrtex_full" / "README").touch()
-    assert [source.index for source in find_scenes(made.raw, "full", "auto").sources] == [0]
+    (writer.raw / "clevrtex_full" / "README").touch()
+    assert [source.index for source in find_scenes(writer.raw, "full", "auto").sources] == [0]
 
 
 def test_v2_names_its_pictures_by_frame_and_its_mask_in_the_json(make_raw) -> None:
-    made = make_raw("v2")
-    made.scene(12, 1)
-    (source,) = find_scenes(made.raw, "full", "v2").sources
+    writer = make_raw("v2")
+    writer.scene(12, 1)
+    (source,) = find_scenes(writer.raw, "full", "v2").sources
     result = mask_name(source, {"mask_filename": "mask12"}, "v2")
     image, mask = picture_paths(source.path, result, "v2")
     assert (image.name, mask.name) == ("CLEVRTEXv2_full_000012_0003.png", "mask12_0003.png")
@@ -55,31 +55,31 @@ def test_v2_names_its_pictures_by_frame_and_its_mask_in_the_json(make_raw) -> No
 
 
 @pytest.mark.parametrize("name", [None, 3, "../../elsewhere", "/etc/mask", ""])
-def test_a_mask_that_v2_does_not_name_is_told(make_raw, name: object) -> None:
-    made = make_raw("v2")
-    made.scene(0, 1)
-    (source,) = find_scenes(made.raw, "full", "v2").sources
+def test_an_invalid_mask_name_in_v2_is_an_error(make_raw, name: object) -> None:
+    writer = make_raw("v2")
+    writer.scene(0, 1)
+    (source,) = find_scenes(writer.raw, "full", "v2").sources
     with pytest.raises(DataError, match=r"CLEVRTEXv2_full_000000: 'mask_filename' is"):
         mask_name(source, {"mask_filename": name}, "v2")
 
 
-def test_a_missing_raw_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_raw_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no raw folder at") as caught:
         find_scenes(tmp_path / "none", "full", "auto")
     assert "--synthetic" in caught.value.hint
 
 
-def test_a_folder_without_scenes_is_told_with_what_was_expected(make_raw) -> None:
-    made = make_raw()
-    made.scene(0, 1)
+def test_a_folder_without_scenes_is_an_error_with_the_expected_path(make_raw) -> None:
+    writer = make_raw()
+    writer.scene(0, 1)
     with pytest.raises(DataError, match="no scenes of variant 'outd'") as caught:
-        find_scenes(made.raw, "outd", "auto")
+        find_scenes(writer.raw, "outd", "auto")
     assert "clevrtex_outd/0/CLEVRTEX_outd_000000.json" in caught.value.hint
     with pytest.raises(DataError, match="no scenes of variant 'full'"):
-        find_scenes(made.raw, "full", "v2")
+        find_scenes(writer.raw, "full", "v2")
 
 
-def test_of_two_releases_one_must_be_chosen(make_raw) -> None:
+def test_if_both_releases_exist_one_must_be_chosen(make_raw) -> None:
     for release in ("v1", "v2"):
         make_raw(release).scene(0, 1)
     with pytest.raises(DataError, match="both releases"):
@@ -87,31 +87,33 @@ def test_of_two_releases_one_must_be_chosen(make_raw) -> None:
     assert find_scenes(make_raw().raw, "full", "v2").release == "v2"
 
 
-def test_a_scene_that_is_there_twice_is_told(make_raw) -> None:
-    made = make_raw()
-    made.scene(5, 1)
-    again = made.raw / "clevrtex_full" / "copy" / made.json(5).name
+def test_a_scene_that_exists_twice_is_an_error(make_raw) -> None:
+    writer = make_raw()
+    writer.scene(5, 1)
+    again = writer.raw / "clevrtex_full" / "copy" / writer.json(5).name
     again.parent.mkdir()
-    again.write_bytes(made.json(5).read_bytes())
-    with pytest.raises(DataError, match="scene 5 is there twice"):
-        find_scenes(made.raw, "full", "auto")
+    again.write_bytes(writer.json(5).read_bytes())
+    with pytest.raises(DataError, match="scene 5 exists twice"):
+        find_scenes(writer.raw, "full", "auto")
 
 
-def test_a_folder_that_cannot_be_read_is_told(make_raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = make_raw()
-    made.scene(0, 1)
+def test_a_folder_that_cannot_be_read_is_an_error(
+    make_raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make_raw()
+    writer.scene(0, 1)
 
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match="cannot be read: Permission denied"):
-        find_scenes(made.raw, "full", "auto")
+        find_scenes(writer.raw, "full", "auto")
 
 
 def _cut(indices: list[int], split_by: str) -> dict[str, list[int]]:
     cut = split(np.array(indices), split_by)
-    return {name: [indices[place] for place in places] for name, places in cut.items()}
+    return {name: [indices[position] for position in positions] for name, positions in cut.items()}
 
 
 EDGES = [0, 4999, 5000, 9999, 10_000, 37_499, 37_500, 39_999, 40_000, 49_999, 50_000]
@@ -139,7 +141,7 @@ def test_the_splits_of_nsi() -> None:
     ],
     ids=str,
 )
-def test_the_benchmark_splits_are_tenths_of_the_scenes_that_are_there(
+def test_the_benchmark_splits_are_tenths_of_the_existing_scenes(
     scenes: range, first_of_val: int, first_of_train: int
 ) -> None:
     cut = _cut(list(scenes), "benchmark")
@@ -165,7 +167,7 @@ def test_the_benchmark_splits_are_tenths_of_the_scenes_that_are_there(
         ("test", "full", False, "test"),
     ],
 )
-def test_each_variant_is_divided_by_a_rule_that_fits_it(
+def test_each_variant_has_a_suitable_rule(
     split_by: str, variant: str, synthetic: bool, rule: str
 ) -> None:
     assert choose_rule(split_by, variant, synthetic=synthetic) == rule
@@ -176,7 +178,7 @@ def _notes(count: int, split_by: str, variant: str) -> list[str]:
     return split_notes(np.arange(count), split_by, rule, variant)
 
 
-def test_what_was_decided_about_the_splits_is_told() -> None:
+def test_notes_explain_the_splits() -> None:
     (nsi,) = _notes(20_000, "nsi", "camo")
     assert "ranges of the 50,000 scenes of full; all 20,000 scenes of camo are for test" in nsi
     (outd,) = _notes(10_000, "benchmark", "outd")
@@ -184,19 +186,19 @@ def test_what_was_decided_about_the_splits_is_told() -> None:
     (camo,) = _notes(20_000, "benchmark", "camo")
     assert "test 0–1999 (2,000), val 2000–3999 (2,000), train 4000–19999 (16,000)" in camo
     _, warning = _notes(10_000, "benchmark", "full")
-    assert warning.startswith("warning: full has 50,000 scenes in all; divided from 10,000")
+    assert warning.startswith("warning: full has 50,000 scenes, but the raw folder has only 10,000")
     assert _notes(100, "auto", "camo") == _notes(100, "nsi", "full") == []
 
 
-def test_all_for_test() -> None:
+def test_the_rule_test_uses_all_scenes_for_test() -> None:
     assert _cut(EDGES, "test") == {"test": EDGES}
 
 
-def test_shares_of_however_many_there_are() -> None:
+def test_proportional_splits_are_fractions_of_the_existing_scenes() -> None:
     cut = _cut([3 * i for i in range(40)], "proportional")
     assert {name: len(items) for name, items in cut.items()} == {"train": 34, "val": 2, "test": 4}
     assert [*cut["train"], *cut["val"], *cut["test"]] == [3 * i for i in range(40)]
 
 
-def test_a_split_without_scenes_is_left_out() -> None:
+def test_a_split_without_scenes_is_omitted() -> None:
     assert _cut([1, 2], "nsi") == {"train": [1, 2]}

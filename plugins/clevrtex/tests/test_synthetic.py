@@ -1,4 +1,4 @@
-"""The synthetic scenes: files as the dataset's, geometry as CLEVR's, bytes that never change."""
+"""Synthetic scenes have the dataset's files, CLEVR's geometry and reproducible bytes."""
 
 import json
 from itertools import combinations
@@ -33,7 +33,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scenes(raw: Path) -> list[tuple[dict, np.ndarray, np.ndarray]]:
-    """Each scene as (JSON, picture (240, 320, 3), mask (240, 320))."""
+    """Each scene as (JSON, image (240, 320, 3), mask (240, 320))."""
     return [_read(raw / "clevrtex_full" / "0" / f"CLEVRTEX_full_{i:06d}") for i in range(COUNT)]
 
 
@@ -48,13 +48,13 @@ def _all_bytes(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_v1_puts_three_files_a_scene_in_one_folder(raw: Path) -> None:
+def test_v1_has_three_files_per_scene_in_one_folder(raw: Path) -> None:
     names = {path.name for path in (raw / "clevrtex_full" / "0").iterdir()}
     endings = (".png", "_flat.png", ".json")
     assert names == {f"CLEVRTEX_full_{i:06d}{end}" for i in range(COUNT) for end in endings}
 
 
-def test_v2_gives_each_scene_a_folder_and_json_speaks_in_stems(tmp_path: Path) -> None:
+def test_v2_has_a_folder_per_scene_and_stems_in_the_json(tmp_path: Path) -> None:
     render_scenes(tmp_path, 1, seed=7, release="v2")
     folder = tmp_path / "clevrtexv2_full" / "0" / "CLEVRTEXv2_full_000000"
     scene = json.loads((folder / "CLEVRTEXv2_full_000000.json").read_text())
@@ -64,7 +64,7 @@ def test_v2_gives_each_scene_a_folder_and_json_speaks_in_stems(tmp_path: Path) -
     assert len(list(folder.iterdir())) == 3
 
 
-def test_pictures_are_rgb_and_masks_hold_object_indices(raw: Path, scenes: list) -> None:
+def test_images_are_rgb_and_masks_contain_object_indices(raw: Path, scenes: list) -> None:
     stem = raw / "clevrtex_full" / "0" / "CLEVRTEX_full_000000"
     with Image.open(f"{stem}.png") as image, Image.open(f"{stem}_flat.png") as mask:
         assert (image.mode, image.size) == ("RGB", (320, 240))
@@ -78,33 +78,33 @@ def test_json_has_every_key_of_the_dataset(scenes: list) -> None:
         assert set(scene) == SCENE_KEYS
         assert (scene["image_index"], scene["split"]) == (index, "full")
         assert scene["num_objects"] == len(scene["objects"])
-        assert [thing["index"] for thing in scene["objects"]] == list(
+        assert [item["index"] for item in scene["objects"]] == list(
             range(1, scene["num_objects"] + 1)
         )
-        for thing in scene["objects"]:
-            assert set(thing) == OBJECT_KEYS
-            assert thing["material"] in MATERIALS
-            assert thing["material"] != scene["ground_material"]
+        for item in scene["objects"]:
+            assert set(item) == OBJECT_KEYS
+            assert item["material"] in MATERIALS
+            assert item["material"] != scene["ground_material"]
 
 
-def test_every_object_is_seen_where_its_json_says(scenes: list) -> None:
+def test_every_object_is_visible_at_its_coordinates_in_the_json(scenes: list) -> None:
     for scene, _, mask in scenes:
-        for thing in scene["objects"]:
-            rows, columns = np.nonzero(mask == thing["index"])
+        for item in scene["objects"]:
+            rows, columns = np.nonzero(mask == item["index"])
             assert rows.size > 200
-            x, y, depth = thing["pixel_coords"]
-            reach = 1.6 * SIZES[thing["size"]] * 350 / depth + 1  # a cylinder reaches furthest
+            x, y, depth = item["pixel_coords"]
+            reach = 1.6 * SIZES[item["size"]] * 350 / depth + 1  # for a cylinder, the largest
             assert np.hypot(columns - x, rows - y).max() < reach
-            assert mask[y, x] != 0  # the object, or one that stands before it
+            assert mask[y, x] != 0  # the object, or one in front of it
 
 
-def test_objects_stand_apart_on_the_ground(scenes: list) -> None:
+def test_objects_keep_their_distance_on_the_ground(scenes: list) -> None:
     for scene, _, _ in scenes:
         assert 3 <= scene["num_objects"] <= 10
         axes = np.array([scene["directions"][name] for name in ("behind", "left")])
-        for thing in scene["objects"]:
-            x, y, z = thing["3d_coords"]
-            height = SIZES[thing["size"]] / (np.sqrt(2) if thing["shape"] == "cube" else 1)
+        for item in scene["objects"]:
+            x, y, z = item["3d_coords"]
+            height = SIZES[item["size"]] / (np.sqrt(2) if item["shape"] == "cube" else 1)
             assert max(abs(x), abs(y)) < 3
             assert z == pytest.approx(height)
         for one, other in combinations(scene["objects"], 2):
@@ -121,19 +121,19 @@ def test_relationships_follow_the_directions() -> None:
 
 
 @pytest.mark.slow
-def test_bytes_depend_on_seed_and_index_alone(raw: Path, tmp_path: Path) -> None:
-    heard: list[int] = []
-    render_scenes(tmp_path / "two", COUNT + 8, seed=7, workers=2, advance=heard.append)
+def test_bytes_depend_only_on_seed_and_index(raw: Path, tmp_path: Path) -> None:
+    advances: list[int] = []
+    render_scenes(tmp_path / "two", COUNT + 8, seed=7, workers=2, advance=advances.append)
     render_scenes(tmp_path / "other", 1, seed=8)
     once, again = _all_bytes(raw), _all_bytes(tmp_path / "two")
     assert {name: again[name] for name in once} == once
-    assert sum(heard) == COUNT + 8
+    assert sum(advances) == COUNT + 8
     name = str(Path("clevrtex_full", "0", "CLEVRTEX_full_000000.png"))
     assert _all_bytes(tmp_path / "other")[name] != once[name]
 
 
 @pytest.mark.parametrize(
-    ("variant", "ground", "things"),
+    ("variant", "ground", "object_materials"),
     [
         ("pbg", {"tabularasa"}, set(MATERIALS)),
         ("vbg", set(MATERIALS), {"rubber", "mymetal"}),
@@ -141,18 +141,18 @@ def test_bytes_depend_on_seed_and_index_alone(raw: Path, tmp_path: Path) -> None
     ],
 )
 def test_variants_choose_their_materials(
-    tmp_path: Path, variant: str, ground: set[str], things: set[str]
+    tmp_path: Path, variant: str, ground: set[str], object_materials: set[str]
 ) -> None:
     render_scenes(tmp_path, 1, seed=1, variant=variant)
     scene, _, _ = _read(tmp_path / f"clevrtex_{variant}" / "0" / f"CLEVRTEX_{variant}_000000")
     assert scene["ground_material"] in ground
-    assert {thing["material"] for thing in scene["objects"]} <= things
+    assert {item["material"] for item in scene["objects"]} <= object_materials
 
 
-def test_camo_wears_one_material_everywhere(tmp_path: Path) -> None:
+def test_camo_has_one_material_everywhere(tmp_path: Path) -> None:
     render_scenes(tmp_path, 1, seed=1, variant="camo")
     scene, _, _ = _read(tmp_path / "clevrtex_camo" / "0" / "CLEVRTEX_camo_000000")
-    assert {thing["material"] for thing in scene["objects"]} == {scene["ground_material"]}
+    assert {item["material"] for item in scene["objects"]} == {scene["ground_material"]}
 
 
 def test_materials_and_objects_can_be_limited(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_materials_and_objects_can_be_limited(tmp_path: Path) -> None:
     for index in range(2):
         scene, _, _ = _read(tmp_path / "clevrtex_full" / "0" / f"CLEVRTEX_full_{index:06d}")
         assert scene["num_objects"] == 3
-        assert {thing["material"] for thing in scene["objects"]} <= set(chosen)
+        assert {item["material"] for item in scene["objects"]} <= set(chosen)
 
 
 def test_there_are_sixty_materials_and_each_pattern_is_used() -> None:
@@ -181,7 +181,7 @@ def test_no_two_materials_look_alike() -> None:
 
 
 def _look(name: str) -> np.ndarray:
-    """Mean colour, its spread, and the contrast between neighbours at three scales each way."""
+    """Return mean and spread of the colours, and contrasts at three scales along both axes."""
     image = texture(name).texels[:, : BASE**2].reshape(3, BASE, BASE) ** 0.5
     grey = image.mean(axis=0)
     steps = [np.abs(grey - np.roll(grey, n, axis)).mean() for n in (1, 4, 16) for axis in (0, 1)]
@@ -200,6 +200,6 @@ def _look(name: str) -> np.ndarray:
         {"count": -1},
     ],
 )
-def test_what_does_not_exist_is_refused(tmp_path: Path, wrong: dict) -> None:
+def test_invalid_options_are_refused(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"must|none of|unknown"):
         render_scenes(tmp_path, **{"count": 1, "seed": 0, **wrong})

@@ -86,7 +86,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
                 "train 3 (scene3): numbers beyond its 3 objects"),
     "length": (lengths, "labels", "test 0 (scene11): 9 objects, 0 to 4 fit"),
     "extra value": (pictures(lambda f: put(f["masks/train"], (2, 9, 9), 3)), "masks",
-                    "train 2 (scene2): the mask has a value 3 of no object"),
+                    "train 2 (scene2): the mask has a value 3 that belongs to no object"),
     "no pixel": (pictures(lambda f: put(f["masks/train"], (2, 0, 1), 0)), "masks",
                  "train 2 (scene2): object 2 has no pixel in the mask"),
     "no masks": (pictures(drop_masks), "counts",

@@ -1,4 +1,4 @@
-"""A server on the loopback interface, in this process, that misbehaves as it is told to."""
+"""An HTTP server on the loopback interface, in this process, with configurable faults."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ CHUNK = 4096
 
 @dataclass
 class Server:
-    """What is served, and how the server misbehaves; all may be changed while it runs."""
+    """The served files and the server's faults; both may be changed while it runs."""
 
     files: dict[str, bytes]
     url: str = ""
     ranges: bool = True
-    """Whether it honours Range."""
+    """Whether it supports Range."""
     if_range: bool = True
-    """Whether it honours If-Range."""
+    """Whether it supports If-Range."""
     etag: bool = True
     etag_suffix: str = ""
     modified: str = ""
     head: bool = True
-    """Whether it knows HEAD."""
-    said: dict[str, int] = field(default_factory=dict)
-    """By method, the Content-Length that it sends instead of the true one."""
+    """Whether it supports HEAD."""
+    wrong_lengths: dict[str, int] = field(default_factory=dict)
+    """By method, a wrong Content-Length to send."""
     announced: bool = True
-    """Whether answers to GET have a Content-Length."""
+    """Whether responses to GET have a Content-Length."""
     endless: bool = False
     """Whether each body continues with zeros until the client closes the connection."""
     drop_after: int | None = None
@@ -42,25 +42,25 @@ class Server:
     pause: float = 0.0
     """Seconds between two chunks."""
     drip: float = 0.0
-    """Seconds after each byte, those of the headers included."""
+    """Seconds to wait after each byte, also of the headers."""
     drip_after: int | None = None
-    """Bytes of each body after which the rest comes byte by byte."""
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    """Status and headers of the next answers to GET, in place of what was asked for."""
+    """Bytes of each body after which the rest is sent byte by byte."""
+    responses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """Status and headers of the next responses to GET, sent instead of the file."""
     before: Callable[[Server, str], None] = lambda server, method: None
-    """Called before each answer."""
-    seen: list[tuple[str, str, int]] = field(default_factory=list)
+    """Called before each response."""
+    requests: list[tuple[str, str, int]] = field(default_factory=list)
     """Method, Range and status of each request."""
 
     def tag(self, name: str) -> str:
         return f'"{hashlib.md5(self.files[name]).hexdigest()}{self.etag_suffix}"'
 
     def statuses(self, method: str = "GET") -> list[int]:
-        return [status for one, _, status in self.seen if one == method]
+        return [status for used, _, status in self.requests if used == method]
 
 
 class Dripping:
-    """A connection's output, byte by byte while ``state.drip`` is set."""
+    """A connection's output; byte by byte while ``state.drip`` is set."""
 
     def __init__(self, file: Any, state: Server) -> None:
         self.file, self.state = file, state
@@ -78,7 +78,7 @@ class Dripping:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the server's settings say."""
+    """Responds according to the server's settings."""
 
     protocol_version = "HTTP/1.1"
     state: Server
@@ -91,20 +91,20 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self.answer("HEAD")
+        self.serve_file("HEAD")
 
     def do_GET(self) -> None:
-        self.answer("GET")
+        self.serve_file("GET")
 
-    def answer(self, method: str) -> None:
+    def serve_file(self, method: str) -> None:
         state, name = self.state, self.path.rpartition("/")[2]
         state.before(state, method)
         if method == "HEAD" and not state.head:
-            return self.say(method, 405, {})
-        if method == "GET" and state.answers:
-            return self.say(method, *state.answers.pop(0))
+            return self.respond(method, 405, {})
+        if method == "GET" and state.responses:
+            return self.respond(method, *state.responses.pop(0))
         if name not in state.files:
-            return self.say(method, 404, {})
+            return self.respond(method, 404, {})
         data, headers = state.files[name], {}
         if state.etag:
             headers["ETag"] = state.tag(name)
@@ -112,29 +112,29 @@ class Handler(BaseHTTPRequestHandler):
             headers["Last-Modified"] = state.modified
         status, start = self.range_of(name, headers)
         if status == 416:
-            return self.say(method, 416, {"Content-Range": f"bytes */{len(data)}"})
+            return self.respond(method, 416, {"Content-Range": f"bytes */{len(data)}"})
         if status == 206:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        self.say(method, status, headers, data[start:])
+        self.respond(method, status, headers, data[start:])
         return None
 
     def range_of(self, name: str, validators: dict[str, str]) -> tuple[int, int]:
-        asked = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
+        requested = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
         condition = self.headers.get("If-Range")
-        if not asked or not self.state.ranges:
+        if not requested or not self.state.ranges:
             return 200, 0
         if condition and self.state.if_range and condition not in validators.values():
             return 200, 0
-        start = int(asked[1])
+        start = int(requested[1])
         return (206, start) if start < len(self.state.files[name]) else (416, 0)
 
-    def say(self, method: str, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+    def respond(self, method: str, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         state = self.state
-        state.seen.append((method, self.headers.get("Range", ""), status))
+        state.requests.append((method, self.headers.get("Range", ""), status))
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
-        length = len(body) if status == 206 else state.said.get(method, len(body))
+        length = len(body) if status == 206 else state.wrong_lengths.get(method, len(body))
         if 300 <= status < 400:
             length = 0
         if state.announced or method == "HEAD":
@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Listener(ThreadingHTTPServer):
-    """Does not mind clients that go away."""
+    """Ignores errors of clients that disconnect."""
 
     daemon_threads = True
 
@@ -172,15 +172,15 @@ class Listener(ThreadingHTTPServer):
 
 @contextmanager
 def serving(
-    files: dict[str, bytes], nasty_seed: int | None = None, **habits: object
+    files: dict[str, bytes], nasty_seed: int | None = None, **settings: object
 ) -> Iterator[Server]:
-    """Serve files, by their names, under any folder of a port that the system chooses.
+    """Serve files by name, whatever the folder in the URL, on a port that the system chooses.
 
-    With ``nasty_seed`` every answer misbehaves in another way, chosen at random.
+    With ``nasty_seed`` each response has a fault, chosen at random.
     """
-    state = Server(files, **habits)  # type: ignore[arg-type]
+    state = Server(files, **settings)  # type: ignore[arg-type]
     if nasty_seed is not None:
-        state.before = nasty_in_all_ways(nasty_seed)
+        state.before = random_faults(nasty_seed)
     handler = type("Handling", (Handler,), {"state": state})
     with Listener(("127.0.0.1", 0), handler) as listener:
         state.url = f"http://127.0.0.1:{listener.server_address[1]}/datasets"
@@ -193,8 +193,8 @@ def serving(
             thread.join()
 
 
-def nasty_in_all_ways(seed: int) -> Callable[[Server, str], None]:
-    """For `Server.before`: each answer misbehaves in another way, but none is untrue."""
+def random_faults(seed: int) -> Callable[[Server, str], None]:
+    """Return a `Server.before` that gives each response a random fault, but no wrong content."""
     rng = random.Random(seed)
     lock = threading.Lock()
 
@@ -204,6 +204,6 @@ def nasty_in_all_ways(seed: int) -> Callable[[Server, str], None]:
             server.ranges = rng.random() < 0.85
             server.pause = rng.choice([0.0, 0.0, 0.002, 0.01])
             if method == "GET" and rng.random() < 0.2:
-                server.answers.append((503, {"Retry-After": "0"}))
+                server.responses.append((503, {"Retry-After": "0"}))
 
     return change

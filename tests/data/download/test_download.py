@@ -1,4 +1,4 @@
-"""A raw folder comes from archives on a server, whatever interrupts it on the way."""
+"""Downloading and unpacking archives into a raw folder, with and without interruptions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def tar(files: dict[str, bytes]) -> bytes:
 
 
 def parts(count: int = 3) -> dict[str, bytes]:
-    """The files in archives of every other compression."""
+    """Archives of the files, every other one compressed."""
     names = sorted(FILES)
     return {
         f"part{number}.tar": gzip.compress(data, mtime=0) if number % 2 else data
@@ -87,7 +87,7 @@ def planned(server: Any, raw: Path, **options: Any) -> DownloadPlan:
 
 
 def unpacked(raw: Path) -> dict[str, bytes]:
-    """All that lies under the raw folder, but for the archives."""
+    """The files under the raw folder, except the archives."""
     return {
         str(path.relative_to(raw)): path.read_bytes()
         for path in raw.rglob("*")
@@ -99,7 +99,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def test_a_plan_tells_what_lacks_and_writes_nothing(server: Any, tmp_path: Path) -> None:
+def test_a_plan_lists_what_is_missing_and_writes_nothing(server: Any, tmp_path: Path) -> None:
     plan = planned(server, tmp_path / "raw")
     sizes = [len(data) for _, data in sorted(parts().items())]
     assert [item.size for item in plan.archives] == sizes
@@ -113,7 +113,7 @@ def test_a_plan_tells_what_lacks_and_writes_nothing(server: Any, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_archives_are_fetched_summed_and_unpacked(server: Any, tmp_path: Path) -> None:
+def test_archives_are_downloaded_hashed_and_unpacked(server: Any, tmp_path: Path) -> None:
     sums = download(planned(server, tmp_path))
     assert unpacked(tmp_path) == PICTURES
     assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in parts().items()}
@@ -122,74 +122,74 @@ def test_archives_are_fetched_summed_and_unpacked(server: Any, tmp_path: Path) -
     assert names_in(tmp_path / "archives") == ["archives.json", *sorted(parts())]
 
 
-def test_archives_come_side_by_side(server: Any, tmp_path: Path) -> None:
-    under_way, most, lock = 0, 0, threading.Lock()
+def test_archives_are_downloaded_in_parallel(server: Any, tmp_path: Path) -> None:
+    under_way, peak, lock = 0, 0, threading.Lock()
 
     def count(state: Any, method: str) -> None:
-        nonlocal under_way, most
+        nonlocal under_way, peak
         if method == "GET":
             with lock:
                 under_way += 1
-                most = max(most, under_way)
+                peak = max(peak, under_way)
             time.sleep(0.1)
             with lock:
                 under_way -= 1
 
     server.before = count
     download(planned(server, tmp_path / "a", connections=3))
-    assert most == 3
-    most = 0
+    assert peak == 3
+    peak = 0
     download(planned(server, tmp_path / "b", connections=1))
-    assert most == 1
+    assert peak == 1
 
 
-def test_the_second_time_nothing_is_asked_and_nothing_done(server: Any, tmp_path: Path) -> None:
+def test_a_second_download_sends_no_request(server: Any, tmp_path: Path) -> None:
     first = download(planned(server, tmp_path))
     server.files.clear()
-    server.seen.clear()
+    server.requests.clear()
     plan = planned(server, tmp_path)
     assert [item.state for item in plan.archives] == ["unpacked"] * 3
     assert download(plan) == first
-    assert server.seen == []
+    assert server.requests == []
 
 
-def test_unpacked_files_that_went_are_unpacked_again(server: Any, tmp_path: Path) -> None:
+def test_unpacked_files_that_were_removed_are_unpacked_again(server: Any, tmp_path: Path) -> None:
     download(planned(server, tmp_path))
     (tmp_path / "scenes").rename(tmp_path / "elsewhere")
-    server.seen.clear()
+    server.requests.clear()
     download(planned(server, tmp_path))
     assert {name for name in unpacked(tmp_path) if name.startswith("scenes")} == set(PICTURES)
-    assert server.seen == []
+    assert server.requests == []
 
 
-def test_archives_go_one_by_one_as_they_are_unpacked(
+def test_each_archive_is_deleted_after_it_is_unpacked(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here: list[list[str]] = []
+    remaining: list[list[str]] = []
 
     def extract(path: Path, *rest: Any) -> int:
-        here.append(names_in(path.parent)[1:])
+        remaining.append(names_in(path.parent)[1:])
         return actual(path, *rest)
 
     actual = nsi_cli.data.download.download.extract
     monkeypatch.setattr("nsi_cli.data.download.download.extract", extract)
     download(planned(server, tmp_path, delete_archives=True))
     names = sorted(parts())
-    assert here == [names, names[1:], names[2:]]
+    assert remaining == [names, names[1:], names[2:]]
     assert names_in(tmp_path / "archives") == ["archives.json"]
-    server.seen.clear()
+    server.requests.clear()
     download(planned(server, tmp_path, delete_archives=True))
-    assert server.seen == []
+    assert server.requests == []
     assert unpacked(tmp_path) == PICTURES
 
 
-def test_archives_that_were_kept_go_when_asked_for(server: Any, tmp_path: Path) -> None:
+def test_archives_that_were_kept_are_deleted_on_request(server: Any, tmp_path: Path) -> None:
     download(planned(server, tmp_path))
     download(planned(server, tmp_path, delete_archives=True))
     assert names_in(tmp_path / "archives") == ["archives.json"]
 
 
-def test_an_archive_brought_by_other_means_is_taken(server: Any, tmp_path: Path) -> None:
+def test_an_archive_that_the_user_placed_there_is_used(server: Any, tmp_path: Path) -> None:
     folder = tmp_path / "archives"
     folder.mkdir()
     for name, data in parts().items():
@@ -200,14 +200,14 @@ def test_an_archive_brought_by_other_means_is_taken(server: Any, tmp_path: Path)
     assert unpacked(tmp_path) == PICTURES
 
 
-def test_one_of_another_size_than_the_server_s_is_told(server: Any, tmp_path: Path) -> None:
+def test_an_archive_of_a_different_size_is_an_error(server: Any, tmp_path: Path) -> None:
     (tmp_path / "archives").mkdir()
     (tmp_path / "archives" / "part1.tar").write_bytes(b"half of it")
     with pytest.raises(DataError, match=r"part1.tar has 10 bytes, but [\d,]+ on the server"):
         planned(server, tmp_path)
 
 
-def test_an_archive_that_changed_on_disk_is_told(server: Any, tmp_path: Path) -> None:
+def test_an_archive_that_changed_on_disk_is_an_error(server: Any, tmp_path: Path) -> None:
     download(planned(server, tmp_path))
     path = tmp_path / "archives" / "part1.tar"
     data = bytearray(path.read_bytes())
@@ -218,23 +218,21 @@ def test_an_archive_that_changed_on_disk_is_told(server: Any, tmp_path: Path) ->
         download(planned(server, tmp_path))
 
 
-def test_a_disk_without_room_is_told_before_anything_is_fetched(
-    server: Any, tmp_path: Path
-) -> None:
-    server.said = {"HEAD": 10**15}
+def test_too_little_disk_space_is_an_error_before_the_download(server: Any, tmp_path: Path) -> None:
+    server.wrong_lengths = {"HEAD": 10**15}
     with pytest.raises(DataError, match=r"the disk is full: downloading 3.0 PB needs"):
         planned(server, tmp_path)
     assert server.statuses("GET") == []
 
 
-def test_a_missing_archive_is_told_before_anything_is_fetched(server: Any, tmp_path: Path) -> None:
+def test_a_missing_archive_is_an_error_before_the_download(server: Any, tmp_path: Path) -> None:
     del server.files["part2.tar"]
     with pytest.raises(DataError, match=r"/part2.tar does not exist \(404"):
         planned(server, tmp_path)
     assert server.statuses("GET") == []
 
 
-def test_one_that_fails_ends_them_all_and_what_came_is_kept(server: Any, tmp_path: Path) -> None:
+def test_a_failed_download_stops_the_others_which_can_resume(server: Any, tmp_path: Path) -> None:
     server.pause = 0.002
     plan = planned(server, tmp_path)
     del server.files["part0.tar"]
@@ -246,7 +244,7 @@ def test_one_that_fails_ends_them_all_and_what_came_is_kept(server: Any, tmp_pat
     assert unpacked(tmp_path) == PICTURES
 
 
-def test_a_disk_that_fills_up_while_unpacking_is_told(
+def test_a_disk_that_fills_up_while_unpacking_is_an_error(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
@@ -259,19 +257,19 @@ def test_a_disk_that_fills_up_while_unpacking_is_told(
             download(plan)
     assert "--raw" in caught.value.hint
     assert unpacked(tmp_path) == {}
-    server.seen.clear()
+    server.requests.clear()
     download(planned(server, tmp_path))
     assert unpacked(tmp_path) == PICTURES
-    assert server.seen == []
+    assert server.requests == []
 
 
-def test_a_mirror_takes_the_place_of_the_server(server: Any, tmp_path: Path) -> None:
+def test_a_mirror_replaces_the_server(server: Any, tmp_path: Path) -> None:
     options = DownloadOptions(mirror=server.url + "/", timeout=TIMEOUT)
     download(make_plan(archives("http://127.0.0.1:1", sorted(parts())), tmp_path, options))
     assert unpacked(tmp_path) == PICTURES
 
 
-def test_one_that_stalls_ends_them_all_and_what_came_is_kept(server: Any, tmp_path: Path) -> None:
+def test_a_stalled_download_stops_the_others_which_can_resume(server: Any, tmp_path: Path) -> None:
     plan = make_plan(archives(server.url, sorted(parts())), tmp_path, DownloadOptions(timeout=0.5))
     server.before = lambda state, method: setattr(state, "drip", 0.03)
     with pytest.raises(DataError, match=r"part\d.tar stalled: less than 500 bytes in 0.5 s"):
@@ -281,17 +279,17 @@ def test_one_that_stalls_ends_them_all_and_what_came_is_kept(server: Any, tmp_pa
     assert unpacked(tmp_path) == PICTURES
 
 
-def test_a_manifest_of_an_older_version_is_understood(server: Any, tmp_path: Path) -> None:
-    """It may tell of all files unpacked, and of values that are not known any more."""
+def test_a_manifest_of_an_older_version_is_read(server: Any, tmp_path: Path) -> None:
+    """Its entries may say that all files were unpacked, or have unknown fields."""
     download(planned(server, tmp_path, delete_archives=True))
     path = tmp_path / "archives" / "archives.json"
     entries = json.loads(path.read_text())
     for entry in entries.values():
         entry |= {"extracted": "all", "unknown": 1}
     path.write_text(json.dumps(entries))
-    server.seen.clear()
+    server.requests.clear()
     download(planned(server, tmp_path))
-    assert server.seen == []
+    assert server.requests == []
 
 
 def test_a_second_download_waits_for_the_first(server: Any, tmp_path: Path) -> None:
@@ -300,14 +298,14 @@ def test_a_second_download_waits_for_the_first(server: Any, tmp_path: Path) -> N
     class Notes(Progress):
         def note(self, text: str) -> None:
             notes.append(text)
-            held.release()
+            lock.release()
 
     plan = planned(server, tmp_path)
     (tmp_path / "archives").mkdir()
-    held = FileLock(tmp_path / "archives" / ".lock")
-    held.acquire()
+    lock = FileLock(tmp_path / "archives" / ".lock")
+    lock.acquire()
     download(plan, Notes())
-    assert "another process downloads to" in notes[0]
+    assert "another process is downloading to" in notes[0]
     assert unpacked(tmp_path) == PICTURES
 
 
@@ -325,7 +323,7 @@ def test_a_file_system_without_locks_is_used_without(
 DOWNLOAD = f"""
 import os, resource, signal, sys
 from pathlib import Path
-from nsi_cli.data.download import unpack as extract
+from nsi_cli.data.download import unpack
 from nsi_cli.data.download import fetch
 from nsi_cli.data.download.download import download
 from nsi_cli.data.download.options import DownloadOptions
@@ -335,18 +333,18 @@ url, raw, *names = sys.argv[1:]
 archives = [Archive(url, name, {WANTED!r}, "scenes") for name in names]
 fetch.MAX_RESTARTS = 100
 
-if lasts := int(os.environ.get("LASTS", "0")):  # chunks that are unpacked before it is killed
-    extract._CHUNK = 2048
-    actual = extract._Source.read
+if reads_left := int(os.environ.get("READS", "0")):  # reads until the process is killed
+    unpack._CHUNK = 2048
+    actual = unpack._Source.read
     def read(self, count):
-        global lasts
-        lasts -= 1
-        if not lasts:
+        global reads_left
+        reads_left -= 1
+        if not reads_left:
             os.kill(os.getpid(), signal.SIGKILL)
         return actual(self, count)
-    extract._Source.read = read
+    unpack._Source.read = read
 
-if limit := int(os.environ.get("FILE_LIMIT", "0")):  # bytes, as a full disk or a quota
+if limit := int(os.environ.get("FILE_LIMIT", "0")):  # bytes; acts like a full disk or a quota
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 download(make_plan(archives, Path(raw), DownloadOptions(timeout=6.0, connections=2)))
@@ -360,8 +358,8 @@ def start(server: Any, raw: Path, **environment: str) -> subprocess.Popen[bytes]
     )  # fmt: skip
 
 
-def ends(process: subprocess.Popen[bytes], raw: Path) -> None:
-    """It ends well, and all is as the server has it, with nothing beside it."""
+def check_complete(process: subprocess.Popen[bytes], raw: Path) -> None:
+    """Wait for the process, and check that every file matches the server, with no other file."""
     _, result = process.communicate()
     assert process.returncode == 0, result.decode()
     assert unpacked(raw) == PICTURES
@@ -371,15 +369,15 @@ def ends(process: subprocess.Popen[bytes], raw: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_keeps_what_is_there(server: Any, tmp_path: Path) -> None:
+def test_a_download_resumes_after_the_disk_was_full(server: Any, tmp_path: Path) -> None:
     process = start(server, tmp_path, FILE_LIMIT="100000")
     _, stderr = process.communicate()
     assert process.returncode == 1
     assert b"the disk is full" in stderr
-    kept = list((tmp_path / "archives").glob("*.part"))
-    assert max(part.stat().st_size for part in kept) == 100_000
-    server.seen.clear()
-    ends(start(server, tmp_path), tmp_path)
+    partial_files = (tmp_path / "archives").glob("*.part")
+    assert max(path.stat().st_size for path in partial_files) == 100_000
+    server.requests.clear()
+    check_complete(start(server, tmp_path), tmp_path)
     assert 206 in server.statuses()
 
 
@@ -387,37 +385,37 @@ def test_a_disk_that_fills_up_keeps_what_is_there(server: Any, tmp_path: Path) -
 def test_a_download_killed_at_any_moment_ends_in_the_same_bytes(
     serving: Serving, tmp_path: Path
 ) -> None:
-    """The server drops connections, is slow, ignores ranges and is out of service at times."""
+    """The server sometimes drops connections, is slow, ignores ranges or is out of service."""
     rng = random.Random(3)
     server = serving(parts(), nasty_seed=3)
-    killed = begun = 0
+    killed = completed = 0
     while killed < KILLS:
         process = start(server, tmp_path)
         time.sleep(rng.uniform(0.25, 1.2))
         process.kill()
         if process.wait() == -signal.SIGKILL:
             killed += 1
-        else:  # it was through: once more from the beginning
-            ends(process, tmp_path)
+        else:  # it finished: start over
+            check_complete(process, tmp_path)
             shutil.rmtree(tmp_path)
-            begun += 1
-    ends(start(server, tmp_path), tmp_path)
-    print(f"{killed} kills, {begun + 1} downloads, {len(server.seen)} requests")
+            completed += 1
+    check_complete(start(server, tmp_path), tmp_path)
+    print(f"{killed} kills, {completed + 1} downloads, {len(server.requests)} requests")
 
 
 @pytest.mark.slow
 def test_an_extraction_killed_at_any_moment_ends_in_the_same_bytes(
     server: Any, tmp_path: Path
 ) -> None:
-    """Whatever is unpacked at that moment is whole; each next one starts with the same archive."""
+    """Every unpacked file is complete; each run starts with the archive that was interrupted."""
     rng = random.Random(4)
     chunks = len(tar(FILES)) // 3 // 2048
     for _ in range(KILLS):
-        process = start(server, tmp_path, LASTS=str(rng.randint(1, 2 * chunks)))
+        process = start(server, tmp_path, READS=str(rng.randint(1, 2 * chunks)))
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        there = {name: data for name, data in unpacked(tmp_path).items() if "/." not in name}
-        assert there.items() <= PICTURES.items()
-    assert there
-    ends(start(server, tmp_path), tmp_path)
+        files = {name: data for name, data in unpacked(tmp_path).items() if "/." not in name}
+        assert files.items() <= PICTURES.items()
+    assert files
+    check_complete(start(server, tmp_path), tmp_path)
     assert server.statuses("GET") == [200] * 3

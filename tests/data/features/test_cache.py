@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_room
+from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_space
 from nsi_cli.data.features.fill import fill
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.support.errors import DataError
@@ -263,7 +263,7 @@ def _needs(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         error = "the disk is full: the feature cache needs"
         with pytest.raises(DataError, match=error) if free < size else nullcontext() as caught:
-            check_cache_room(_cache(store), store, ["train", "test"])
+            check_cache_space(_cache(store), store, ["train", "test"])
         assert caught is None or "--feature-cache off" in caught.value.hint
 
 
@@ -365,5 +365,5 @@ def test_room_is_checked_on_the_disk_of_the_cache(
     )
     (tmp_path / "fast").mkdir()
     cache = cache_for(store, "texture", TOKENS, CHANNELS, root=tmp_path / "fast" / "cache")
-    check_cache_room(cache, store, ["train"])
+    check_cache_space(cache, store, ["train"])
     assert asked == [tmp_path / "fast"]

@@ -1,4 +1,4 @@
-"""Plugins are found, installed or in folders."""
+"""Installed plugins and those in plugin folders are found."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from nsi_cli.plugins.discovery.discover import (
 from nsi_cli.support.errors import PluginError
 
 PluginFolder = Callable[[Mapping[str, str]], Path]
-Brings = Callable[..., str]
+HookSource = Callable[..., str]
 Installed = Callable[..., Path]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
 pytestmark = pytest.mark.usefixtures("no_probes")
 
 
-def test_a_folder_of_projects_brings_its_tasks(
-    plugin_folder: PluginFolder, brings: Brings, row: Row
+def test_the_projects_in_a_folder_are_found(
+    plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
-    folder = plugin_folder({"shapes": brings("shapes"), "cells": brings("cells", "nuclei")})
+    folder = plugin_folder(
+        {"shapes": hook_source("shapes"), "cells": hook_source("cells", "nuclei")}
+    )
 
     registry = discover([folder])
 
@@ -47,43 +49,45 @@ def test_a_folder_of_projects_brings_its_tasks(
         status="ok",
         reason="",
     )
-    names = [found.name for found in registry.rows]
+    names = [info.name for info in registry.rows]
     assert names == sorted(names)
 
 
-def test_a_project_itself_is_a_plugin_folder(plugin_folder: PluginFolder, brings: Brings) -> None:
-    folder = plugin_folder({"shapes": brings("shapes")})
+def test_a_project_is_itself_a_plugin_folder(
+    plugin_folder: PluginFolder, hook_source: HookSource
+) -> None:
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     assert discover([folder / "shapes"]).task("shapes").name == "shapes"
 
 
-def test_a_package_may_lie_under_src(
-    plugin_folder: PluginFolder, brings: Brings, pyproject: Callable[..., str]
+def test_a_package_may_be_under_src(
+    plugin_folder: PluginFolder, hook_source: HookSource, pyproject: Callable[..., str]
 ) -> None:
     folder = plugin_folder(
         {
             "shapes/pyproject.toml": pyproject("shapes", "nsi_plugin_shapes.hook"),
             "shapes/src/nsi_plugin_shapes/__init__.py": "",
-            "shapes/src/nsi_plugin_shapes/hook.py": brings("shapes"),
+            "shapes/src/nsi_plugin_shapes/hook.py": hook_source("shapes"),
         }
     )
     assert discover([folder]).task("shapes").name == "shapes"
 
 
-def test_an_installed_distribution_brings_its_task(
-    installed: Installed, brings: Brings, row: Row
+def test_an_installed_distribution_is_found(
+    installed: Installed, hook_source: HookSource, row: Row
 ) -> None:
-    site = installed("cells", brings("cells"))
+    site = installed("cells", hook_source("cells"))
 
-    found = row(discover(), "cells")
+    info = row(discover(), "cells")
 
-    assert (found.source, found.version, found.status) == ("package cells", "3.4", "ok")
-    assert found.path == str(site / "nsi_plugin_cells")
+    assert (info.source, info.version, info.status) == ("package cells", "3.4", "ok")
+    assert info.path == str(site / "nsi_plugin_cells")
 
 
 def test_a_disabled_plugin_is_not_imported(
-    plugin_folder: PluginFolder, brings: Brings, row: Row
+    plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
-    folder = plugin_folder({"torn": "raise RuntimeError", "shapes": brings("shapes", "extra")})
+    folder = plugin_folder({"torn": "raise RuntimeError", "shapes": hook_source("shapes", "extra")})
 
     registry = discover([folder], disabled={"torn", "extra"})
 
@@ -108,10 +112,10 @@ def test_a_disabled_plugin_is_not_imported(
         ('[project.entry-points]\n"nsi.tasks" = 3', "cannot be read"),
     ],
 )
-def test_a_project_file_that_is_no_plugins_is_told(
-    project: str, reason: str, plugin_folder: PluginFolder, brings: Brings, row: Row
+def test_a_project_file_of_no_plugin_is_listed_with_the_reason(
+    project: str, reason: str, plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
-    folder = plugin_folder({"torn/pyproject.toml": project, "shapes": brings("shapes")})
+    folder = plugin_folder({"torn/pyproject.toml": project, "shapes": hook_source("shapes")})
 
     registry = discover([folder])
 
@@ -120,7 +124,7 @@ def test_a_project_file_that_is_no_plugins_is_told(
     assert reason in row(registry, "torn").reason
 
 
-def test_a_folder_without_projects_is_told(tmp_path: Path, row: Row) -> None:
+def test_a_folder_without_projects_is_listed_with_the_reason(tmp_path: Path, row: Row) -> None:
     assert "no plugin project" in row(discover([tmp_path]), tmp_path.name).reason
 
 
@@ -129,7 +133,9 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         discover([tmp_path / "away"])
 
 
-def test_folders_and_names_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugin_folders_and_disabled_names_are_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("NSI_PLUGIN_PATH", os.pathsep.join(["here", "", "/there"]))
     monkeypatch.setenv("NSI_DISABLE", "one, two,")
     assert plugin_dirs_from_environment() == [Path("here"), Path("/there")]
@@ -144,13 +150,13 @@ def test_folders_and_names_come_from_the_environment(monkeypatch: pytest.MonkeyP
 def test_workers_import_a_plugin_that_is_not_installed(
     method: str,
     plugin_folder: PluginFolder,
-    brings: Brings,
+    hook_source: HookSource,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     builder = "class Builder:\n    def load(self, source):\n        return source + 1\n"
     folder = plugin_folder(
-        {"shapes": brings("shapes"), "shapes/nsi_plugin_shapes/builder.py": builder}
+        {"shapes": hook_source("shapes"), "shapes/nsi_plugin_shapes/builder.py": builder}
     )
     discover([Path(os.path.relpath(folder))])
     monkeypatch.chdir(tmp_path)
@@ -160,8 +166,10 @@ def test_workers_import_a_plugin_that_is_not_installed(
         assert pool.submit(Builder().load, 41).result(timeout=60) == 42
 
 
-def test_listing_tasks_imports_no_torch(plugin_folder: PluginFolder, brings: Brings) -> None:
-    folder = plugin_folder({"shapes": brings("shapes")})
+def test_listing_tasks_imports_no_torch(
+    plugin_folder: PluginFolder, hook_source: HookSource
+) -> None:
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     script = (
         "import sys; from pathlib import Path\n"
         "from nsi_cli.plugins.discovery.discover import discover\n"
@@ -169,17 +177,17 @@ def test_listing_tasks_imports_no_torch(plugin_folder: PluginFolder, brings: Bri
         "heavy = {'torch', 'h5py', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": root}
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env=environment)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
 def test_a_folder_whose_name_is_not_utf8_can_be_printed(
-    plugin_folder: PluginFolder, brings: Brings, tmp_path: Path
+    plugin_folder: PluginFolder, hook_source: HookSource, tmp_path: Path
 ) -> None:
     odd = tmp_path / "\udcff"
-    plugin_folder({"shapes": brings("shapes"), "torn/pyproject.toml": ""}).rename(odd)
+    plugin_folder({"shapes": hook_source("shapes"), "torn/pyproject.toml": ""}).rename(odd)
 
     for info in discover([odd]).rows:
         if info.name in ("shapes", "torn"):

@@ -1,4 +1,4 @@
-"""A plugin that fails to load has a reason, and affects no other."""
+"""A plugin that fails to load is listed with the reason, and affects no other plugin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nsi_cli.plugins.discovery.discover import (
 from nsi_cli.support.errors import PluginError
 
 PluginFolder = Callable[[Mapping[str, str]], Path]
-Brings = Callable[..., str]
+HookSource = Callable[..., str]
 Installed = Callable[..., Path]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
@@ -30,12 +30,12 @@ def nsi_task():
 """
 
 
-def test_three_broken_plugins_at_once_harm_nobody(
-    plugin_folder: PluginFolder, installed: Installed, brings: Brings, row: Row
+def test_three_broken_plugins_affect_no_other(
+    plugin_folder: PluginFolder, installed: Installed, hook_source: HookSource, row: Row
 ) -> None:
-    installed("keeper", brings("scenes"))
+    installed("keeper", hook_source("scenes"))
     folder = plugin_folder(
-        {"torn": "def nsi_tasks(:\n", "misspelt": MISSPELT, "taken": brings("scenes")}
+        {"torn": "def nsi_tasks(:\n", "misspelt": MISSPELT, "taken": hook_source("scenes")}
     )
 
     registry = discover([folder])
@@ -47,9 +47,9 @@ def test_three_broken_plugins_at_once_harm_nobody(
     assert "line 1" in torn.reason
     assert "nsi_task'" in misspelt.reason
     assert "did you mean 'nsi_tasks'?" in misspelt.reason
-    kept, taken = [found for found in registry.rows if found.name == "scenes"]
-    assert (kept.status, taken.status) == ("ok", "conflict")
-    assert kept.source in taken.reason
+    usable, taken = [info for info in registry.rows if info.name == "scenes"]
+    assert (usable.status, taken.status) == ("ok", "conflict")
+    assert usable.source in taken.reason
     assert taken.source in taken.reason
 
 
@@ -76,12 +76,12 @@ for _name, (_body, _reason) in HOOKS.items():
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_told_and_harms_nobody(
-    name: str, plugin_folder: PluginFolder, brings: Brings, row: Row
+def test_a_broken_plugin_is_listed_with_the_reason_and_affects_no_other(
+    name: str, plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
     source, reason = BROKEN[name]
 
-    registry = discover([plugin_folder({name: source, "shapes": brings("shapes")})])
+    registry = discover([plugin_folder({name: source, "shapes": hook_source("shapes")})])
 
     assert registry.task("shapes")
     assert row(registry, name).status == "broken"
@@ -105,12 +105,12 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_an_exception_whose_text_cannot_be_printed_is_described(
-    name: str, plugin_folder: PluginFolder, brings: Brings, row: Row
+    name: str, plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
     body, reason = UNREADABLE[name]
     source = f"class Odd(Exception):\n    {body}\n\nraise Odd"
 
-    registry = discover([plugin_folder({name: source, "shapes": brings("shapes")})])
+    registry = discover([plugin_folder({name: source, "shapes": hook_source("shapes")})])
 
     assert registry.task("shapes")
     assert row(registry, name).status == "broken"
@@ -119,19 +119,19 @@ def test_an_exception_whose_text_cannot_be_printed_is_described(
 
 
 def test_a_summary_is_one_line_that_can_be_printed(
-    plugin_folder: PluginFolder, brings: Brings, row: Row
+    plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
-    odd = brings("shapes").replace("of shapes", r"of\nhalf \ud83d")
-    number = brings("cells").replace('"of cells"', "3")
+    odd = hook_source("shapes").replace("of shapes", r"of\nhalf \ud83d")
+    number = hook_source("cells").replace('"of cells"', "3")
 
     registry = discover([plugin_folder({"shapes": odd, "cells": number})])
 
     assert row(registry, "shapes").summary == r"of half \ud83d"
     assert row(registry, "cells").status == "broken"
-    assert "the summary of task 'cells' must be a text" in row(registry, "cells").reason
+    assert "the summary of task 'cells' must be a string" in row(registry, "cells").reason
 
 
-NOISE = {
+OUTPUT_CODE = {
     "print": "print('noise')",
     "descriptor": "import os; os.write(1, b'noise\\n')",
     "original stream": "import sys; sys.__stdout__.write('noise\\n')",
@@ -140,12 +140,15 @@ NOISE = {
 }
 
 
-@pytest.mark.parametrize("noise", NOISE.values(), ids=list(NOISE))
-def test_noise_at_import_goes_to_stderr(
-    noise: str, plugin_folder: PluginFolder, brings: Brings, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("code", OUTPUT_CODE.values(), ids=list(OUTPUT_CODE))
+def test_output_at_import_goes_to_stderr(
+    code: str,
+    plugin_folder: PluginFolder,
+    hook_source: HookSource,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     print("before")
-    discover([plugin_folder({"shapes": noise + brings("shapes")})])
+    discover([plugin_folder({"shapes": code + hook_source("shapes")})])
     print("after")
 
     captured = capfd.readouterr()
@@ -154,10 +157,10 @@ def test_noise_at_import_goes_to_stderr(
     assert captured.err == "noise\n"
 
 
-def test_noise_of_a_part_that_is_imported_later_goes_to_stderr(
-    plugin_folder: PluginFolder, brings: Brings, capfd: pytest.CaptureFixture[str]
+def test_output_of_a_lazy_part_goes_to_stderr(
+    plugin_folder: PluginFolder, hook_source: HookSource, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    hook = brings("shapes").replace("away:Builder", "nsi_plugin_shapes.builder:Builder")
+    hook = hook_source("shapes").replace("away:Builder", "nsi_plugin_shapes.builder:Builder")
     builder = "import os; os.write(1, b'noise')\nclass Builder: ..."
     folder = plugin_folder({"shapes": hook, "shapes/nsi_plugin_shapes/builder.py": builder})
 
@@ -166,21 +169,24 @@ def test_noise_of_a_part_that_is_imported_later_goes_to_stderr(
     assert capfd.readouterr() == ("", "noise")
 
 
-def test_a_plugin_that_waits_for_input_gets_none(
-    plugin_folder: PluginFolder, brings: Brings, row: Row
+def test_a_plugin_that_reads_stdin_gets_no_input(
+    plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
     source = "import sys; sys.stdin = open(0, closefd=False); input()"
-    registry = discover([plugin_folder({"asks": source, "shapes": brings("shapes")})])
+    registry = discover([plugin_folder({"asks": source, "shapes": hook_source("shapes")})])
     assert registry.task("shapes")
     assert "EOFError" in row(registry, "asks").reason
 
 
 def test_standard_descriptors_that_a_plugin_closes_are_restored(
-    plugin_folder: PluginFolder, brings: Brings, row: Row, capfd: pytest.CaptureFixture[str]
+    plugin_folder: PluginFolder,
+    hook_source: HookSource,
+    row: Row,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    closes = "import os; os.closerange(0, 3)" + brings("closes")
+    closes = "import os; os.closerange(0, 3)" + hook_source("closes")
 
-    registry = discover([plugin_folder({"closes": closes, "shapes": brings("shapes")})])
+    registry = discover([plugin_folder({"closes": closes, "shapes": hook_source("shapes")})])
 
     assert registry.task("shapes")
     assert row(registry, "closes").status == "broken"

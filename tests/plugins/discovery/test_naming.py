@@ -16,46 +16,46 @@ from nsi_cli.plugins.discovery.discover import (
 from nsi_cli.support.errors import PluginError
 
 PluginFolder = Callable[[Mapping[str, str]], Path]
-Brings = Callable[..., str]
+HookSource = Callable[..., str]
 Installed = Callable[..., Path]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
 pytestmark = pytest.mark.usefixtures("no_probes")
 
 
-def test_two_plugins_of_one_name_are_refused_and_both_named(
-    plugin_folder: PluginFolder, brings: Brings
+def test_plugins_whose_tasks_share_a_name_are_refused_and_named(
+    plugin_folder: PluginFolder, hook_source: HookSource
 ) -> None:
     folder = plugin_folder(
-        {"one": brings("shapes"), "two": brings("shapes"), "cells": brings("cells")}
+        {"one": hook_source("shapes"), "two": hook_source("shapes"), "cells": hook_source("cells")}
     )
 
     registry = discover([folder])
 
     assert registry.task("cells")
-    rows = [found for found in registry.rows if found.name == "shapes"]
-    assert [found.status for found in rows] == ["conflict", "conflict"]
+    rows = [info for info in registry.rows if info.name == "shapes"]
+    assert [info.status for info in rows] == ["conflict", "conflict"]
     with pytest.raises(PluginError) as caught:
         registry.task("shapes")
-    for result in (caught.value.message, *(found.reason for found in rows)):
+    for result in (caught.value.message, *(info.reason for info in rows)):
         assert "folder one" in result
         assert "folder two" in result
     assert discover([folder], disabled={"two"}).task("shapes")
 
 
-def test_the_toolkits_own_task_keeps_its_name_beside_an_installed_rival(
-    installed: Installed, brings: Brings
+def test_the_toolkits_own_task_keeps_its_name_in_a_conflict(
+    installed: Installed, hook_source: HookSource
 ) -> None:
-    installed("nsi-cli", brings("own"), entry="own", package="nsi_plugin_own")
-    installed("rival", brings("own"))
+    installed("nsi-cli", hook_source("own"), entry="own", package="nsi_plugin_own")
+    installed("rival", hook_source("own"))
 
-    own, rival = [found for found in discover().rows if found.name == "own"]
+    own, rival = [info for info in discover().rows if info.name == "own"]
 
     assert (own.source, own.status) == ("package nsi-cli", "ok")
     assert (rival.source, rival.status) == ("package rival", "conflict")
 
 
-def test_the_toolkits_distribution_is_the_one_that_the_project_file_names() -> None:
+def test_the_name_of_the_toolkits_distribution_matches_the_project_file() -> None:
     import tomllib
 
     from nsi_cli.plugins.discovery.entry_points import TOOLKIT
@@ -65,9 +65,13 @@ def test_the_toolkits_distribution_is_the_one_that_the_project_file_names() -> N
 
 
 def test_code_that_is_installed_and_in_a_plugin_folder_is_listed_once(
-    plugin_folder: PluginFolder, brings: Brings, installed: Installed, tmp_path: Path, row: Row
+    plugin_folder: PluginFolder,
+    hook_source: HookSource,
+    installed: Installed,
+    tmp_path: Path,
+    row: Row,
 ) -> None:
-    folder = plugin_folder({"shapes": brings("shapes")})
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     site = installed("shapes", "")
     (site / "nsi_plugin_shapes" / "__init__.py").unlink()
     (site / "nsi_plugin_shapes").rmdir()
@@ -79,44 +83,46 @@ def test_code_that_is_installed_and_in_a_plugin_folder_is_listed_once(
     assert row(registry, "shapes").source == "package shapes"
 
 
-def test_two_folders_with_one_package_are_refused_rather_than_mixed_up(
-    plugin_folder: PluginFolder, brings: Brings
+def test_plugin_folders_with_packages_of_the_same_name_are_refused(
+    plugin_folder: PluginFolder, hook_source: HookSource
 ) -> None:
-    one = plugin_folder({"shapes": brings("shapes")})
-    two = plugin_folder({"shapes": brings("other"), "cells": brings("cells")})
+    one = plugin_folder({"shapes": hook_source("shapes")})
+    two = plugin_folder({"shapes": hook_source("other"), "cells": hook_source("cells")})
 
     registry = discover([one, two])
 
     assert registry.task("cells")
-    rows = [found for found in registry.rows if found.name == "shapes"]
-    assert [found.status for found in rows] == ["conflict", "conflict"]
-    for found in rows:
-        assert str(one) in found.reason
-        assert str(two) in found.reason
-        assert "package" in found.reason
+    rows = [info for info in registry.rows if info.name == "shapes"]
+    assert [info.status for info in rows] == ["conflict", "conflict"]
+    for info in rows:
+        assert str(one) in info.reason
+        assert str(two) in info.reason
+        assert "package" in info.reason
 
 
-def test_a_package_that_python_has_already_is_not_taken_over(
-    plugin_folder: PluginFolder, brings: Brings, pyproject: Callable[..., str], row: Row
+def test_a_package_name_that_python_already_uses_is_refused(
+    plugin_folder: PluginFolder, hook_source: HookSource, pyproject: Callable[..., str], row: Row
 ) -> None:
     folder = plugin_folder(
         {
             "shapes/pyproject.toml": pyproject("shapes", "json"),
-            "shapes/json/__init__.py": brings("shapes"),
+            "shapes/json/__init__.py": hook_source("shapes"),
         }
     )
 
-    found = row(discover([folder]), "shapes")
+    info = row(discover([folder]), "shapes")
 
-    assert found.status == "conflict"
-    assert "package name 'json' is already used by" in found.reason
+    assert info.status == "conflict"
+    assert "package name 'json' is already used by" in info.reason
     assert str(folder / "shapes") not in sys.path
 
 
-def test_a_plugins_folder_hides_no_module_of_others(
-    plugin_folder: PluginFolder, brings: Brings
+def test_a_plugin_folder_hides_no_other_module(
+    plugin_folder: PluginFolder, hook_source: HookSource
 ) -> None:
-    folder = plugin_folder({"shapes": brings("shapes"), "shapes/colorsys.py": "raise ValueError"})
+    folder = plugin_folder(
+        {"shapes": hook_source("shapes"), "shapes/colorsys.py": "raise ValueError"}
+    )
     discover([folder])
     sys.modules.pop("colorsys", None)
     import colorsys
@@ -124,8 +130,10 @@ def test_a_plugins_folder_hides_no_module_of_others(
     assert colorsys.rgb_to_hsv(1, 1, 1) == (0, 0, 1)
 
 
-def test_an_unknown_task_brings_a_suggestion(plugin_folder: PluginFolder, brings: Brings) -> None:
-    registry = discover([plugin_folder({"shapes": brings("shapes")})])
+def test_an_unknown_task_is_an_error_with_a_suggestion(
+    plugin_folder: PluginFolder, hook_source: HookSource
+) -> None:
+    registry = discover([plugin_folder({"shapes": hook_source("shapes")})])
     with pytest.raises(PluginError, match="unknown task 'shape'") as caught:
         registry.task("shape")
     assert "did you mean 'shapes'?" in caught.value.hint

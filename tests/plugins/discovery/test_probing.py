@@ -17,7 +17,7 @@ from nsi_cli.plugins.discovery.discover import TaskInfo, TaskRegistry, discover
 from nsi_cli.support.errors import ConfigError, PluginError
 
 PluginFolder = Callable[[Mapping[str, str]], Path]
-Brings = Callable[..., str]
+HookSource = Callable[..., str]
 Row = Callable[[TaskRegistry, str], TaskInfo]
 
 HARMFUL = {
@@ -46,7 +46,7 @@ ENDLESS = {
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The child processes that were started so far; clear it to count again."""
+    """The child processes started so far; clear it to count again."""
     processes: list[object] = []
 
     class Popen(subprocess.Popen):  # type: ignore[type-arg]
@@ -73,10 +73,12 @@ def check_refused(registry: TaskRegistry, info: TaskInfo, reason: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HARMFUL)
 def test_a_harmful_plugin_is_refused_and_affects_no_other(
-    name: str, plugin_folder: PluginFolder, brings: Brings, row: Row
+    name: str, plugin_folder: PluginFolder, hook_source: HookSource, row: Row
 ) -> None:
     source, reason = HARMFUL[name]
-    folder = plugin_folder({name: f"{source}\n{brings(name)}", "healthy": brings("healthy")})
+    folder = plugin_folder(
+        {name: f"{source}\n{hook_source(name)}", "healthy": hook_source("healthy")}
+    )
 
     registry = discover([folder])
 
@@ -90,15 +92,15 @@ def test_a_harmful_plugin_is_refused_and_affects_no_other(
 def test_an_import_that_does_not_end_is_stopped(
     name: str,
     plugin_folder: PluginFolder,
-    brings: Brings,
+    hook_source: HookSource,
     row: Row,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    healthy = plugin_folder({"healthy": brings("healthy")})
-    discover([healthy])  # so that it needs no probe within the short limit
+    healthy = plugin_folder({"healthy": hook_source("healthy")})
+    discover([healthy])  # caches its verdict before the limit is short
     monkeypatch.setenv("NSI_PROBE_TIMEOUT", "0.5")
 
-    registry = discover([healthy, plugin_folder({name: f"{ENDLESS[name]}\n{brings(name)}"})])
+    registry = discover([healthy, plugin_folder({name: f"{ENDLESS[name]}\n{hook_source(name)}"})])
 
     assert row(registry, "healthy").status == "ok"
     check_refused(registry, row(registry, name), "import did not end within 0.5 s")
@@ -147,9 +149,9 @@ def test_a_disabled_plugin_is_not_probed(
 
 
 def test_a_harmless_plugin_that_becomes_harmful_is_probed_again(
-    plugin_folder: PluginFolder, brings: Brings, row: Row, started: list[object]
+    plugin_folder: PluginFolder, hook_source: HookSource, row: Row, started: list[object]
 ) -> None:
-    folder = plugin_folder({"shapes": brings("shapes")})
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     assert discover([folder]).task("shapes")
     del sys.modules["nsi_plugin_shapes"]
     module = folder / "shapes" / "nsi_plugin_shapes" / "helper.py"
@@ -161,15 +163,15 @@ def test_a_harmless_plugin_that_becomes_harmful_is_probed_again(
     assert len(started) == 2
 
     module.write_text("")
-    (module.parent / "__init__.py").write_text(brings("shapes"))
+    (module.parent / "__init__.py").write_text(hook_source("shapes"))
     assert discover([folder]).task("shapes")
     assert len(started) == 3
 
 
-def test_bytecode_that_python_writes_is_no_change(
-    plugin_folder: PluginFolder, brings: Brings, started: list[object]
+def test_new_bytecode_causes_no_new_probe(
+    plugin_folder: PluginFolder, hook_source: HookSource, started: list[object]
 ) -> None:
-    folder = plugin_folder({"shapes": brings("shapes")})
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     discover([folder])
     bytecode = folder / "shapes" / "nsi_plugin_shapes" / "__pycache__"
     shutil.rmtree(bytecode, ignore_errors=True)
@@ -179,14 +181,14 @@ def test_bytecode_that_python_writes_is_no_change(
 
 def test_a_single_module_that_changes_is_probed_again(
     plugin_folder: PluginFolder,
-    brings: Brings,
+    hook_source: HookSource,
     pyproject: Callable[..., str],
     started: list[object],
 ) -> None:
     folder = plugin_folder(
         {
             "one/pyproject.toml": pyproject("one", "nsi_plugin_one"),
-            "one/nsi_plugin_one.py": brings("one"),
+            "one/nsi_plugin_one.py": hook_source("one"),
         }
     )
     for count in (1, 1):
@@ -197,14 +199,14 @@ def test_a_single_module_that_changes_is_probed_again(
     assert len(started) == 2
 
 
-def test_installing_a_package_has_plugins_probed_again(
-    plugin_folder: PluginFolder, brings: Brings, tmp_path: Path, started: list[object]
+def test_installing_a_package_causes_new_probes(
+    plugin_folder: PluginFolder, hook_source: HookSource, tmp_path: Path, started: list[object]
 ) -> None:
-    """Since a plugin can be harmed, or healed, by a package that it imports."""
+    """A plugin may become harmful or harmless with a package that it imports."""
     packages = tmp_path / "site-packages"
     packages.mkdir()
     sys.path.append(str(packages))
-    folder = plugin_folder({"shapes": brings("shapes")})
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     discover([folder])
 
     os.utime(packages, (1, 1))
@@ -215,12 +217,12 @@ def test_installing_a_package_has_plugins_probed_again(
 
 def test_an_import_that_did_not_end_is_probed_again_with_more_time(
     plugin_folder: PluginFolder,
-    brings: Brings,
+    hook_source: HookSource,
     monkeypatch: pytest.MonkeyPatch,
     row: Row,
     started: list[object],
 ) -> None:
-    folder = plugin_folder({"slow": "import time; time.sleep(0.5)" + brings("slow")})
+    folder = plugin_folder({"slow": "import time; time.sleep(0.5)" + hook_source("slow")})
     statuses = []
     for limit in ("0.2", "0.2", "0.1", "60", "0.2"):
         monkeypatch.setenv("NSI_PROBE_TIMEOUT", limit)
@@ -229,7 +231,7 @@ def test_an_import_that_did_not_end_is_probed_again_with_more_time(
 
 
 def test_plugins_are_probed_at_the_same_time(
-    plugin_folder: PluginFolder, brings: Brings, tmp_path: Path, row: Row
+    plugin_folder: PluginFolder, hook_source: HookSource, tmp_path: Path, row: Row
 ) -> None:
     """Each of two plugins waits for a file that the other one writes."""
     wait = """
@@ -241,7 +243,7 @@ while not (folder / {other!r}).exists():
 """
     folder = plugin_folder(
         {
-            mine: wait.format(folder=str(tmp_path), mine=mine, other=other) + brings(mine)
+            mine: wait.format(folder=str(tmp_path), mine=mine, other=other) + hook_source(mine)
             for mine, other in (("here", "there"), ("there", "here"))
         }
     )
@@ -249,46 +251,46 @@ while not (folder / {other!r}).exists():
     assert (row(registry, "here").status, row(registry, "there").status) == ("ok", "ok")
 
 
-def spoil_with(content: bytes) -> Callable[[Path], None]:
-    def spoil(path: Path) -> None:
+def damage_with(content: bytes) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
         path.write_bytes(content)
 
-    return spoil
+    return damage
 
 
-def spoil_with_folder(path: Path) -> None:
+def replace_with_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-def spoil_with_pipe(path: Path) -> None:
+def replace_with_pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         *map(
-            spoil_with, (b"", b"\xff", b"[]", b"{}", b"null", b"[" * 9_000, b'{"fingerprint": 1}')
+            damage_with, (b"", b"\xff", b"[]", b"{}", b"null", b"[" * 9_000, b'{"fingerprint": 1}')
         ),
-        *map(spoil_with, (b'{"fingerprint": "", "harm": 3, "limit": []}', b" " * 1_000_000)),
-        spoil_with_folder,
-        spoil_with_pipe,
+        *map(damage_with, (b'{"fingerprint": "", "harm": 3, "limit": []}', b" " * 1_000_000)),
+        replace_with_folder,
+        replace_with_pipe,
     ],
 )
 def test_a_damaged_cache_is_no_error(
-    spoil: Callable[[Path], None],
+    damage: Callable[[Path], None],
     plugin_folder: PluginFolder,
-    brings: Brings,
+    hook_source: HookSource,
     cache_folder: Path,
     started: list[object],
 ) -> None:
-    folder = plugin_folder({"shapes": brings("shapes")})
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     discover([folder])
     (file,) = [path for path in cache_folder.rglob("*") if path.is_file()]
-    spoil(file)
+    damage(file)
     started.clear()
 
     assert discover([folder]).task("shapes")
@@ -300,7 +302,7 @@ def test_a_damaged_cache_is_no_error(
 def test_an_unwritable_cache_is_no_error(
     cache: str,
     plugin_folder: PluginFolder,
-    brings: Brings,
+    hook_source: HookSource,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -310,33 +312,36 @@ def test_an_unwritable_cache_is_no_error(
     monkeypatch.setenv(
         "XDG_CACHE_HOME", str(tmp_path / cache) if cache in ("a file", "/dev/null") else cache
     )
-    folder = plugin_folder({"shapes": brings("shapes")})
+    folder = plugin_folder({"shapes": hook_source("shapes")})
     assert discover([folder]).task("shapes")
     assert discover([folder]).task("shapes")
     assert not (tmp_path / "relative").exists()
 
 
-def test_a_plugin_is_loaded_where_no_process_can_be_started(
-    plugin_folder: PluginFolder, brings: Brings, monkeypatch: pytest.MonkeyPatch
+def test_a_plugin_is_loaded_without_a_probe_if_no_process_can_be_started(
+    plugin_folder: PluginFolder, hook_source: HookSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert discover([plugin_folder({"shapes": brings("shapes")})]).task("shapes")
+    assert discover([plugin_folder({"shapes": hook_source("shapes")})]).task("shapes")
 
 
 @pytest.mark.parametrize("limit", ["soon", "0", "-1", "nan", "inf", "1e9"])
-def test_a_limit_that_is_no_time_is_an_error(
-    limit: str, plugin_folder: PluginFolder, brings: Brings, monkeypatch: pytest.MonkeyPatch
+def test_an_invalid_time_limit_is_an_error(
+    limit: str,
+    plugin_folder: PluginFolder,
+    hook_source: HookSource,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NSI_PROBE_TIMEOUT", limit)
     with pytest.raises(ConfigError, match="NSI_PROBE_TIMEOUT must be a number of seconds"):
-        discover([plugin_folder({"shapes": brings("shapes")})])
+        discover([plugin_folder({"shapes": hook_source("shapes")})])
 
 
 def test_a_probe_that_takes_long_is_announced(
-    plugin_folder: PluginFolder, brings: Brings, monkeypatch: pytest.MonkeyPatch
+    plugin_folder: PluginFolder, hook_source: HookSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes: list[str] = []
-    healthy = plugin_folder({"healthy": brings("healthy")})
+    healthy = plugin_folder({"healthy": hook_source("healthy")})
     discover([healthy], note=notes.append)
     notes.clear()
     monkeypatch.setattr("nsi_cli.plugins.discovery.probing.SECONDS_BEFORE_NOTE", 0.1)

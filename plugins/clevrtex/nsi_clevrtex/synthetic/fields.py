@@ -1,7 +1,7 @@
 """Building blocks of the textures: tileable scalar fields on a square grid.
 
-Every field is an array of floats (SIZE, SIZE) that continues seamlessly across its opposite edges;
-rows run along v, columns along u, both in [0, 1).
+Every field is an array of floats (SIZE, SIZE) that tiles seamlessly. Rows run along v, columns
+along u, both in [0, 1).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Layer:
-    """What a pattern yields: three fields in about [0, 1].
+    """The result of a pattern: three fields in about [0, 1].
 
-    `tone` picks the colour in the palette, `height` is what the baked bumps come from and
-    `accent` is the share of the accent colour (mortar, cracks, veins, ...).
+    `tone` selects the colour from the palette, `height` defines the baked bumps, and `accent` is
+    the fraction of the accent colour (mortar, cracks, veins, ...).
     """
 
     tone: Field
@@ -33,13 +33,13 @@ class Layer:
 
 
 def grid() -> tuple[Field, Field]:
-    """The coordinates (u, v) of the texel centres."""
+    """Return the coordinates (u, v) of the texel centres."""
     line = ((np.arange(SIZE) + 0.5) / SIZE).astype(np.float32)
     return np.broadcast_to(line, (SIZE, SIZE)), np.broadcast_to(line[:, None], (SIZE, SIZE))
 
 
 def smoothstep(low: float, high: float, x: Field) -> Field:
-    """0 below `low`, 1 above `high`, a smooth rise between them."""
+    """Return 0 below `low`, 1 above `high`, and a smooth transition between them."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     step: Field = t * t * (3.0 - 2.0 * t)
     return step
@@ -52,10 +52,10 @@ def noise(
     roughness: float = 1.5,
     stretch: tuple[float, float] = (1, 1),
 ) -> Field:
-    """Fractal noise around 0.5 whose largest blobs repeat about `frequency` times a tile.
+    """Return fractal noise around 0.5 whose largest blobs repeat `frequency` times per tile.
 
-    Filtered in the frequency domain, hence tileable. `roughness` is the fall-off of the finer
-    octaves (small is rougher); `stretch` lengthens the blobs along (u, v).
+    It is filtered in the frequency domain, so it tiles. `roughness` is the fall-off of the finer
+    octaves (smaller is rougher); `stretch` lengthens the blobs along (u, v).
     """
     spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE)))
     across = np.fft.rfftfreq(SIZE, 1 / SIZE)[None, :] * stretch[0]
@@ -67,26 +67,26 @@ def noise(
 
 
 def cell_values(rng: Generator, row: Field, column: Field, rows: int, columns: int) -> Field:
-    """A random number in [0, 1) for each cell of a lattice, read at integer cell positions."""
+    """Return the random number in [0, 1) of each lattice cell (`row`, `column`)."""
     table = rng.random((rows, columns)).astype(np.float32)
     picked: Field = table[row.astype(np.int64) % rows, column.astype(np.int64) % columns]
     return picked
 
 
 def edge_distance(x: Field) -> Field:
-    """How far x is from the nearest integer, in [0, 0.5]."""
+    """Return the distance from x to the nearest integer, in [0, 0.5]."""
     fraction = x - np.floor(x)
     distance: Field = np.minimum(fraction, 1.0 - fraction)
     return distance
 
 
 def voronoi(rng: Generator, count: int) -> tuple[Field, Field]:
-    """Cells around spread seeds: (distance to the edge, value of the cell).
+    """Return cells around evenly spread seeds: (distance to the edge, value of the cell).
 
-    The distance is in tile widths; the value is a random number in [0, 1), one a cell.
+    The distance is in tile widths; the value is a random number in [0, 1), one per cell.
     """
     seeds = rng.random((count, 2))
-    for _ in range(3):  # a few repulsion steps spread the seeds; raw ones clump
+    for _ in range(3):  # repulsion steps spread the seeds, which clump otherwise
         tiled = _tile_around(seeds)
         push = seeds - tiled[_two_nearest(tiled, seeds)[1][:, 1]]
         length = np.linalg.norm(push, axis=1, keepdims=True) + 1e-9
@@ -102,7 +102,7 @@ def voronoi(rng: Generator, count: int) -> tuple[Field, Field]:
 def _two_nearest(
     seeds: NDArray[np.float64], points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Distances and indices (n, 2) of the two seeds closest to each point (n, 2)."""
+    """Return the distances and indices (n, 2) of the two seeds closest to each point (n, 2)."""
     distance, which = cKDTree(seeds).query(points, k=2)
     return np.asarray(distance), np.asarray(which)
 
@@ -115,9 +115,9 @@ def _tile_around(seeds: NDArray[np.float64]) -> NDArray[np.float64]:
 def stamps(
     rng: Generator, count: int, size: float, *, slender: float = 1.0, upright: bool = False
 ) -> tuple[Field, Field]:
-    """Random ellipses that lie on each other: (dome, value).
+    """Return random, overlapping ellipses: (dome, value).
 
-    `dome` is 1 at an ellipse's centre and falls to 0 at its rim; `value` is one random number an
+    `dome` is 1 at an ellipse's centre and falls to 0 at its rim; `value` is one random number per
     ellipse. `size` is the long half axis in tile widths, `slender` the ratio of the axes;
     `upright` keeps the long axes near v.
     """

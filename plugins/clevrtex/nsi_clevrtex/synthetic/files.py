@@ -24,7 +24,7 @@ PASSES = ("normal", "albedo", "depth", "shadow")
 
 @dataclass(frozen=True)
 class ScenePaths:
-    """Where a scene's three files go, and the names by which its JSON speaks of them."""
+    """The paths of a scene's three files, and the file names in its JSON."""
 
     scene: Path
     image: Path
@@ -35,8 +35,11 @@ class ScenePaths:
 
     @classmethod
     def of(cls, raw: Path, release: str, variant: str, index: int) -> ScenePaths:
-        """The v1 layout puts all scenes of a thousand in one folder, v2 gives each its own and
-        numbers the frames; there the JSON holds stems without the number."""
+        """Return the paths of a scene.
+
+        v1 has a folder for each thousand scenes. v2 also has a folder for each scene, and numbers
+        the frames; the names in its JSON lack that number.
+        """
         if release == "v1":
             stem = f"CLEVRTEX_{variant}_{index:06d}"
             folder = raw / f"clevrtex_{variant}" / str(index // 1000)
@@ -54,11 +57,11 @@ class ScenePaths:
 
 
 def scene_json(layout: SceneLayout, paths: ScenePaths, variant: str, index: int) -> dict[str, Any]:
-    """The scene's description, with every key of the dataset's."""
+    """Return the scene's description, with every key of the dataset's JSON."""
     directions = layout.camera.directions()
-    centres = [thing.placement.centre for thing in layout.things]
+    centres = [item.placement.centre for item in layout.objects]
     return {
-        "num_objects": len(layout.things),
+        "num_objects": len(layout.objects),
         "split": variant,
         "image_index": index,
         "image_filename": paths.image_name,
@@ -72,26 +75,26 @@ def scene_json(layout: SceneLayout, paths: ScenePaths, variant: str, index: int)
 
 
 def _objects(layout: SceneLayout) -> list[dict[str, Any]]:
-    spots = layout.camera.project(np.array([thing.placement.centre for thing in layout.things]))
+    projected = layout.camera.project(np.array([item.placement.centre for item in layout.objects]))
     return [
         {
-            "shape": thing.placement.shape,
-            "rotation": thing.placement.rotation,
-            "size": thing.placement.size,
-            "3d_coords": list(thing.placement.centre),
+            "shape": item.placement.shape,
+            "rotation": item.placement.rotation,
+            "size": item.placement.size,
+            "3d_coords": list(item.placement.centre),
             "pixel_coords": [round(float(x)), round(float(y)), float(depth)],
             "index": number,
-            "color": thing.color,
-            "material": thing.material,
+            "color": item.color,
+            "material": item.material,
         }
-        for number, (thing, (x, y, depth)) in enumerate(
-            zip(layout.things, spots, strict=True), start=1
+        for number, (item, (x, y, depth)) in enumerate(
+            zip(layout.objects, projected, strict=True), start=1
         )
     ]
 
 
 def _palette() -> list[int]:
-    """Colours for the mask's viewers; readers go by the index."""
+    """Return the mask's colours for image viewers; readers use the indices."""
     colours = [(0, 0, 0), *COLORS.values(), (255, 128, 0), (255, 0, 128)]
     return [value for colour in colours for value in colour]
 
@@ -99,8 +102,10 @@ def _palette() -> list[int]:
 def write_scene(
     paths: ScenePaths, image: NDArray[np.uint8], mask: NDArray[np.uint8], scene: dict[str, Any]
 ) -> None:
-    """Writes the three files, each whole or not at all; the JSON comes last, so that a reader who
-    finds it finds the pictures too."""
+    """Write the three files, each atomically.
+
+    The JSON is written last, so that the images exist when a reader finds it.
+    """
     paths.scene.parent.mkdir(parents=True, exist_ok=True)
     indexed = Image.fromarray(mask, "P")
     indexed.putpalette(_palette())
@@ -110,13 +115,13 @@ def write_scene(
 
 
 def _save(image: Image.Image, buffer: BytesIO) -> None:
-    """As PNG, for speed: texture leaves little for a dictionary coder to find."""
+    """Save as PNG with fast compression, because textures hardly compress."""
     image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
 
 
 def _replace(path: Path, write: Callable[[BytesIO], object]) -> None:
     buffer = BytesIO()
     write(buffer)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_bytes(buffer.getvalue())
-    beside.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(buffer.getvalue())
+    temporary.replace(path)

@@ -1,7 +1,7 @@
 """Light: a key lamp that casts shadows, a fill lamp that does not, and the sky.
 
-Intensities are linear; a white surface that faces the key lamp squarely at the origin receives
-`key` from it.
+Intensities are linear; a white surface at the origin that faces the key lamp receives `key` from
+it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Lights:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Lights:
-        """Lamps near their usual places; half of the scenes get hard shadows, half soft ones."""
+        """Return lamps near their default positions, with hard or soft shadows at equal odds."""
         key_at = np.array(KEY_POSITION) + rng.uniform(-JITTER, JITTER, 3) * (1.5, 1.5, 1.0)
         fill_at = np.array(FILL_POSITION) + rng.uniform(-JITTER, JITTER, 3)
         hard = bool(rng.random() < 0.5)

@@ -1,11 +1,11 @@
 """The sixty materials of CLEVRTex's `full` variant, each as a recipe for a small texture.
 
-Pure data, free of NumPy, so that the names can be listed at no cost. A recipe names one of the
-patterns in `patterns.py`, the colours it runs through (dark to light, as the pattern's tone rises)
-and the accent colour for mortar, gaps, cracks, veins, rust or chips. The recipes evoke what the
-names say; the real photographs are not imitated beyond that.
+This is pure data without NumPy, so that listing the names is fast. A recipe names a pattern of
+`regular` or `organic`, its palette (dark to light, by the pattern's tone), and the accent colour of
+mortar, gaps, cracks, veins, rust or chips. The recipes illustrate the names; they do not imitate
+the dataset's photographs.
 """
-# ruff: noqa: E501 (a material a line reads as the table it is)
+# ruff: noqa: E501 (a table with one material per line)
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a material's texture is made.
+    """The parameters of a material's texture.
 
     `relief` is the strength of the baked bumps, `gloss` that of the highlight, both about 0 to 1.
     `parameters` go to the pattern's function as keyword arguments.
@@ -107,7 +107,7 @@ PLAIN: dict[str, Recipe] = {
     "rubber": _recipe("plain", "ffffff", "ffffff"),
     "mymetal": _recipe("plain", "ffffff", "ffffff", gloss=1.0),
 }
-"""Textureless materials of the `pbg` and `vbg` variants; the last two take an object's colour."""
+"""Textureless materials of the `pbg` and `vbg` variants; the last two have the object's colour."""
 
 RECIPES: dict[str, Recipe] = {
     **{f"poliigon{stem}": recipe for stem, recipe in _STEMS.items()},

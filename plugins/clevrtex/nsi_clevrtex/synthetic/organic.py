@@ -1,4 +1,4 @@
-"""Grown and worn patterns: stone, soil, plants, leather, rust. Each returns a `Layer`."""
+"""Patterns of natural and worn surfaces: stone, soil, plants, rust. Each is a `Layer`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def veins(rng: Generator, *, frequency: float, width: float) -> Layer:
 
 
 def patches(rng: Generator, *, frequency: float, share: float) -> Layer:
-    """Flaking blotches (accent) that take about `share` of the area."""
+    """Flaking blotches (accent) that cover about a fraction `share` of the area."""
     blob = noise(rng, frequency, roughness=0.6)
     level = float(np.quantile(blob, 1.0 - share))
     spot = smoothstep(level - 0.02, level + 0.03, blob)
@@ -89,7 +89,7 @@ def droplets(rng: Generator, *, count: float, size: float) -> Layer:
 
 
 def terrazzo(rng: Generator, *, count: float, size: float) -> Layer:
-    """Chips of several stones, each its own tone, in a light binder (tone 0)."""
+    """Chips of several stones, each with its own tone, in a light binder (tone 0)."""
     dome, value = stamps(rng, int(count), size, slender=1.5)
     kind = (1.0 + np.floor(value * 3)) / 3
     tone = smoothstep(0.0, 0.12, dome) * kind.astype(np.float32)
@@ -97,7 +97,7 @@ def terrazzo(rng: Generator, *, count: float, size: float) -> Layer:
 
 
 def strokes(rng: Generator, *, count: float) -> Layer:
-    """Broad trowel strokes over each other."""
+    """Broad, overlapping trowel strokes."""
     dome, value = stamps(rng, int(count), 0.16, slender=3.5)
     return Layer(
         0.7 * value + 0.5 * (noise(rng, 20) - 0.5) + 0.1,

@@ -1,4 +1,4 @@
-"""Where objects stand: CLEVR's rejection rules, and the relations that follow from the places."""
+"""The positions of objects, by CLEVR's rejection rules, and the relations between them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from nsi_clevrtex.synthetic.shapes import HALF_SIDE, SHAPES
 
 SIZES: dict[str, float] = {"small": 0.4, "medium": 0.6, "large": 0.9}
-"""Name of a size to the radius in world units."""
+"""The radius of each size, in world units."""
 
 AREA = 3.0
-"""Centres lie in (-AREA, AREA) on both axes of the ground."""
+"""Centres are in (-AREA, AREA) on both ground axes."""
 
 GAP = 0.25
-"""Least distance between two objects' footprints."""
+"""The smallest distance between the footprints of two objects."""
 
 MARGIN = 0.4
-"""Least distance between two centres along each cardinal direction."""
+"""The smallest distance between two centres along each cardinal direction."""
 
 TRIES = 50
 
@@ -39,17 +39,17 @@ class Placement:
 
     @property
     def radius(self) -> float:
-        """In world units."""
+        """The radius in world units."""
         return SIZES[self.size]
 
 
-def place(
+def place_objects(
     rng: np.random.Generator, count: int, axes: NDArray[np.float64]
 ) -> tuple[Placement, ...] | None:
-    """`count` objects that keep apart, or None if one found no place in `TRIES` tries.
+    """Return `count` objects that keep their distance; None if one finds no free position.
 
-    `axes` (2, 2) are two perpendicular cardinal directions on the ground. The rules are tested in
-    their coordinates, in plain Python: most candidates fail at the first comparison.
+    `axes` (2, 2) are two perpendicular cardinal directions on the ground. The rules are checked in
+    their coordinates, in plain Python because most candidates fail the first comparison.
     """
     sizes = rng.choice(list(SIZES), count).tolist()
     shapes = rng.choice(list(SHAPES), count).tolist()
@@ -57,21 +57,23 @@ def place(
     taken: list[tuple[float, float, float]] = []
     placed: list[Placement] = []
     for size, shape, turn in zip(sizes, shapes, turns, strict=True):
-        spots = rng.uniform(-AREA, AREA, (TRIES, 2))
-        candidates = (spots @ axes.T).tolist()
-        free = (i for i, (a, b) in enumerate(candidates) if _keeps_apart(a, b, SIZES[size], taken))
+        positions = rng.uniform(-AREA, AREA, (TRIES, 2))
+        candidates = (positions @ axes.T).tolist()
+        free = (
+            i for i, (a, b) in enumerate(candidates) if _keeps_distance(a, b, SIZES[size], taken)
+        )
         chosen = next(free, None)
         if chosen is None:
             return None
         a, b = candidates[chosen]
         taken.append((a, b, SIZES[size]))
-        x, y = spots[chosen].tolist()
+        x, y = positions[chosen].tolist()
         height = SIZES[size] * (HALF_SIDE if shape == "cube" else 1.0)
         placed.append(Placement(shape, size, (x, y, height), turn))
     return tuple(placed)
 
 
-def _keeps_apart(
+def _keeps_distance(
     a: float, b: float, radius: float, taken: list[tuple[float, float, float]]
 ) -> bool:
     for other_a, other_b, other_radius in taken:
@@ -86,7 +88,7 @@ def _keeps_apart(
 def relationships(
     centres: Sequence[Sequence[float]], directions: Mapping[str, Sequence[float]]
 ) -> dict[str, list[list[int]]]:
-    """CLEVR's relations: entry [name][i] lists the objects (from 0) that lie `name` of object i."""
+    """Return CLEVR's relations: entry [name][i] lists the objects that are `name` of object i."""
     points = np.array(centres)
     related = {}
     for name in ("behind", "front", "left", "right"):

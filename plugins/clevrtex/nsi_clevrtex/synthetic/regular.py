@@ -1,4 +1,4 @@
-"""Made patterns: masonry, tiles, floors, fabrics, sheet metal. Each returns a `Layer`."""
+"""Patterns of man-made surfaces: masonry, tiles, floors, fabrics, metal. Each is a `Layer`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def bricks(
     rng: Generator, *, rows: float, columns: float, shift: float = 0.5, gap: float = 0.06,
     grain: float = 0.4, holes: float = 0, facets: float = 0,
 ) -> Layer:  # fmt: skip
-    """Courses of bricks, tiles or panels; `gap` is the joint as a share of a course.
+    """Courses of bricks, tiles or panels; `gap` is the joint's fraction of a course.
 
     Accent: the joints. `holes` adds a bolt to each corner, `facets` crystals.
     """
@@ -63,8 +63,8 @@ def planks(
     """Boards along u with wood grain. Accent: the gaps, and the knots."""
     u, v = grid()
     y = v * rows
-    laid = rng.integers(0, 8, int(rows)) / 8
-    stagger = np.arange(int(rows)) * shift if columns > 1 else laid
+    random_shift = rng.integers(0, 8, int(rows)) / 8
+    stagger = np.arange(int(rows)) * shift if columns > 1 else random_shift
     x = u * columns + stagger[np.floor(y).astype(int)]
     edge = np.minimum(edge_distance(y), edge_distance(x) * rows / columns)
     body = smoothstep(0.02, 0.06, edge)
@@ -83,7 +83,7 @@ def _wrapped(x: Field) -> Field:
 
 
 def chevron(rng: Generator, *, bands: float, teeth: float, steps: float = 0) -> Layer:
-    """Zigzag bands; `steps` tones in turn, or one random tone a band. Accent: the joints."""
+    """Zigzag bands of `steps` alternating tones, or of random tones. Accent: the joints."""
     u, v = grid()
     y = v * bands + np.abs(u * teeth - np.floor(u * teeth) - 0.5) * 2.0
     band = np.floor(y)
@@ -111,9 +111,9 @@ def scales(rng: Generator, *, rows: float, gap: float) -> Layer:
             np.abs(across), np.hypot(across, 1.6 * np.maximum(0.0, down - 0.35))
         )
         shade = cell_values(rng, row - step, np.floor(x), int(rows), int(columns))
-        here = inside > 0
-        tone = np.where(here, 0.2 + 0.6 * shade, tone)
-        height = np.where(here, smoothstep(0.0, gap, inside) * (0.75 + 0.25 * down), height)
+        covered = inside > 0
+        tone = np.where(covered, 0.2 + 0.6 * shade, tone)
+        height = np.where(covered, smoothstep(0.0, gap, inside) * (0.75 + 0.25 * down), height)
     return Layer(tone + 0.3 * (noise(rng, 26) - 0.5), height, 1.0 - smoothstep(0.1, 0.6, height))
 
 
@@ -175,7 +175,7 @@ def corrugated(rng: Generator, *, waves: float) -> Layer:
 
 
 def lanes(rng: Generator) -> Layer:
-    """Asphalt with one full and one dashed worn lane marking (accent) a tile."""
+    """Asphalt with one full and one dashed worn lane marking (accent) per tile."""
     u, v = grid()
     full = 1.0 - smoothstep(0.035, 0.045, np.abs(v - 0.25))
     dashed = (1.0 - smoothstep(0.035, 0.045, np.abs(v - 0.75))) * (edge_distance(u * 2) > 0.2)
@@ -185,7 +185,7 @@ def lanes(rng: Generator) -> Layer:
 
 
 def treads(rng: Generator) -> Layer:
-    """Two tyre tracks a tile along v, pressed into earth. Accent: the pressed lugs."""
+    """Two tyre tracks per tile along v, pressed into earth. Accent: the pressed lugs."""
     u, v = grid()
     track = smoothstep(0.05, 0.1, edge_distance(u * 2))
     lug = smoothstep(0.15, 0.3, edge_distance(v * 8 + 4 * np.abs(edge_distance(u * 2) - 0.28)))

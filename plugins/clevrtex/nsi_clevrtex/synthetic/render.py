@@ -1,7 +1,7 @@
-"""Ray casting: which solid each ray meets, and what colour it brings back.
+"""Ray casting: the solid that each ray hits, and the colour of each pixel.
 
-The frame is traced with one ray through each pixel's centre, which also yields the mask; pixels on
-an outline are then coloured again from four rays each, so that outlines are smooth at little cost.
+The frame, and with it the mask, is traced with one ray through each pixel's centre. Pixels on an
+outline are coloured from four rays each, which smooths outlines at little cost.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from nsi_clevrtex.synthetic.solids import Solid
 
 @dataclass(frozen=True)
 class Traced:
-    """What n rays met: `owner` (n,) is 0 for the ground or the number of a solid from 1, `depth`
-    (n,) the distance along the optical axis, infinite on the ground. `directions` is (3, n)."""
+    """The hits of n rays with `directions` (3, n).
+
+    `owner` (n,) is 0 for the ground, else the number of the solid, from 1. `depth` (n,) is the
+    distance along the optical axis, infinite for the ground.
+    """
 
     directions: Floats
     owner: NDArray[np.uint8]
@@ -41,7 +44,7 @@ SUBPIXELS: Floats = np.array(
 
 
 def trace(camera: Camera, solids: Sequence[Solid], x: Floats, y: Floats) -> Traced:
-    """Sends rays through the pixel positions x, y (n,), which must come row of pixels by row."""
+    """Trace rays through the pixel positions x, y (n,), which must be ordered by row."""
     directions = camera.rays(x, y)
     origin = camera.origin.astype(np.float32)[:, None]
     owner = np.zeros(x.size, np.uint8)
@@ -61,7 +64,7 @@ def trace(camera: Camera, solids: Sequence[Solid], x: Floats, y: Floats) -> Trac
 
 
 def render(layout: SceneLayout, solids: Sequence[Solid], frame: Traced) -> NDArray[np.uint8]:
-    """The picture (HEIGHT, WIDTH, 3) of a layout whose frame has been traced."""
+    """Return the image (HEIGHT, WIDTH, 3) of a layout whose frame has been traced."""
     edge = _on_outline(frame.owner)
     outline, inside = np.flatnonzero(edge), np.flatnonzero(~edge)
     x = (CENTRES[0][outline][:, None] + SUBPIXELS[:, 0]).ravel()
@@ -80,7 +83,7 @@ def render(layout: SceneLayout, solids: Sequence[Solid], frame: Traced) -> NDArr
 
 
 def _on_outline(owner: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pixels (n,) of the frame have a neighbour of another owner."""
+    """Return which pixels (n,) of the frame have a neighbour with another owner."""
     image = owner.reshape(HEIGHT, WIDTH)
     edge = np.zeros((HEIGHT, WIDTH), np.bool_)
     across, down = image[:, 1:] != image[:, :-1], image[1:] != image[:-1]

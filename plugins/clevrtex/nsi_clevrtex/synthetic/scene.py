@@ -1,4 +1,4 @@
-"""What a scene is made of, drawn from one random generator: view, lights, objects, materials."""
+"""The random layout of a scene: its camera, lights, objects and materials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nsi_clevrtex.synthetic.camera import Camera
 from nsi_clevrtex.synthetic.lights import Lights
-from nsi_clevrtex.synthetic.placement import Placement, place
+from nsi_clevrtex.synthetic.placement import Placement, place_objects
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "gray": (87, 87, 87),
@@ -22,15 +22,15 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "yellow": (255, 238, 51),
 }
 
-FEWEST_OBJECTS = 3
+MIN_OBJECTS = 3
 GRASS = "poliigongroundforest003"
 BLANK = "tabularasa"
 COLOURED = ("rubber", "mymetal")
 
 
 @dataclass(frozen=True)
-class Thing:
-    """An object: where it stands and what it is made of."""
+class SceneObject:
+    """An object: its placement, material and colour."""
 
     placement: Placement
     material: str
@@ -38,30 +38,30 @@ class Thing:
 
     @property
     def tint(self) -> tuple[int, int, int]:
-        """Colour that the texture is multiplied with: white unless the material takes a colour."""
+        """The colour that multiplies the texture; white unless the material has a free colour."""
         return COLORS[self.color] if self.material in COLOURED else (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class SceneLayout:
-    """All that decides a picture; `things[i]` has the mask value i + 1."""
+    """Everything that determines an image; `objects[i]` has the mask value i + 1."""
 
     camera: Camera
     lights: Lights
     ground: str
-    things: tuple[Thing, ...]
+    objects: tuple[SceneObject, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What may be drawn: the variant, the materials and the most objects of a scene."""
+    """The options of a random scene: variant, materials and largest number of objects."""
 
     variant: str
     materials: tuple[str, ...]
     max_objects: int
 
     def ground(self, rng: np.random.Generator) -> str:
-        """The ground's material."""
+        """Return the ground's material."""
         if self.variant == "pbg":
             return BLANK
         if self.variant == "grassbg":
@@ -69,8 +69,10 @@ class Choice:
         return _pick(rng, self.materials)
 
     def object_materials(self, ground: str) -> tuple[str, ...]:
-        """Objects never share the ground's material, or they would be lost in it; except in
-        `camo`, if that is the point."""
+        """Return the materials that objects may have.
+
+        The ground's material is excluded, so that objects stay visible, except in `camo`.
+        """
         if self.variant == "camo":
             return (ground,)
         if self.variant == "vbg":
@@ -79,16 +81,18 @@ class Choice:
 
 
 def propose(rng: np.random.Generator, choice: Choice, count: int) -> SceneLayout:
-    """A layout of `count` objects; whether each is seen well enough only the renderer can tell."""
+    """Return a random layout of `count` objects; whether each is visible is not checked."""
     camera = Camera.sample(rng)
     lights = Lights.sample(rng)
     axes = camera.ground_axes()
-    while (placements := place(rng, count, axes)) is None:
+    while (placements := place_objects(rng, count, axes)) is None:
         pass
     ground = choice.ground(rng)
     allowed = choice.object_materials(ground)
-    things = tuple(Thing(p, _pick(rng, allowed), _pick(rng, tuple(COLORS))) for p in placements)
-    return SceneLayout(camera, lights, ground, things)
+    objects = tuple(
+        SceneObject(p, _pick(rng, allowed), _pick(rng, tuple(COLORS))) for p in placements
+    )
+    return SceneLayout(camera, lights, ground, objects)
 
 
 def _pick(rng: np.random.Generator, names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Who stands in whose light: a shadow map of the ground, and shadow rays between objects."""
+"""Shadows: a shadow map of the ground, and shadow rays between objects."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nsi_clevrtex.synthetic.solids import Solid
 
 CELLS = 256
 REACH = 6.4
-"""The map covers (-REACH, REACH) of the ground on both axes, more than shadows stretch to."""
+"""The map covers (-REACH, REACH) on both ground axes, which is farther than any shadow."""
 
 PER_UNIT = CELLS / (2 * REACH)
 
 CONTACT = 0.75
-"""Strength of the darkening where an object keeps the sky from the ground."""
+"""How strongly an object that hides the sky darkens the ground near it."""
 
 
 class GroundMap:
-    """How much of the key lamp and of the sky each spot of the ground sees, in [0, 1].
+    """The visible fraction of the key lamp and of the sky in each cell of the ground.
 
     `key` and `sky` are (CELLS, CELLS); rows run along y, columns along x.
     """
@@ -35,21 +35,21 @@ class GroundMap:
             self._cast(solid, lights.key_position)
             self._cover(solid)
         width = max(2, round(lights.softness * PER_UNIT * 1.7))
-        for _ in range(2):  # twice a box is nearly a Gaussian
+        for _ in range(2):  # two box filters approximate a Gaussian
             self.key = uniform_filter1d(uniform_filter1d(self.key, width, axis=0), width, axis=1)
 
     def _cast(self, solid: Solid, lamp: Vector) -> None:
         corners = solid.corners()
         away = corners - lamp
-        spots = lamp[:2] - away[:, :2] * lamp[2] / away[:, 2:]
-        x, y, window = _cells(spots.min(axis=0), spots.max(axis=0))
+        corner_shadows = lamp[:2] - away[:, :2] * lamp[2] / away[:, 2:]
+        x, y, window = _cells(corner_shadows.min(axis=0), corner_shadows.max(axis=0))
         ground = np.stack([x, y, np.zeros_like(x)])
         t = solid.hit(ground, lamp[:, None] - ground)
         patch = self.key[window]
         patch[np.isfinite(t).reshape(patch.shape)] = 0.0
 
     def _cover(self, solid: Solid) -> None:
-        """The sky that a ball hides from a spot at distance d: (1 + (d / r)^2)^(-3/2)."""
+        """Subtract the sky that a ball hides at distance d: (1 + (d / r)^2)^(-3/2)."""
         radius = solid.radius
         middle = solid.centre[:2, 0].astype(np.float64)
         x, y, window = _cells(middle - 2.6 * radius, middle + 2.6 * radius)
@@ -60,8 +60,10 @@ class GroundMap:
         patch *= (1 - np.float32(CONTACT) / (square * np.sqrt(square))).reshape(patch.shape)
 
     def look_up(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """(key, sky) at spots x, y (n,). The key light is blended between the four cells around
-        each spot; the sky's is smooth enough as it is."""
+        """Return (key, sky) at points x, y (n,).
+
+        `key` is interpolated between the four nearest cells; `sky` is smooth without that.
+        """
         column, row = _to_cells(x), _to_cells(y)
         left, top = column.astype(np.int32), row.astype(np.int32)
         across, down = column - left, row - top
@@ -74,7 +76,7 @@ class GroundMap:
 
 
 def _to_cells(position: Floats) -> Floats:
-    """World units to cells, where whole numbers are the cells' centres; clipped to the map."""
+    """Convert world units to cells, whose centres are whole numbers; clip to the map."""
     cells = position * np.float32(PER_UNIT) + np.float32(REACH * PER_UNIT - 0.5)
     clipped: Floats = np.clip(cells, 0, CELLS - 1.001)
     return clipped
@@ -83,7 +85,7 @@ def _to_cells(position: Floats) -> Floats:
 def _cells(
     low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[Floats, Floats, tuple[slice, slice]]:
-    """Centres x, y (n,) of the map's cells in a rectangle, and the rectangle as slices."""
+    """Return the centres x, y (n,) of the cells in a rectangle, and the rectangle as slices."""
     first = np.clip(np.floor((low + REACH) * PER_UNIT), 0, CELLS).astype(int)
     last = np.clip(np.ceil((high + REACH) * PER_UNIT), 0, CELLS).astype(int)
     middles = ((np.arange(CELLS) + 0.5) / PER_UNIT - REACH).astype(np.float32)
@@ -92,8 +94,11 @@ def _cells(
 
 
 def blockers(solids: Sequence[Solid], lamp: Vector) -> list[list[int]]:
-    """For each solid, which others may stand between it and the lamp: those whose ball touches the
-    beam from the lamp to its own ball. A solid that is not convex may also shade itself."""
+    """Return, for each solid, the indices of the solids that may shade it.
+
+    These are the solids whose ball touches the beam from the lamp to its ball. A solid that is not
+    convex may also shade itself.
+    """
     centres = np.concatenate([solid.centre for solid in solids], axis=1).T
     reach = np.array([solid.radius * solid.shape.reach for solid in solids])
     beam = lamp - centres
@@ -106,7 +111,7 @@ def blockers(solids: Sequence[Solid], lamp: Vector) -> list[list[int]]:
 
 
 def lit_by_key(points: Floats, normals: Floats, others: Sequence[Solid], lamp: Vector) -> Floats:
-    """1 where surface points (3, n) see the lamp past the other solids, else 0."""
+    """Return 1 for surface points (3, n) that no other solid hides from the lamp, else 0."""
     lit = np.ones(points.shape[1], np.float32)
     if others:
         start = points + normals * np.float32(0.01)

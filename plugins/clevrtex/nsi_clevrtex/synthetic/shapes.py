@@ -1,10 +1,10 @@
 """The four shapes as analytic solids of radius 1 around the origin, z up.
 
-`monkey` is a stand-in: the dataset uses Blender's Suzanne mesh, which cannot be shipped here, so a
-head, a muzzle, a brow, two eyes and two ears are put together from ellipsoids. Its silhouette is as
-distinct from the other three shapes as Suzanne's, but it is not Suzanne.
+`monkey` is a stand-in: the dataset uses Blender's Suzanne mesh, which cannot be shipped here, so it
+is composed of ellipsoids: a head, a muzzle, a brow, two eyes and two ears. Its silhouette is as
+distinct from the other three shapes as Suzanne's.
 
-Arrays of points, directions and normals are (3, n), or (3, 1) where all rays share an origin.
+Arrays of points, directions and normals are (3, n); origins that all rays share are (3, 1).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 NEAR = np.float32(1e-3)
-"""Hits closer than this ray parameter are the surface that the ray starts from."""
+"""Hits at a smaller ray parameter are on the surface that the ray starts from."""
 
 TINY = np.float32(1e-9)
 MISS = np.float32(np.inf)
@@ -30,7 +30,7 @@ QUARTER = np.float32(2.0 / np.pi)
 class Shape:
     """A solid of radius 1.
 
-    `extent` is its half size along each axis and `reach` the radius of a ball that holds it.
+    `extent` is its half size along each axis and `reach` the radius of a ball that contains it.
     `hit(origins, directions)` returns each ray's parameter (n,) at the first surface, infinite on
     a miss; `normals(points)` the unit normals (3, n) at points on the surface; and
     `wrap(points, normals)` the texture coordinates u, v (n,) there, in tiles.
@@ -51,7 +51,7 @@ def _dot(a: Floats, b: Floats) -> Floats:
 
 
 def hit_sphere(origins: Floats, directions: Floats) -> Floats:
-    """The unit ball."""
+    """Intersect rays with the unit ball."""
     square = _dot(directions, directions)
     half = _dot(origins, directions)
     discriminant = half * half - square * (_dot(origins, origins) - np.float32(1.0))
@@ -60,7 +60,7 @@ def hit_sphere(origins: Floats, directions: Floats) -> Floats:
 
 
 def hit_cube(origins: Floats, directions: Floats) -> Floats:
-    """The cube whose half side is 1/sqrt(2): the ray must be inside all three slabs at once."""
+    """Intersect rays with the cube of half side 1/sqrt(2), the intersection of three slabs."""
     flip = np.copysign(np.float32(1.0), directions)
     steep = np.float32(1.0) / np.maximum(np.abs(directions), TINY)
     middle, half = -origins * flip * steep, np.float32(HALF_SIDE) * steep
@@ -69,7 +69,7 @@ def hit_cube(origins: Floats, directions: Floats) -> Floats:
 
 
 def hit_cylinder(origins: Floats, directions: Floats) -> Floats:
-    """The cylinder of radius 1 and half height 1: a round slab cut by a flat one."""
+    """Intersect rays with the cylinder of radius 1 and half height 1."""
     dx, dy, dz = directions
     ox, oy, oz = origins
     square = np.maximum(dx * dx + dy * dy, TINY)
@@ -101,7 +101,7 @@ _PIECES: list[tuple[Floats, Floats]] = [
 
 
 def hit_monkey(origins: Floats, directions: Floats) -> Floats:
-    """The nearest of the ellipsoids, each a unit ball in coordinates of its own."""
+    """Intersect rays with the nearest ellipsoid; each is a unit ball in its own coordinates."""
     hits = (hit_sphere((origins - at) * scale, directions * scale) for at, scale in _PIECES)
     nearest = np.full(directions.shape[1], MISS, np.float32)
     for hit in hits:
@@ -110,18 +110,18 @@ def hit_monkey(origins: Floats, directions: Floats) -> Floats:
 
 
 def sphere_normals(points: Floats) -> Floats:
-    """On a unit ball a point is its own normal."""
+    """Return the normals; on a unit ball, a point is its own normal."""
     return points
 
 
 def cube_normals(points: Floats) -> Floats:
-    """The axis along which a point lies farthest out."""
+    """Return the normals: the axis of each point's largest coordinate."""
     size = np.abs(points)
     return np.where(size == size.max(axis=0), np.copysign(np.float32(1.0), points), np.float32(0.0))
 
 
 def cylinder_normals(points: Floats) -> Floats:
-    """Up or down on the caps, outwards on the side."""
+    """Return the normals: up or down on the caps, outwards on the side."""
     x, y, z = points
     cap = np.abs(z) > np.hypot(x, y)
     zero = np.float32(0.0)
@@ -132,7 +132,7 @@ def cylinder_normals(points: Floats) -> Floats:
 
 
 def monkey_normals(points: Floats) -> Floats:
-    """The normal of the ellipsoid on whose surface a point lies."""
+    """Return the normals of the ellipsoid on whose surface each point is."""
     closest = np.full(points.shape[1], MISS, np.float32)
     normals: Floats = np.zeros(points.shape, np.float32)
     for at, scale in _PIECES:
@@ -145,13 +145,13 @@ def monkey_normals(points: Floats) -> Floats:
 
 
 def wrap_sphere(points: Floats, normals: Floats) -> tuple[Floats, Floats]:
-    """Longitude and latitude, four tiles around."""
+    """Return longitude and latitude as texture coordinates, four tiles around."""
     x, y, z = points
     return QUARTER * np.arctan2(y, x), QUARTER * np.arcsin(np.clip(z, -1, 1))
 
 
 def wrap_cylinder(points: Floats, normals: Floats) -> tuple[Floats, Floats]:
-    """Around the side; flat on the caps."""
+    """Return texture coordinates that run around the side and are flat on the caps."""
     x, y, z = points
     cap = np.abs(normals[2]) > 0.5
     u = QUARTER * np.where(cap, x, np.arctan2(y, x))
@@ -159,7 +159,7 @@ def wrap_cylinder(points: Floats, normals: Floats) -> tuple[Floats, Floats]:
 
 
 def wrap_box(points: Floats, normals: Floats) -> tuple[Floats, Floats]:
-    """Flat along whichever axis the surface faces most."""
+    """Return texture coordinates, projected along the axis that the surface faces most."""
     x, y, z = points
     across, along, up = np.abs(normals)
     top = up > np.maximum(across, along)

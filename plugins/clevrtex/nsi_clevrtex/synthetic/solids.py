@@ -1,4 +1,4 @@
-"""A scene's objects as solids in the world: which rays hit them, and where they can be seen."""
+"""A scene's objects as solids: ray intersections, and bounds in the image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsi_clevrtex.synthetic.shapes import SHAPES, Shape
 
 @dataclass(frozen=True)
 class Solid:
-    """A shape of some radius at a place, turned about z. Arrays of vectors are (3, n)."""
+    """A shape with a centre and a radius, rotated about z. Arrays of vectors are (3, n)."""
 
     shape: Shape
     centre: Floats
@@ -24,7 +24,7 @@ class Solid:
 
     @classmethod
     def at(cls, placement: Placement) -> Solid:
-        """The solid of an object that has been placed."""
+        """Return the solid of an object."""
         angle = np.deg2rad(placement.rotation)
         centre = np.array(placement.centre, np.float32)[:, None]
         shape = SHAPES[placement.shape]
@@ -33,29 +33,29 @@ class Solid:
         )
 
     def inward(self, vectors: Floats) -> Floats:
-        """Vectors of the world in the shape's frame, scaled so that the radius is 1."""
+        """Transform world vectors to the shape's frame, in which the radius is 1."""
         c, s = self.cosine / np.float32(self.radius), self.sine / np.float32(self.radius)
         x, y, z = vectors
         return np.stack([c * x + s * y, c * y - s * x, z / np.float32(self.radius)])
 
     def outward(self, normals: Floats) -> Floats:
-        """Vectors of the shape's frame in the world, of unchanged length."""
+        """Rotate vectors of the shape's frame to the world; their length is unchanged."""
         x, y, z = normals
         return np.stack([self.cosine * x - self.sine * y, self.sine * x + self.cosine * y, z])
 
     def hit(self, origins: Floats, directions: Floats) -> Floats:
-        """Each ray's parameter (n,) at the solid's surface, infinite on a miss."""
+        """Return each ray's parameter (n,) at the solid's surface, infinite on a miss."""
         return self.shape.hit(self.inward(origins - self.centre), self.inward(directions))
 
     def corners(self) -> NDArray[np.float64]:
-        """The eight corners (8, 3) of a box around the solid."""
+        """Return the eight corners (8, 3) of a box around the solid."""
         signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)], np.float32)
         local = signs.T * np.array(self.shape.extent, np.float32)[:, None] * np.float32(self.radius)
         return (self.outward(local) + self.centre).T.astype(np.float64)
 
     def screen_box(self, camera: Camera) -> tuple[float, float, float, float]:
-        """Pixel bounds (left, right, top, bottom) that the solid cannot exceed."""
-        spots = camera.project(self.corners())
-        left, top = spots[:, :2].min(axis=0)
-        right, bottom = spots[:, :2].max(axis=0)
+        """Return bounds (left, right, top, bottom) of the solid in the image, in pixels."""
+        projected = camera.project(self.corners())
+        left, top = projected[:, :2].min(axis=0)
+        right, bottom = projected[:, :2].max(axis=0)
         return max(left, 0), min(right, WIDTH), max(top, 0), min(bottom, HEIGHT)

@@ -1,6 +1,6 @@
-"""From a recipe to texels: colour, baked bumps, and a pyramid of halved copies in one flat array.
+"""Textures from recipes: colour, baked bumps, and mipmap levels in one flat array.
 
-A texture is a function of its material's name alone; each process makes it once, when first used.
+A texture depends only on its material's name. Each process creates it once, on first use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nsi_clevrtex.synthetic.fields import SIZE, Field, Layer
 from nsi_clevrtex.synthetic.materials import PLAIN, RECIPES, Recipe
 
 BASE = SIZE // 2
-"""Width in texels of the finest level: patterns are drawn twice as large and averaged down."""
+"""Width in texels of the finest level; patterns are drawn at twice the width and halved."""
 
 LEVELS = 6
 
@@ -35,7 +35,7 @@ PATTERNS: dict[str, Callable[..., Layer]] = {
 class Texture:
     """A material's texels.
 
-    `texels` (3, total) float32 holds linear red, green and blue of all levels one after another,
+    `texels` (3, total) float32 contains linear red, green and blue of all levels in sequence,
     each level row-major; level l is (BASE >> l) wide and starts at `STARTS[l]`.
     """
 
@@ -47,7 +47,7 @@ STARTS = np.cumsum([0] + [(BASE >> level) ** 2 for level in range(LEVELS)])[:-1]
 
 
 def draw(recipe: Recipe, seed: int) -> NDArray[np.uint8]:
-    """The finest level of a recipe as an image (BASE, BASE, 3), sRGB."""
+    """Draw the finest level of a recipe as an sRGB image (BASE, BASE, 3)."""
     layer = PATTERNS[recipe.pattern](np.random.default_rng(seed), **recipe.parameters)
     colour = _gradient(recipe.palette, layer.tone)
     accent = np.clip(layer.accent, 0.0, 1.0)[..., None]
@@ -58,7 +58,7 @@ def draw(recipe: Recipe, seed: int) -> NDArray[np.uint8]:
 
 @cache
 def texture(material: str) -> Texture:
-    """The texture of a material, plain ones included."""
+    """Return the texture of a material, also of a plain one."""
     recipe = RECIPES.get(material) or PLAIN[material]
     level = (draw(recipe, zlib.crc32(material.encode())) / 255.0) ** 2
     levels = []
@@ -80,7 +80,7 @@ def _gradient(palette: tuple[str, ...], tone: Field) -> NDArray[np.float64]:
 
 
 def _emboss(height: Field) -> Field:
-    """Brightness gained or lost as the surface faces a light from the upper left."""
+    """Return the change in brightness of the surface under a light from the upper left."""
     slope = (height - np.roll(height, 2, axis=0)) + (height - np.roll(height, 2, axis=1))
     return np.clip(1.6 * slope, -0.55, 0.55).astype(np.float32)
 
