@@ -130,8 +130,6 @@ def _runs(process: int) -> bool:
     """Whether the writer of a temporary file still runs; one with our own id has ended."""
     if process == os.getpid():
         return False
-    if os.name == "nt":  # os.kill cannot test for a process there
-        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

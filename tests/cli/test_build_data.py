@@ -33,6 +33,7 @@ def test_a_limit_builds_the_first_scenes_of_each_split(nsi: Any, raw: Path, tmp_
     assert build["options"]["limit"] == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_leaves_nothing_and_says_how_to_start_again(
     start_nsi: Any, raw: Path, tmp_path: Path, number: signal.Signals

@@ -20,6 +20,7 @@ def build(nsi: Nsi, raw: Path, out: Path, *flags: object) -> Any:
                "--workers", 0, *flags)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_tables_fit_on_80_columns_and_nothing_is_broken(
     nsi: Nsi, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_flags_that_build_do_not_go_with_it(nsi: Nsi, copy: Path, one_line: Any)
     one_line(answer, 2, "--raw and --variant would be ignored")
 
 
+@pytest.mark.slow
 def test_the_store_of_another_task_is_named(nsi: Nsi, copy: Path, one_line: Any) -> None:
     build = json.loads((copy / "build.json").read_text())
     (copy / "build.json").write_text(json.dumps({**build, "task": "shapes"}))

@@ -52,6 +52,7 @@ def test_unknown_keys_of_a_config_file(nsi: Nsi, one_line: OneLine, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
+@pytest.mark.slow
 def test_a_flag_that_is_out_of_bounds(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
     one_line(nsi("train", "--task", "clevrtex", "--dropout", "1"), 2, "flags: dropout")
     result = nsi("train", "--task", "clevrtex", "--devices", "two")
@@ -235,6 +236,7 @@ def test_a_run_is_never_shortened(nsi: Nsi, one_line: OneLine, trained: Path, tr
     assert tree(trained) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["eval"], ["interpret"], ["train", "--resume"]])
 def test_an_unknown_checkpoint_is_told_with_the_nearest(
     words: list[str], nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree

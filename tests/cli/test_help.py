@@ -49,10 +49,12 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert not modules_after(*words) & HEAVY
 
 
+@pytest.mark.slow
 def test_the_help_of_training_needs_only_what_typer_itself_imports() -> None:
     assert not modules_after("train", "--help") & (HEAVY - {"pydantic"})
 
 
+@pytest.mark.slow
 def test_the_help_of_building_data_needs_no_network_library() -> None:
     assert "httpx" not in modules_after("build-data", "clevrtex", "--help")
 

@@ -28,6 +28,7 @@ def test_tasks_for_a_person(nsi: Nsi) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_build_data_as_json_is_what_is_on_disk(nsi: Nsi, raw: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     result = nsi("build-data", "clevrtex", "--raw", raw, "--out", out, "--image-size", 16,
@@ -77,6 +78,7 @@ def test_evaluation_as_json_is_what_is_on_disk(nsi: Nsi, trained: Path) -> None:
     assert "evaluate: " in result.stderr
 
 
+@pytest.mark.slow
 def test_a_part_of_the_suite_leaves_the_whole_on_disk(nsi: Nsi, trained: Path) -> None:
     assert nsi("-q", "eval", trained).code == 0
     written = (trained / "eval" / "test.json").read_bytes()

@@ -42,6 +42,7 @@ def broken(tmp_path: Path) -> Path:
     return write_plugins(tmp_path / "plugins", SOURCES)
 
 
+@pytest.mark.slow
 def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path) -> None:
     result = run_nsi("--plugin-dir", broken, "tasks", "--json")
     assert result.code == 0, result
@@ -74,6 +75,7 @@ def test_asking_for_a_broken_one_is_one_line(
     one_line(result, 3, "task 'syntax' is broken", "SyntaxError", "fix the plugin")
 
 
+@pytest.mark.slow
 def test_a_task_can_be_turned_off(nsi: Nsi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSI_DISABLE", "clevrtex")
     (row,) = [row for row in json.loads(nsi("tasks", "--json").stdout)
@@ -162,6 +164,7 @@ WAITS = """
 """Holds a lock for as long as it, or the process that it started, runs."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_a_probe_leaves_no_process(
     number: signal.Signals, start_nsi: Callable[..., Any], tmp_path: Path

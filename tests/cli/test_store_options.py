@@ -57,6 +57,7 @@ def test_another_image_protocol_is_a_warning_and_other_options_a_note(
     assert " was built with " not in nsi("eval", run).stderr
 
 
+@pytest.mark.slow
 def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: Nsi) -> None:
     run = run_on(Path("gone"))
     result = nsi("eval", run, "--data", build("here"))
@@ -68,6 +69,7 @@ def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: N
     assert (result.code, "nsi build-data clevrtex --out gone" in result.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
     build: Any, run_on: Any, nsi: Nsi, tmp_path: Path
 ) -> None:

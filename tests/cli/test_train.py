@@ -219,6 +219,7 @@ def _children(process: int) -> list[int]:
     return [int(word) for word in result.stdout.split()]
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_is_resumed_from_its_beginning(
     nsi: Nsi, trained: Path, tmp_path: Path
 ) -> None:
@@ -298,6 +299,7 @@ def unlike(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
+@pytest.mark.slow
 def test_a_run_of_the_papers_alternatives_is_evaluated_and_interpreted(
     nsi: Nsi, unlike: Path
 ) -> None:

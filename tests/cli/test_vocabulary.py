@@ -75,6 +75,7 @@ def test_dropped_values_are_missing_and_the_trained_run_is_evaluated(
     assert "unknown material" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_extended_words_come_after_the_known_ones(build: Any, store: Path, tmp_path: Path) -> None:
     answer = build("--new-values", "extend", "--json")
     assert answer.code == 0, answer

@@ -102,6 +102,7 @@ def test_what_is_no_file_is_not_read(tmp_path, make, reason: str) -> None:
         read_image(tmp_path / "mine.png", 16)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [9500, 20_000])  # Pillow warns of the first, refuses the second
 def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path, side: int) -> None:

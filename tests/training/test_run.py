@@ -77,7 +77,6 @@ def _sleep() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_loader_process_that_outlives_its_training_does_not_hold_the_run(tmp_path: Path) -> None:
     with run_lock(tmp_path):
         worker = multiprocessing.get_context("fork").Process(target=_sleep)

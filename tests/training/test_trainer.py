@@ -156,6 +156,7 @@ def test_a_finished_run_resumed_stays_as_it_is(
     assert_same(run, trained)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_of_the_lowest_validation_loss(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +169,7 @@ def test_the_best_checkpoint_is_of_the_lowest_validation_loss(
     assert (last.step, last.plateau.best) == (18, 1.0)
 
 
+@pytest.mark.slow
 def test_the_rate_falls_where_validation_stands_still(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     lines: Callable[[Path], list[dict[str, Any]]],
@@ -227,6 +229,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
     monkeypatch.setattr(Step, "train", poisoned)
 
 
+@pytest.mark.slow
 def test_the_batch_of_a_loss_that_is_not_finite_is_saved_and_named(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path
 ) -> None:
@@ -268,6 +271,7 @@ RELEASE = {
 """What the published release does and the defaults do not."""
 
 
+@pytest.mark.slow
 def test_the_releases_options_change_a_run(
     trainer_of: TrainerOf, trained: Path, tmp_path: Path,
     lines: Callable[[Path], list[dict[str, Any]]],

@@ -77,7 +77,9 @@ def _write_store(plan: Plan, folder: Path, progress: Progress) -> Store:
     """Write the store of a plan into an empty folder."""
     size = plan.options.image_size
     hint = "free some space, or choose another path with --out"
-    check_free_space(folder, plan.total * size * size * 3, f"a store of {plan.total:,} scenes", hint)
+    check_free_space(
+        folder, plan.total * size * size * 3, f"a store of {plan.total:,} scenes", hint
+    )
     masked = _has_masks(plan)
     scenes, skipped = _write_images(plan, folder, masked, progress)
     return complete_store(

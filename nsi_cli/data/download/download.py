@@ -28,7 +28,7 @@ def download(plan: DownloadPlan, progress: Progress = SILENT) -> dict[str, str]:
     folder, raw = plan.raw / FOLDER, plan.raw
     with disk_errors_explained(raw, "--raw"):
         folder.mkdir(parents=True, exist_ok=True)
-        waiting = partial(progress.note, f"waiting: another process downloads to {folder}")
+        waiting = partial(progress.note, f"waiting: another process is downloading to {folder}")
         with held(folder / ".lock", waiting):
             manifest = DownloadManifest(folder)
             pending = [

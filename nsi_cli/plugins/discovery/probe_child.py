@@ -21,10 +21,8 @@ NO_REPORT = 86
 
 def main(request: Mapping[str, Any]) -> None:
     """Load the plugin of a request, and write the harm that it did to the report file."""
-    if hasattr(signal, "alarm"):  # ends this process even if its parent was killed
-        signal.alarm(math.ceil(request["limit"]) + 5)
-    if hasattr(signal, "pthread_sigmask"):  # the parent blocks signals while it starts children
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.alarm(math.ceil(request["limit"]) + 5)  # ends this process even if its parent was killed
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the parent blocks signals at the start
     root, location = (Path(request[key]) if request[key] else None for key in ("root", "location"))
     entry = EntryPoint(*request["entry"])
     harm = _load(PluginEntryPoint(entry, "", "", request["rank"], location, root))

@@ -155,10 +155,7 @@ class _Child:
     def kill(self) -> None:
         """Kill the process and those that it started."""
         with contextlib.suppress(OSError):  # all have ended
-            if hasattr(os, "killpg"):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
@@ -195,9 +192,6 @@ def _error(plugin: PluginEntryPoint, verdict: Verdict) -> PluginError:
 @contextlib.contextmanager
 def _interrupts_delayed() -> Iterator[None]:
     """Delay Ctrl-C until the body ends, so that no child process is left running."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield

@@ -166,6 +166,7 @@ def test_the_order_of_the_disk_changes_nothing(make_raw, tmp_path, monkeypatch) 
         assert sha256(tmp_path / "first" / name) == sha256(tmp_path / "second" / name)
 
 
+@pytest.mark.slow
 def test_worker_processes_change_nothing(make_raw, tmp_path, monkeypatch) -> None:
     writer = make_raw()
     for index in range(9):

@@ -78,6 +78,7 @@ def no_sigchld_handler() -> Iterator[None]:
     signal.signal(signal.SIGCHLD, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_sigchld_handler")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_worker_ends_the_iteration(workers: int) -> None:

@@ -20,6 +20,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 9)))
 def test_rows_are_read_in_the_requested_order(path: Path, index: list[int]) -> None:
     with path.open("rb") as file:

@@ -38,6 +38,7 @@ def numbers(below: int) -> st.SearchStrategy[np.ndarray]:
     return arrays(np.uint8, (5, 5), elements=st.integers(0, below - 1))
 
 
+@pytest.mark.slow
 @given(true=numbers(4), predicted=numbers(4))
 def test_ari_is_that_of_scikit_learn(true: np.ndarray, predicted: np.ndarray) -> None:
     overlap = table(true, predicted)
@@ -182,6 +183,7 @@ def test_k_means_starts_from_the_seed_and_the_scene() -> None:
     assert (kmeans_masks(tokens[:1], 6, [0], seed=1) != first).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [4, 5, 6, 7, 9])
 def test_k_means_uses_each_cluster_once_and_no_more_than_there_are_slots(slots: int) -> None:
     tokens = np.random.default_rng(0).random((1, 2, 3, 2), np.float32)

@@ -126,6 +126,7 @@ def test_the_built_in_task_is_never_probed(started: list[object]) -> None:
     assert not started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["", "raise RuntimeError", "import os; os._exit(0)"])
 def test_a_plugin_is_probed_once(
     source: str, plugin_folder: PluginFolder, started: list[object]
@@ -215,6 +216,7 @@ def test_installing_a_package_causes_new_probes(
     assert len(started) == 2
 
 
+@pytest.mark.slow
 def test_an_import_that_did_not_end_is_probed_again_with_more_time(
     plugin_folder: PluginFolder,
     hook_source: HookSource,
@@ -353,7 +355,6 @@ def test_a_probe_that_takes_long_is_announced(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the system has no alarm signal")
 def test_a_probe_ends_by_itself_if_nsi_was_killed(plugin_folder: PluginFolder) -> None:
     root = plugin_folder({"sleeps": ENDLESS["sleeps"]}) / "sleeps"
     request = {
