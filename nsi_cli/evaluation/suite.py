@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nsi_cli.evaluation import METRIC_NAMES
+from nsi_cli.evaluation.groups import grounding_by_group
 from nsi_cli.evaluation.metrics.grounding import Grounding
 from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation
 from nsi_cli.evaluation.metrics.metric import Metric
@@ -76,6 +77,8 @@ def evaluate(
     for metric in chosen:
         of_scenes |= metric.scenes()
         of_objects |= metric.objects()
+    if "grounding" in result:
+        result["grounding"]["by_group"] = grounding_by_group(of_objects, schema, seed=seed)
     return Evaluated(result, of_scenes, of_objects)
 
 

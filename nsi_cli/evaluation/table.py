@@ -114,7 +114,7 @@ def _measures(
     Without groups of scenes, and without recall at ties where no query has any.
     """
     for name, value in part.items():
-        if name == "by_objects" or (name.endswith("_expected") and not part["ties"]):
+        if name in ("by_objects", "by_group") or (name.endswith("_expected") and not part["ties"]):
             continue
         if isinstance(value, dict) and "value" in value:
             yield (*path, name), value

@@ -93,3 +93,34 @@ def test_a_table_goes_through_its_file(tmp_path: Path) -> None:
     assert [row["word"] for row in rows] == ["a, b", '"', "", "ü"]
     assert [row["value"] for row in rows] == ["0.5", "", "0.3333333", "1e-09"]
     assert [row["count"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_groups_of_objects_add_up_to_all_of_them(evaluated) -> None:
+    result, objects = evaluated.result["grounding"], evaluated.objects
+    visible = ~np.isnan(objects["pointing"])
+    known = visible & ~np.isnan(objects["crowding"])
+    assert set(result["by_group"]) == {"shape", "visible", "crowding"}
+    for name, members in (("shape", visible), ("visible", visible), ("crowding", known)):
+        groups = result["by_group"][name].values()
+        assert sum(group["objects"] for group in groups) == members.sum()
+        for measure in ("pointing", "iou"):
+            total = sum(group["objects"] * group[measure]["value"] for group in groups)
+            assert total == pytest.approx(objects[measure][members].sum())
+    cubes = visible & (objects["shape"] == "cube")
+    assert result["by_group"]["shape"]["cube"]["iou"]["value"] == pytest.approx(
+        objects["iou"][cubes].mean()
+    )
+
+
+def test_thirds_are_ordered_and_about_equal(evaluated) -> None:
+    groups = evaluated.result["grounding"]["by_group"]["visible"]
+    limits = [tuple(map(float, name.split(" to "))) for name in groups]
+    assert limits == sorted(limits)
+    sizes = [group["objects"] for group in groups.values()]
+    assert max(sizes) <= 2 * min(sizes)
+
+
+def test_without_masks_there_are_no_groups(make_predictions, schema) -> None:
+    predictions = make_predictions(true_masks=None)
+    result = evaluate([predictions], schema, task="toy", split="test").result
+    assert result["grounding"]["by_group"] == {}

@@ -18,7 +18,7 @@ def test_a_result_has_the_layout_of_the_design(make_predictions, schema) -> None
             *(f"R@{depth}{kind}" for depth in (1, 5, 10) for kind in ("", "_expected")),
             "mrr", "mean_rank", "median_rank", "ties", "by_objects",
         }  # fmt: skip
-    assert set(result["grounding"]) == {"pointing", "iou", "masks"}
+    assert set(result["grounding"]) == {"pointing", "iou", "masks", "by_group"}
     assert set(result["segmentation"]) == {"slot_masks", "attention_masks", "kmeans"}
     assert set(result["grounding"]["pointing"]) == {"value", "ci95", "null"}
     assert set(result["retrieval"]["image_to_schema"]["R@1"]) == {"value", "ci95", "null"}
