@@ -40,6 +40,8 @@ __all__ = [
     "as_yaml",
     "build_store",
     "check_store",
+    "compare",
+    "comparison_table",
     "dry_run",
     "evaluate",
     "find_tasks",
@@ -384,6 +386,68 @@ def evaluate(
         write_csv(path.with_name(f"{path.stem}-{name}.csv"), columns)
     progress.note(f"written: {path}, {path.stem}-scenes.csv and {path.stem}-objects.csv")
     return Evaluation(result, path, scenes, objects)
+
+
+def compare(
+    runs: Sequence[PathLike],
+    *,
+    split: str = "test",
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    metrics: Sequence[str] | None = None,
+    kmeans_scenes: int = KMEANS_SCENES,
+    batch_size: int = 64,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Evaluate runs and compare them: means over seeds, and differences between settings.
+
+    Returns what `nsi_cli.evaluation.compare.compare` returns. The options are those of `evaluate`.
+    Raises `ConfigError` if the runs would be evaluated on different stores.
+    """
+    from nsi_cli.data.store.reader import open_store
+    from nsi_cli.evaluation import compare as comparison
+    from nsi_cli.training.config import settings_of
+    from nsi_cli.training.run import open_run
+
+    configs = [open_run(Path(run)).config for run in runs]
+    stores = [open_store(_path(data) or Path(config.data), config.task) for config in configs]
+    for run, store in zip(runs, stores, strict=True):
+        if store.fingerprint != stores[0].fingerprint:
+            raise ConfigError(
+                f"run {run} was trained on another store than run {runs[0]}",
+                "name a store on which to evaluate all of them: --data DIR",
+            )
+    records = []
+    for run, config in zip(runs, configs, strict=True):
+        evaluation = evaluate(
+            run,
+            split=split,
+            data=data,
+            checkpoint=checkpoint,
+            metrics=metrics,
+            kmeans_scenes=kmeans_scenes,
+            batch_size=batch_size,
+            tasks=tasks,
+            progress=progress,
+        )
+        records.append(
+            comparison.RunRecords(
+                str(run), settings_of(config), config.seed, evaluation.scenes, evaluation.objects
+            )
+        )
+    return {"split": split, **comparison.compare(records)}
+
+
+def comparison_table(result: Mapping[str, Any]) -> ResultTable:
+    """The result of `compare` as a table."""
+    from nsi_cli.evaluation import compare as comparison
+
+    runs = [f"{group['name']}: {', '.join(group['runs'])}" for group in result["groups"]]
+    notes = [
+        "mean ± standard deviation over runs; differences from the first column, 95 % interval"
+    ]
+    return ResultTable(comparison.columns(result), comparison.rows(result), [*notes, *runs])
 
 
 @dataclass(frozen=True)

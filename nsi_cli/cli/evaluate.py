@@ -10,12 +10,15 @@ import typer
 from nsi_cli import api
 from nsi_cli.cli.context import context_of
 from nsi_cli.cli.flags import default_shown
-from nsi_cli.cli.output import print_json, print_table
+from nsi_cli.cli.output import print_csv, print_json, print_latex, print_table
+from nsi_cli.support.errors import ConfigError
 
 
 def evaluate(
     ctx: typer.Context,
-    run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="A run's folder; several are compared.", metavar="RUN...")
+    ],
     split: Annotated[str, typer.Option(help="Split to evaluate on.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
     checkpoint: Annotated[
@@ -37,36 +40,58 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, not as a table.")
     ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
+    as_latex: Annotated[
+        bool, typer.Option("--latex", help="Print the table as LaTeX (booktabs).")
+    ] = False,
 ) -> None:
     """Evaluate a run's best checkpoint: retrieval, grounding, segmentation, properties.
 
     The result of the whole suite is also written to RUN/eval/SPLIT.json, of another checkpoint
     or store to RUN/eval/SPLIT-NAME.json; beside it, a CSV has a row for each scene, another for
-    each object.
+    each object. Several runs are put into one table: mean and standard deviation over the runs
+    whose options differ in the seed only, and paired differences between the others.
     """
+    if as_json + as_csv + as_latex > 1:
+        raise ConfigError("--json, --csv and --latex exclude each other", "give only one of them")
     context = context_of(ctx)
-    result = api.evaluate(
-        run,
-        split=split,
-        data=data,
-        checkpoint=checkpoint,
-        metrics=metric,
-        kmeans_scenes=kmeans_scenes,
-        batch_size=batch_size,
-        tasks=context.tasks,
-        progress=context.progress,
-    ).result
+    options: dict[str, Any] = {
+        "split": split,
+        "data": data,
+        "checkpoint": checkpoint,
+        "metrics": metric,
+        "kmeans_scenes": kmeans_scenes,
+        "batch_size": batch_size,
+        "tasks": context.tasks,
+        "progress": context.progress,
+    }
+    if len(runs) > 1:
+        result = api.compare(runs, **options)
+        title, table = f"{split}: {len(runs)} runs", api.comparison_table(result)
+    else:
+        result = api.evaluate(runs[0], **options).result
+        title, table = title_of(result), api.result_table(result)
     if as_json:
         print_json(result)
+    elif as_csv:
+        print_csv(table.columns, table.rows)
+    elif as_latex:
+        print_latex(table.columns, table.rows)
+    else:
+        print_table(title, table.columns, table.rows, notes=table.notes)
+    if as_json or as_csv or as_latex or len(runs) > 1:
         return
-    print_result(result)
     chosen: list[object] = [] if checkpoint == "best" else ["--checkpoint", checkpoint]
     chosen += [] if data is None else ["--data", data]
-    context.progress.note("next: " + context.command("interpret", run, *chosen))
+    context.progress.note("next: " + context.command("interpret", runs[0], *chosen))
 
 
 def print_result(result: dict[str, Any]) -> None:
     """Print a result as a table, and below it what a reader must know of it."""
     table = api.result_table(result)
-    title = f"{result['task']}, {result['split']}: {result['scenes']:,} scenes"
-    print_table(title, table.columns, table.rows, notes=table.notes)
+    print_table(title_of(result), table.columns, table.rows, notes=table.notes)
+
+
+def title_of(result: dict[str, Any]) -> str:
+    """The task, split and number of scenes of a result."""
+    return f"{result['task']}, {result['split']}: {result['scenes']:,} scenes"

@@ -50,6 +50,31 @@ def print_table(
         console.print(Text(note), soft_wrap=True)
 
 
+def print_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as CSV."""
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def print_latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as a LaTeX tabular with the rules of the package booktabs."""
+    lines = [" & ".join(map(_as_latex, row)) + r" \\" for row in (columns, *rows)]
+    head, *body = lines
+    sides = "l" + "r" * (len(columns) - 1)
+    begin, end = rf"\begin{{tabular}}{{{sides}}}", r"\end{tabular}"
+    typer.echo("\n".join([begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule", end]))
+
+
+def _as_latex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    special |= {"±": r"$\pm$", "→": r"$\to$"}
+    return "".join(special.get(sign, sign) for sign in text)
+
+
 def survive_closed_terminal() -> None:
     """Drop what is written to a closed terminal.
 

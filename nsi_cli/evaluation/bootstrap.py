@@ -36,8 +36,8 @@ def mean_with_interval(
     if share and value in (0, 1):
         miss = _Z**2 / (int((counts > 0).sum()) + _Z**2)
         return {"value": value, "ci95": [1 - miss, 1.0] if value else [0.0, miss]}
-    means = [_ratios(sums[rows], counts[rows]) for rows in _resampled(len(sums), seed)]
-    return _measured(value, np.concatenate(means))
+    means = [ratios(sums[rows], counts[rows]) for rows in resampled(len(sums), seed)]
+    return measured(value, np.concatenate(means))
 
 
 def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Measured | None:
@@ -53,21 +53,21 @@ def null_with_interval(sums: Numbers, counts: Numbers, *, seed: int = 0) -> Meas
         return None
     generator = np.random.default_rng((seed, 1))  # not the stream that draws the scenes
     means = []
-    for rows in _resampled(len(sums), seed):
+    for rows in resampled(len(sums), seed):
         repetition = generator.integers(sums.shape[1], size=(len(rows), 1))
-        means.append(_ratios(sums[rows, repetition], counts[rows, repetition]))
-    return _measured(float(sums.sum() / counts.sum()), np.concatenate(means))
+        means.append(ratios(sums[rows, repetition], counts[rows, repetition]))
+    return measured(float(sums.sum() / counts.sum()), np.concatenate(means))
 
 
 def median_with_interval(values: Numbers, *, seed: int = 0) -> Measured | None:
     """The median of values (n,), one per scene; None without scenes."""
     if not len(values):
         return None
-    medians = [np.median(values[rows], axis=1) for rows in _resampled(len(values), seed)]
-    return _measured(float(np.median(values)), np.concatenate(medians))
+    medians = [np.median(values[rows], axis=1) for rows in resampled(len(values), seed)]
+    return measured(float(np.median(values)), np.concatenate(medians))
 
 
-def _resampled(count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+def resampled(count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
     """Yield `RESAMPLES` draws of ``count`` scenes with replacement, in chunks of rows."""
     generator = np.random.default_rng(seed)
     step = max(1, _CHUNK // count)
@@ -75,13 +75,14 @@ def _resampled(count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
         yield generator.integers(count, size=(min(step, RESAMPLES - start), count))
 
 
-def _ratios(sums: Numbers, counts: Numbers) -> Numbers:
+def ratios(sums: Numbers, counts: Numbers) -> Numbers:
     """Σ sums / Σ counts of each resample (R, n), (R,); NaN if it has no item."""
     total, count = sums.sum(1).astype(float), counts.sum(1)
     ratios: Numbers = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     return ratios
 
 
-def _measured(value: float, resampled: Numbers) -> Measured:
-    low, high = np.nanpercentile(resampled, (2.5, 97.5))
+def measured(value: float, draws: Numbers) -> Measured:
+    """A value with the interval that holds 95 % of the draws (R,) of its bootstrap."""
+    low, high = np.nanpercentile(draws, (2.5, 97.5))
     return {"value": value, "ci95": [float(low), float(high)]}

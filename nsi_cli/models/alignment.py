@@ -102,7 +102,7 @@ def score_matrix(
 def _score(slots: Tensor, columns: Tensor, present: Tensor) -> Tensor:
     """Slots (Bi, K, E), primitives as columns (E, Bj·T), zero if absent → scores (Bi, Bj)."""
     products = slots.flatten(0, 1) @ columns  # (Bi·K, Bj·T)
-    products = products.view(*slots.shape[:2], -1)
+    products = products.view(*slots.shape[:2], columns.shape[1])
     # amax needs a fifth of the time, but would share the gradient among equal products.
     best = products.max(1).values if products.requires_grad else products.amax(1)  # (Bi, Bj·T)
     return best.view(len(slots), *present.shape).sum(-1)

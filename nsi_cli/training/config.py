@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from nsi_cli.models.config import ModelConfig
-from nsi_cli.support.options import option
+from nsi_cli.support.options import declared_options, option
 
 _RUN = "Run"
 _OPTIMISATION = "Optimisation"
@@ -142,3 +142,12 @@ class TrainConfig(ModelConfig):
         if not self.task:
             found.append("no task is named (--task NAME; nsi tasks lists them)")
         return found
+
+
+def settings_of(config: TrainConfig) -> dict[str, object]:
+    """The options that can change a training's result, without the seed and the paths."""
+    return {
+        item.name: getattr(config, item.name)
+        for item in declared_options(TrainConfig)
+        if item.option.group not in (_RUN, _MACHINE)
+    }

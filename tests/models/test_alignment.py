@@ -163,3 +163,14 @@ def test_pairs_that_cannot_reach_the_floor_are_not_matched(monkeypatch: pytest.M
     assert torch.equal(bounded[reached], whole[reached])
     assert (whole[~reached] < floor[~reached]).all()
     assert 60 <= int(reached.sum()) == solved < 300
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("alignment", ["max", "hungarian"])
+@pytest.mark.parametrize(("images", "scenes"), [(0, 3), (2, 0), (0, 0)])
+def test_no_images_or_no_scenes_have_no_scores(
+    images: int, scenes: int, alignment: str, gradient: bool
+) -> None:
+    slots = torch.randn(images, 4, 6, requires_grad=gradient)
+    primitives, present = torch.randn(scenes, 3, 6), torch.ones(scenes, 3, dtype=torch.bool)
+    assert score_matrix(slots, primitives, present, alignment=alignment).shape == (images, scenes)

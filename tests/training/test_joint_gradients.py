@@ -21,10 +21,11 @@ def gradients(folder: Path, processes: int) -> Gradients:
     start = [] if processes == 1 else [
         "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
     ]  # fmt: skip
-    subprocess.run(
-        [sys.executable, *start, str(SCRIPT), str(out)],
-        check=True, timeout=240, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    done = subprocess.run(
+        [sys.executable, *start, str(SCRIPT), str(out)], check=False, timeout=240,
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     return load_file(out)
 
 
