@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     ProgressColumn,
@@ -19,7 +20,6 @@ from rich.progress import Progress as RichProgress
 from rich.progress import Task as RichTask
 from rich.text import Text
 
-from nsi_cli.support.files import readable
 from nsi_cli.support.progress import SILENT, Advance, Progress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -49,12 +49,12 @@ def _done(done: float, total: float, unit: str) -> str:
     """How many of all; bytes in the unit that suits them all."""
     if unit != BYTES:
         return f"{done:.0f}/{total:.0f}"
-    amount, name = readable(total).split()
+    amount, name = decimal(round(total)).split()
     return f"{done * float(amount) / total if total else 0:.1f}/{amount} {name}"
 
 
 def _rate(speed: float, unit: str) -> str:
-    return f"{readable(speed)}/s" if unit == BYTES else f"{speed:,.0f} {unit}/s"
+    return f"{decimal(round(speed))}/s" if unit == BYTES else f"{speed:,.0f} {unit}/s"
 
 
 def _seconds(count: float) -> str:

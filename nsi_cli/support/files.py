@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
+
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.reading import JSON_LIMIT, open_regular, read_regular, reason_of
 
@@ -201,18 +203,10 @@ def check_free_space(path: Path, needed: int, what: str, hint: str) -> None:
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise DataError(
-            f"the disk is full: {what} needs {readable(needed)}, "
-            f"but {readable(free)} are free at {existing}",
+            f"the disk is full: {what} needs {decimal(needed)}, "
+            f"but {decimal(free)} are free at {existing}",
             hint,
         )
-
-
-def readable(count: float) -> str:
-    """Format a number of bytes with a suitable unit."""
-    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= size * 0.99995:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -10,10 +10,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from rich.filesize import decimal
 
 from nsi_cli.data.features.cache import FLAG, FeatureCache
 from nsi_cli.data.store.reader import Store
-from nsi_cli.support.files import disk_errors_explained, held, readable, write_json
+from nsi_cli.support.files import disk_errors_explained, held, write_json
 from nsi_cli.support.progress import SILENT, Advance, Progress
 from nsi_cli.support.reading import open_regular
 
@@ -52,7 +53,7 @@ def fill(
         if not missing:  # the other process has computed them all
             return
         scenes = sum(map(store.count, missing))
-        progress.note(f"features: {readable(cache.bytes_of(scenes))} in {cache.folder}")
+        progress.note(f"features: {decimal(cache.bytes_of(scenes))} in {cache.folder}")
         with progress.stage("features", scenes) as advance:
             for split in missing:
                 with disk_errors_explained(cache.part(split), FLAG):

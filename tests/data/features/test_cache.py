@@ -14,12 +14,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.filesize import decimal
 
 from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_space
 from nsi_cli.data.features.fill import fill
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import readable
 from nsi_cli.support.progress import Progress
 
 TOKENS, CHANNELS = 4, 3
@@ -186,7 +186,7 @@ def test_the_size_is_noted_once(store: Store) -> None:
             notes.append(text)
 
     cache = _cache(store)
-    size = readable(cache.bytes_of(store.count("train")))
+    size = decimal(cache.bytes_of(store.count("train")))
     for _ in range(2):
         fill(cache, store, ["train"], encode, at_once=2, progress=Noting())
     assert notes == [f"features: {size} in {cache.folder}"]
