@@ -40,8 +40,8 @@ def demo(
 ) -> None:
     """Synthetic scenes → store → training → evaluation → report, in minutes, on a CPU.
 
-    Each stage is a command of its own; the demo prints them as it goes. It trains with the
-    preset 'demo', an ordinary one: nsi train --preset demo --print-config shows it.
+    Each stage is a command of its own, which the demo prints as it goes. It
+    trains with the preset demo: nsi train --preset demo --print-config.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise DataError(f"{out} exists already", "remove it, or choose another path with --out")

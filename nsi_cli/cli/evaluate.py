@@ -17,7 +17,7 @@ from nsi_cli.support.errors import ConfigError
 def evaluate(
     ctx: typer.Context,
     runs: Annotated[
-        list[Path], typer.Argument(help="A run's folder; several are compared.", metavar="RUN...")
+        list[Path], typer.Argument(help="A run's folder; several are compared.", metavar="RUN")
     ],
     split: Annotated[str, typer.Option(help="Split to evaluate on.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
@@ -45,12 +45,15 @@ def evaluate(
         bool, typer.Option("--latex", help="Print the table as LaTeX (booktabs).")
     ] = False,
 ) -> None:
-    """Evaluate a run's best checkpoint: retrieval, grounding, segmentation, properties.
+    """Evaluate runs: retrieval, grounding, segmentation, properties.
 
-    The result of the whole suite is also written to RUN/eval/SPLIT.json, of another checkpoint
-    or store to RUN/eval/SPLIT-NAME.json; beside it, a CSV has a row for each scene, another for
-    each object. Several runs are put into one table: mean and standard deviation over the runs
-    whose options differ in the seed only, and paired differences between the others.
+    The result of the whole suite is also written to RUN/eval/SPLIT.json, that
+    of another checkpoint or store to RUN/eval/SPLIT-NAME.json. Beside it, one
+    CSV file has a row for each scene, another a row for each object.
+
+    Several runs are compared in one table: the mean and standard deviation
+    over runs that differ only in their seed, and paired differences between
+    the others.
     """
     if as_json + as_csv + as_latex > 1:
         raise ConfigError("--json, --csv and --latex exclude each other", "give only one of them")
