@@ -77,8 +77,12 @@ def compare(runs: Sequence[RunRecords], *, seed: int = 0) -> dict[str, Any]:
     """
     groups: list[list[RunRecords]] = []
     for run in runs:
-        group = next((group for group in groups if group[0].settings == run.settings), None)
-        groups.append([run]) if group is None else group.append(run)
+        for group in groups:
+            if group[0].settings == run.settings:
+                group.append(run)
+                break
+        else:
+            groups.append([run])
     scores = [[by_scene(run.scenes, run.objects) for run in group] for group in groups]
     names = [
         name for name in scores[0][0]
