@@ -55,6 +55,7 @@ def test_several_processes_find_the_gradient_of_the_joint_batch(
     assert_close(gradients(tmp_path, processes), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "whole"),
     [
@@ -69,6 +70,7 @@ def test_a_batch_put_through_in_pieces_has_the_gradient_of_the_whole(
     assert_close(of_case(alone, case), of_case(alone, whole))
 
 
+@pytest.mark.slow
 def test_absent_primitives_that_are_attended_to_change_the_gradient(alone: Gradients) -> None:
     attended, plain = of_case(alone, "absent attended/"), of_case(alone, "plain/")
     assert attended["contrastive"] != pytest.approx(plain["contrastive"])
@@ -84,6 +86,7 @@ def test_scenes_without_annotation_are_reconstructed_and_not_contrasted(alone: G
     assert all(not value.any() for value in schema_encoder)
 
 
+@pytest.mark.slow
 def test_without_the_contrast_only_the_image_is_learned(alone: Gradients) -> None:
     result = of_case(alone, "ungrounded/")
     assert result["loss"] == pytest.approx(result["reconstruction"])

@@ -290,6 +290,7 @@ def build(writer, out: Path, **options: Any) -> Path:
     return build_store(builder, "clevrtex", out, BuildOptions(SIDE, **options))
 
 
+@pytest.mark.slow
 def test_each_scene_is_built_according_to_its_files_or_skipped_with_a_reason(
     fuzzed, boxes, tmp_path
 ) -> None:
@@ -344,6 +345,7 @@ def shrunk(pixels: np.ndarray, method: Image.Resampling) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), method))
 
 
+@pytest.mark.slow
 def test_too_many_faulty_scenes_fail_the_build_and_leave_no_files(fuzzed, tmp_path) -> None:
     writer, _, _ = fuzzed
     with pytest.raises(

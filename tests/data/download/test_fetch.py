@@ -165,6 +165,7 @@ def test_a_file_that_changes_during_its_download(
     assert fetched(server) == OTHER
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_respond_is_retried(server: Any, fetched: Fetched) -> None:
     def fall_silent(state: Any, method: str) -> None:
         state.pause = 2.5 if state.statuses() == [] else 0.0
@@ -175,6 +176,7 @@ def test_a_server_that_does_not_respond_is_retried(server: Any, fetched: Fetched
     assert any("the server does not respond; retrying in" in note for note in fetched.notes)
 
 
+@pytest.mark.slow
 def test_the_client_waits_as_long_as_the_server_asks(server: Any, fetched: Fetched) -> None:
     server.responses = [(503, {"Retry-After": "1"})]
     began = time.monotonic()
@@ -183,6 +185,7 @@ def test_the_client_waits_as_long_as_the_server_asks(server: Any, fetched: Fetch
     assert server.statuses() == [503, 200]
 
 
+@pytest.mark.slow
 def test_retry_after_may_be_a_date(server: Any, fetched: Fetched) -> None:
     server.responses = [(429, {"Retry-After": formatdate(time.time() + 2, usegmt=True)})]
     began = time.monotonic()
@@ -242,6 +245,7 @@ def test_a_hundred_dropped_connections_with_progress_are_no_stall(
     assert fetched.progress == len(DATA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", [False, True])
 def test_a_few_bytes_a_minute_are_a_stall_and_are_kept(
     started: bool, server: Any, fetched: Fetched
@@ -428,6 +432,7 @@ def test_an_invalid_retry_after_is_ignored(wait: str, server: Any, fetched: Fetc
     assert fetched(server) == DATA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["http://[", "http://\xff\xfe/", "//", "http://x:99999/"])
 def test_an_invalid_redirect_is_a_one_line_error(
     target: str, server: Any, fetched: Fetched
