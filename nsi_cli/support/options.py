@@ -117,7 +117,7 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     """
     declared = declared_options(cls)
     known = {item.name for item in declared}
-    renamed = {item.option.old_name: item.name for item in declared}
+    renamed = {item.option.old_name: item.name for item in declared if item.option.old_name}
     values = {str(key).replace("-", "_"): value for key, value in values.items()}
     values = {renamed.get(key, key): value for key, value in values.items()}
     faults = _unknown([key for key in values if key not in known], known)

@@ -133,3 +133,7 @@ def test_plain_values_go_through_yaml_and_back() -> None:
 def test_the_nearest_name_is_suggested_if_one_is_near() -> None:
     assert did_you_mean("matirial", ["shape", "material"]) == "did you mean 'material'?"
     assert did_you_mean("xyz", ["shape", "material"]) == ""
+
+
+def test_an_empty_key_is_unknown_like_any_other() -> None:
+    assert "unknown key ''" in _faults(**{"": 3})
