@@ -376,8 +376,8 @@ def evaluate(
             f"{', '.join(config.excluded)}: excluded from training, so there is no property metric"
         )
     result, objects = evaluated.result, evaluated.objects
-    ids = loaded.store.ids(split)
-    scenes = {"index": evaluated.scenes.pop("index"), "id": np.array(ids), **evaluated.scenes}
+    ids = np.array(loaded.store.ids(split))
+    scenes = {"index": evaluated.scenes["index"], "id": ids, **evaluated.scenes}
     if metrics is not None:
         return Evaluation(result, None, scenes, objects)
     path = loaded.evaluation_path(split)

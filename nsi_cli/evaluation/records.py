@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,10 @@ def visibility(mask: Bytes, objects: int) -> tuple[Floats, Floats]:
     Crowding is the distance of its centre of mass to the nearest other one, as a share of S; NaN
     for an object without a pixel, and for the only one.
     """
-    side = len(mask)
-    rows, columns = np.divmod(np.arange(mask.size), side)
-    numbers = mask.ravel()
+    side, numbers = len(mask), mask.ravel()
     pixels, *sums = (
         np.bincount(numbers, weights, minlength=objects + 1)[1 : objects + 1]
-        for weights in (None, rows, columns)
+        for weights in (None, *_positions(side))
     )
     with np.errstate(invalid="ignore"):
         centres = np.stack(sums, 1) / pixels[:, None] / side  # NaN without a pixel
@@ -99,6 +98,13 @@ def visibility(mask: Bytes, objects: int) -> tuple[Floats, Floats]:
         (pixels / mask.size).astype(np.float32),
         np.where(np.isinf(nearest), np.nan, nearest).astype(np.float32),
     )
+
+
+@cache
+def _positions(side: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The row and the column of each pixel of a mask, (side²,) each."""
+    rows, columns = np.divmod(np.arange(side * side, dtype=np.float64), side)
+    return rows, columns
 
 
 def joined(batches: list[Columns]) -> Columns:

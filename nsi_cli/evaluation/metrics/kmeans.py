@@ -61,9 +61,9 @@ class KMeansSegmentation(Metric):
         """The metrics of each image; NaN for one that is not in the sample."""
         used = np.concatenate(self._used)
         columns = {}
-        for name, column in self._scores.columns("kmeans").items():
-            columns[name] = np.full(len(used), np.nan)
-            columns[name][used] = column
+        for name, column in self._scores.columns().items():
+            spread = columns[f"kmeans_{name}"] = np.full(len(used), np.nan)
+            spread[used] = column
         return columns
 
 

@@ -38,10 +38,11 @@ class Segmentation(Metric):
 
     def scenes(self) -> Columns:
         """The metrics of each image."""
-        columns: Columns = {}
-        for name, scores in self._scores.items():
-            columns |= scores.columns(name)
-        return columns
+        return {
+            f"{masks}_{name}": column
+            for masks, scores in self._scores.items()
+            for name, column in scores.columns().items()
+        }
 
 
 class SegmentScores:
@@ -66,17 +67,15 @@ class SegmentScores:
 
     def means(self) -> dict[str, Any] | None:
         """The metrics by their `NAMES`, or None without images."""
-        columns = self.columns("")
-        if not columns:
-            return None
-        return {name: mean_with_interval(columns[f"_{name}"], seed=self._seed) for name in NAMES}
+        columns = self.columns().items()
+        means = {name: mean_with_interval(column, seed=self._seed) for name, column in columns}
+        return means or None
 
-    def columns(self, prefix: str) -> Columns:
-        """The metrics of each image, as columns named ``prefix``_metric; empty without images."""
+    def columns(self) -> Columns:
+        """The metrics of each image by their `NAMES`; empty without images."""
         if not self._images:
             return {}
-        columns = np.concatenate(self._images).T
-        return {f"{prefix}_{name}": column for name, column in zip(NAMES, columns, strict=True)}
+        return dict(zip(NAMES, np.concatenate(self._images).T, strict=True))
 
 
 def adjusted_rand_index(overlap: Overlap) -> PerImage:
