@@ -389,21 +389,12 @@ def evaluate(
 
 
 def compare(
-    runs: Sequence[PathLike],
-    *,
-    split: str = "test",
-    data: PathLike | None = None,
-    checkpoint: str = "best",
-    metrics: Sequence[str] | None = None,
-    kmeans_scenes: int = KMEANS_SCENES,
-    batch_size: int = 64,
-    tasks: TaskRegistry | None = None,
-    progress: Progress = SILENT,
+    runs: Sequence[PathLike], *, data: PathLike | None = None, **options: Any
 ) -> dict[str, Any]:
     """Evaluate runs and compare them: means over seeds, and differences between settings.
 
-    Returns what `nsi_cli.evaluation.compare.compare` returns. The options are those of `evaluate`.
-    Raises `ConfigError` if the runs would be evaluated on different stores.
+    Returns what `nsi_cli.evaluation.compare.compare` returns, and the split. The options are those
+    of `evaluate`. Raises `ConfigError` if the runs would be evaluated on different stores.
     """
     from nsi_cli.data.store.reader import open_store
     from nsi_cli.evaluation import compare as comparison
@@ -411,43 +402,31 @@ def compare(
     from nsi_cli.training.run import open_run
 
     configs = [open_run(Path(run)).config for run in runs]
-    stores = [open_store(_path(data) or Path(config.data), config.task) for config in configs]
-    for run, store in zip(runs, stores, strict=True):
-        if store.fingerprint != stores[0].fingerprint:
-            raise ConfigError(
-                f"run {run} was trained on another store than run {runs[0]}",
-                "name a store on which to evaluate all of them: --data DIR",
-            )
-    records = []
-    for run, config in zip(runs, configs, strict=True):
-        evaluation = evaluate(
-            run,
-            split=split,
-            data=data,
-            checkpoint=checkpoint,
-            metrics=metrics,
-            kmeans_scenes=kmeans_scenes,
-            batch_size=batch_size,
-            tasks=tasks,
-            progress=progress,
-        )
-        records.append(
-            comparison.RunRecords(
-                str(run), settings_of(config), config.seed, evaluation.scenes, evaluation.objects
-            )
-        )
-    return {"split": split, **comparison.compare(records)}
+    if data is None:
+        stores = [open_store(Path(config.data), config.task) for config in configs]
+        for run, store in zip(runs, stores, strict=True):
+            if store.fingerprint != stores[0].fingerprint:
+                raise ConfigError(
+                    f"run {run} was trained on another store than run {runs[0]}",
+                    "name a store on which to evaluate all of them: --data DIR",
+                )
+    evaluations = [evaluate(run, data=data, **options) for run in runs]
+    records = [
+        comparison.RunRecords(str(run), settings_of(config), config.seed, one.scenes, one.objects)
+        for run, config, one in zip(runs, configs, evaluations, strict=True)
+    ]
+    return {"split": evaluations[0].result["split"], **comparison.compare(records)}
 
 
 def comparison_table(result: Mapping[str, Any]) -> ResultTable:
     """The result of `compare` as a table."""
     from nsi_cli.evaluation import compare as comparison
 
-    runs = [f"{group['name']}: {', '.join(group['runs'])}" for group in result["groups"]]
     notes = [
-        "mean ± standard deviation over runs; differences from the first column, 95 % interval"
+        "mean ± standard deviation over runs; differences from the first column, 95 % interval",
+        *(f"{group['name']}: {', '.join(group['runs'])}" for group in result["groups"]),
     ]
-    return ResultTable(comparison.columns(result), comparison.rows(result), [*notes, *runs])
+    return ResultTable(comparison.columns(result), comparison.rows(result), notes)
 
 
 @dataclass(frozen=True)

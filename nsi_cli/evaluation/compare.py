@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.bootstrap import Measured, measured, ratios, resampled
+from nsi_cli.evaluation.groups import MEASURES
+from nsi_cli.evaluation.metrics.retrieval import DEPTHS
 from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.table import TITLES
 
 Numbers = npt.NDArray[np.float64]
 ByScene = dict[str, tuple[Numbers, Numbers]]
 """For each metric its sums and counts by scene, both (n,): the metric is Σ sums / Σ counts."""
-
-DEPTHS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def by_scene(scenes: Columns, objects: Columns) -> ByScene:
             for depth in DEPTHS:
                 hits = (ranks <= depth).astype(float)
                 result[f"{TITLES[direction]}, R@{depth}"] = hits, np.ones(len(hits))
-    for name, title in (("pointing", "pointing"), ("iou", "IoU")):
+    for name in MEASURES:
         if name in objects:
-            result[title] = _of_objects(objects[name], scene, len(index))
+            result[TITLES[name]] = _of_objects(objects[name], scene, len(index))
     for masks in ("slot_masks", "attention_masks", "kmeans"):
         for name in ("fg_ari", "mbo", "ari", "miou", "miou_fg", "miou_gt"):
             values = scenes.get(f"{masks}_{name}")
