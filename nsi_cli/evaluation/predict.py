@@ -34,7 +34,7 @@ def predict(model: NSI, backbone: Backbone, batch: Batch, *, noise: Tensor | Non
         alignment = align(
             output.image.embeddings, output.primitives, moved.present, alignment=model.alignment
         )
-    tokens = _floats(features[..., backbone.appearance])
+    tokens = _floats(features)
     return Predictions(
         index=batch.index.cpu().numpy(),
         primitives=batch.primitives.cpu().numpy(),
@@ -46,7 +46,9 @@ def predict(model: NSI, backbone: Backbone, batch: Batch, *, noise: Tensor | Non
         aligned_slot=alignment.slot.cpu().numpy(),
         aligned_score=_floats(alignment.score),
         true_masks=None if batch.masks is None else batch.masks.cpu().numpy(),
+        slots=_floats(output.image.slots),
         tokens=tokens.reshape(len(tokens), *backbone.grid, -1),
+        appearance=backbone.appearance,
         alignment=model.alignment,
     )
 

@@ -35,7 +35,9 @@ class Predictions:
     aligned_score: Floats  # (B, T)
     slot_masks: Floats | None = None  # (B, K, h, w); None without a decoder
     true_masks: Bytes | None = None  # (B, S, S), 0 the background, i the object of row i − 1
-    tokens: Floats | None = None  # (B, h, w, C'), appearance features without position
+    slots: Floats | None = None  # (B, K, D), before the projection to embeddings
+    tokens: Floats | None = None  # (B, h, w, C), the backbone's features
+    appearance: slice = field(default_factory=lambda: slice(None))  # the channels without position
     alignment: str = "max"  # how primitives pick slots; see `nsi_cli.models.alignment`
     _segments: dict[str, Bytes] = field(init=False, repr=False, default_factory=dict)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -57,24 +59,37 @@ class LoadedRun:
         return self.run.path / "eval" / f"{split}{self.suffix}.json"
 
     def predictions(
-        self, split: str, batch_size: int, progress: Progress = SILENT, stage: str = "evaluate"
+        self,
+        split: str,
+        batch_size: int,
+        progress: Progress = SILENT,
+        stage: str = "evaluate",
+        *,
+        sample: int | None = None,
     ) -> Iterator[Predictions]:
         """Yield the model's predictions for each batch of a split, in the store's order.
 
-        ``stage`` is the name of the progress bar.
+        ``stage`` is the name of the progress bar. With ``sample``, as many whole batches as contain
+        that many scenes, drawn by a fixed seed; features that are not cached are then not cached.
         """
         config, store = self.run.config, self.store
-        total = store.count(split)
-        cache = prepare_cache(self.backbone, store, [split], config.feature_cache, progress)
+        scenes = store.count(split)
+        batches = -(-min(scenes, scenes if sample is None else sample) // batch_size)
+        cache = prepare_cache(
+            self.backbone, store, [split], config.feature_cache, progress,
+            fill_missing=sample is None,
+        )  # fmt: skip
         options = LoaderOptions(
             batch_size=batch_size,
             workers=config.num_workers,
+            shuffle=sample is not None,
             images=cache is None,
             masks=store.has_masks,
             features=cache,
         )
-        with progress.stage(stage, total) as advance:
-            for batch in batches_of(self.task.load_dataloader()(store, split, options)):
+        loader = batches_of(self.task.load_dataloader()(store, split, options))
+        with closing(loader), progress.stage(stage, min(scenes, batches * batch_size)) as advance:
+            for batch in islice(loader, batches):
                 noise = slot_noise(
                     config, seed=config.seed, step=None, positions=batch.index.tolist()
                 )

@@ -34,11 +34,14 @@ def prepare_cache(
     splits: list[str],
     where: str,
     progress: Progress = SILENT,
+    *,
+    fill_missing: bool = True,
 ) -> FeatureCache | None:
     """The cache of the backbone's features of these splits, filled; None if it is off.
 
-    ``where`` is auto (in the store; none, with a note, if the disk lacks room), off, or a folder.
-    Raises `DataError` if a named folder has no room, or a cache is damaged.
+    Without ``fill_missing`` it is None unless it is already filled. ``where`` is auto (in the
+    store; none, with a note, if the disk lacks room), off, or a folder. Raises `DataError` if a
+    named folder has no room, or a cache is damaged.
     """
     if where == "off":
         return None
@@ -47,6 +50,9 @@ def prepare_cache(
         store, backbone.fingerprint(), backbone.num_tokens, backbone.channels, root,
         dtype=_NUMPY[backbone.feature_dtype],
     )  # fmt: skip
+    if not fill_missing:
+        filled = all(cache.has(split, store.count(split)) for split in splits)
+        return cache if filled else None
     try:
         check_cache_space(cache, store, splits)
     except DataError as error:

@@ -72,8 +72,9 @@ def test_predictions_lie_on_the_grid(config, backbone, model, batch) -> None:
     predictions = predict(model, backbone, batch, noise=noise(config))
     assert predictions.attention_masks.shape == (3, 4, 4, 4)
     assert (predictions.slot_masks is None) == (config.reconstruct == "attention")
-    appearance = len(range(backbone.channels)[backbone.appearance])
-    assert predictions.tokens.shape == (3, 4, 4, appearance)
+    assert predictions.tokens.shape == (3, 4, 4, backbone.channels)
+    assert predictions.appearance == backbone.appearance
+    assert predictions.slots.shape == (3, 4, config.slot_dim)
     products = np.einsum(
         "bke,bte->bkt", predictions.slot_embeddings, predictions.primitive_embeddings
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from queue import Empty, SimpleQueue
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_CHECKS = 1.0
 SECONDS_TO_STOP = 10.0
 
 
-def batches_of(loader: Iterable[T]) -> Iterator[T]:
+def batches_of(loader: Iterable[T]) -> Generator[T, None, None]:
     """The batches of a loader, the toolkit's own or a plugin's.
 
     An error in a worker is raised with its own message; torch would raise its whole traceback as

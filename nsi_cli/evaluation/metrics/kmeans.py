@@ -43,7 +43,8 @@ class KMeansSegmentation(Metric):
         if predictions.tokens is None or predictions.true_masks is None or not len(predictions):
             return
         slots = predictions.attention_masks.shape[1]
-        masks = kmeans_masks(predictions.tokens, slots, predictions.index, self._seed)
+        tokens = predictions.tokens[..., predictions.appearance]
+        masks = kmeans_masks(tokens, slots, predictions.index, self._seed)
         predicted = segments(masks, predictions.true_masks.shape[-1])
         objects = predictions.present.shape[1]
         self._scores.add(

@@ -1,0 +1,99 @@
+"""Candidate primitives: combinations of categorical values, with numbers spread over their ranges.
+
+They stand for the values that a query leaves open, and for those that a slot may show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from scipy.stats import qmc
+
+from nsi_cli.evaluation.predict import EncodePrimitives
+from nsi_cli.evaluation.predictions import Floats, Ints
+from nsi_cli.schema import Schema
+
+MOST_COMBINATIONS = 4096
+"""All combinations of categorical values are candidates if there are not more than these."""
+
+COMPLETIONS = 16
+"""How many combinations complete each partial one where there are too many to try all."""
+
+POINTS = 16
+"""How many values of the continuous properties each combination is tried with."""
+
+OPEN = -1
+"""The id of a categorical property that a partial combination leaves open."""
+
+_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """M combinations of categorical values, each with P points of the continuous properties."""
+
+    primitives: Floats  # (M, P, W)
+    embeddings: Floats  # (M, P, E), each as the only object of a scene
+
+    def completing(self, partial: Ints) -> Ints:
+        """The combinations (n,) that have all values of a partial one (columns,)."""
+        ids = self.primitives[:, 0, : len(partial)]
+        return np.flatnonzero(((ids == partial) | (partial == OPEN)).all(1))
+
+
+def candidates(
+    schema: Schema,
+    encode: EncodePrimitives,
+    partial: Ints,
+    *,
+    excluded: Sequence[str] = (),
+    seed: int = 0,
+) -> Candidates:
+    """The candidates of a schema: all combinations, or `COMPLETIONS` of each partial one.
+
+    ``partial`` (Q, categorical columns) holds ids, or `OPEN`. The points are the same for every
+    combination: a Halton sequence (Halton 1960) over the bounds of the continuous properties.
+    ``excluded`` properties, which the encoder does not see, have one value.
+    """
+    sizes = [1 if item.name in excluded else len(item.values) for item in schema.categorical]
+    if prod(sizes) <= MOST_COMBINATIONS:
+        ids = np.indices(sizes).reshape(len(sizes), prod(sizes)).T
+    else:
+        drawn = np.random.default_rng(seed).integers(
+            np.array(sizes), size=(len(partial), COMPLETIONS, len(sizes))
+        )
+        completed = np.where(partial[:, None] == OPEN, drawn, partial[:, None])
+        ids = np.unique(completed.reshape(-1, len(sizes)), axis=0)
+    points = _points(schema)
+    primitives = np.empty((len(ids), len(points), schema.width), np.float32)
+    primitives[..., : len(sizes)] = ids[:, None]
+    primitives[..., len(sizes) :] = points
+    rows = primitives.reshape(-1, schema.width)
+    embeddings = embed_objects(encode, rows)
+    return Candidates(primitives, embeddings.reshape(*primitives.shape[:2], -1))
+
+
+def embed_objects(encode: EncodePrimitives, primitives: Floats) -> Floats:
+    """Embed primitives (n, W), each as the only object of a scene, (n, E)."""
+    return np.concatenate(
+        [
+            encode(rows[:, None], np.ones((len(rows), 1), bool))[:, 0]
+            for start in range(0, max(1, len(primitives)), _AT_ONCE)
+            for rows in (primitives[start : start + _AT_ONCE],)
+        ]
+    )
+
+
+def _points(schema: Schema) -> Floats:
+    """Values of the continuous properties within their bounds, (P, columns)."""
+    low, high = (
+        np.array([bound for item in schema.continuous for bound in getattr(item, side)])
+        for side in ("lows", "highs")
+    )
+    if not len(low):
+        return np.zeros((1, 0), np.float32)
+    points = qmc.Halton(len(low), scramble=False).random(POINTS + 1)[1:]  # the first is a corner
+    return np.asarray(low + points * (high - low), np.float32)
