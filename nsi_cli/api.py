@@ -340,6 +340,9 @@ def evaluate(
     checkpoint: str = "best",
     metrics: Sequence[str] | None = None,
     kmeans_scenes: int = KMEANS_SCENES,
+    slot_samples: int = 1,
+    mask_size: int | None = None,
+    controls: bool = False,
     batch_size: int = 64,
     tasks: TaskRegistry | None = None,
     progress: Progress = SILENT,
@@ -347,30 +350,23 @@ def evaluate(
     """Evaluate a run on a split, and write the result into the run.
 
     ``metrics`` are parts of the suite, all if None; a part never replaces the whole on disk.
-    k-means is run on ``kmeans_scenes`` scenes at most, a seeded sample. ``batch_size`` is how many
-    scenes are read at once.
+    k-means is run on ``kmeans_scenes`` scenes at most, a seeded sample. Slots start at random:
+    results are means over ``slot_samples`` draws. Segments are compared at ``mask_size`` pixels, or
+    at the size of the store's masks. ``controls`` adds evaluations whose outcome is known.
+    ``batch_size`` is how many scenes are read at once.
     """
     import numpy as np
 
-    from nsi_cli.evaluation import suite
-    from nsi_cli.evaluation.metrics.kmeans import sampled_scenes
-    from nsi_cli.evaluation.predict import primitives_encoder
     from nsi_cli.evaluation.records import write_csv
+    from nsi_cli.interpretation.run_evaluation import EvaluationOptions, evaluate_run
     from nsi_cli.support.files import write_json
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
     config = loaded.run.config
-    evaluated = suite.evaluate(
-        loaded.predictions(split, batch_size, progress),
-        loaded.run.schema,
-        task=config.task,
-        split=split,
-        metrics=metrics,
-        encode_primitives=primitives_encoder(loaded.model),
-        device=str(loaded.device),
-        excluded=config.excluded,
-        kmeans_sample=sampled_scenes(loaded.store.count(split), kmeans_scenes),
+    options = EvaluationOptions(
+        split, metrics, kmeans_scenes, slot_samples, mask_size, controls, batch_size
     )
+    evaluated = evaluate_run(loaded, options, progress)
     if config.excluded:
         progress.note(
             f"{', '.join(config.excluded)}: excluded from training, so there is no property metric"

@@ -34,6 +34,23 @@ def evaluate(
     kmeans_scenes: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Most scenes that k-means is run on.")
     ] = api.KMEANS_SCENES,
+    slot_samples: Annotated[
+        int,
+        typer.Option(min=1, max=1000, help="Draws of the random initial slots to average over."),
+    ] = 1,
+    mask_size: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=4096,
+            help="Side in pixels at which segments are compared."
+            + default_shown("that of the store's masks"),
+        ),
+    ] = None,
+    controls: Annotated[
+        bool,
+        typer.Option("--controls", help="Also evaluate controls, whose outcome is known."),
+    ] = False,
     batch_size: Annotated[
         int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
     ] = 64,
@@ -64,6 +81,9 @@ def evaluate(
         "checkpoint": checkpoint,
         "metrics": metric,
         "kmeans_scenes": kmeans_scenes,
+        "slot_samples": slot_samples,
+        "mask_size": mask_size,
+        "controls": controls,
         "batch_size": batch_size,
         "tasks": context.tasks,
         "progress": context.progress,

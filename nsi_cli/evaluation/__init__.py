@@ -3,5 +3,12 @@
 KMEANS_SCENES = 1000
 """Scenes that k-means is run on by default, at most: it is the slowest part of the suite."""
 
-METRIC_NAMES = ("retrieval", "grounding", "segmentation", "kmeans", "properties")
+METRIC_NAMES = (
+    "retrieval",
+    "grounding",
+    "segmentation",
+    "kmeans",
+    "properties",
+    "property_retrieval",
+)
 """The metrics of the suite; here, so that ``--help`` lists them without importing torch."""

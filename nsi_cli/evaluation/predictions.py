@@ -53,6 +53,13 @@ class Predictions:
         }
         return replace(self, **picked)
 
+    def with_masks_of(self, size: int) -> Predictions:
+        """The same with true masks of another side, by the nearest pixel."""
+        if self.true_masks is None:
+            return self
+        pixel = ((np.arange(size) + 0.5) * self.true_masks.shape[-1] / size).astype(int)
+        return replace(self, true_masks=self.true_masks[:, pixel[:, None], pixel])
+
     @property
     def masks_name(self) -> str:
         """Which masks grounding uses: the slot masks if there are any, else the attention masks."""

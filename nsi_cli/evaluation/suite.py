@@ -12,6 +12,7 @@ from nsi_cli.evaluation.metrics.grounding import Grounding
 from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation
 from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.metrics.properties import Properties
+from nsi_cli.evaluation.metrics.property_retrieval import PropertyRetrieval
 from nsi_cli.evaluation.metrics.retrieval import Retrieval
 from nsi_cli.evaluation.metrics.segmentation import Segmentation
 from nsi_cli.evaluation.predict import EncodePrimitives
@@ -59,6 +60,9 @@ def evaluate(
         "segmentation": lambda: Segmentation(seed=seed),
         "kmeans": lambda: KMeansSegmentation(seed=seed, sample=kmeans_sample),
         "properties": lambda: Properties(schema, encode_primitives, seed=seed, excluded=excluded),
+        "property_retrieval": lambda: PropertyRetrieval(
+            schema, encode_primitives, seed=seed, excluded=excluded
+        ),
     }
     chosen = [makers[_known(name)]() for name in (METRIC_NAMES if metrics is None else metrics)]
     scenes, facts = 0, Facts(schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -66,11 +66,14 @@ class LoadedRun:
         stage: str = "evaluate",
         *,
         sample: int | None = None,
+        slot_sample: int = 0,
+        mask_size: int | None = None,
     ) -> Iterator[Predictions]:
         """Yield the model's predictions for each batch of a split, in the store's order.
 
         ``stage`` is the name of the progress bar. With ``sample``, as many whole batches as contain
         that many scenes, drawn by a fixed seed; features that are not cached are then not cached.
+        ``slot_sample`` numbers draws of the initial slots; true masks are resized to ``mask_size``.
         """
         config, store = self.run.config, self.store
         scenes = store.count(split)
@@ -91,10 +94,24 @@ class LoadedRun:
         with closing(loader), progress.stage(stage, min(scenes, batches * batch_size)) as advance:
             for batch in islice(loader, batches):
                 noise = slot_noise(
-                    config, seed=config.seed, step=None, positions=batch.index.tolist()
+                    config,
+                    seed=config.seed + (slot_sample << 64),  # no seed of another run
+                    step=None,
+                    positions=batch.index.tolist(),
                 )
-                yield predict(self.model, self.backbone, batch, noise=noise)
+                found = predict(self.model, self.backbone, batch, noise=noise)
+                yield found if mask_size is None else found.with_masks_of(mask_size)
                 advance(len(batch))
+
+    def untrained(self, seed: int = 0) -> LoadedRun:
+        """The same run with new weights, as at the start of a training with another seed."""
+        config = self.run.config
+        encoder = self.task.load_schema_encoder()
+        _, model = build(
+            config, self.run.schema, encoder, precision=config.precision,
+            seed=config.seed + 1 + seed,
+        )  # fmt: skip
+        return replace(self, model=model.to(self.device).eval())
 
     def predict_image(self, image: Pixels) -> Predictions:
         """The model's predictions for one image (S, S, 3) without annotation."""

@@ -20,7 +20,7 @@ def test_a_result_has_the_layout_of_the_design(make_predictions, schema) -> None
         }  # fmt: skip
     assert set(result["grounding"]) == {"pointing", "iou", "masks", "by_group"}
     assert set(result["segmentation"]) == {"slot_masks", "attention_masks", "kmeans"}
-    assert set(result["grounding"]["pointing"]) == {"value", "ci95", "null"}
+    assert set(result["grounding"]["pointing"]) == {"value", "ci95", "null", "shuffled"}
     assert set(result["retrieval"]["image_to_schema"]["R@1"]) == {"value", "ci95", "null"}
     assert result["properties"] == {}
 

@@ -22,14 +22,17 @@ class Grounding(Metric):
     of `Predictions.masks_name`. Objects without a visible pixel do not count; one that got no slot
     is a miss. ``null`` is the same with one fixed slot in place of every aligned one: its value is
     the mean over all slots, and its interval covers models that prefer one slot for every object.
+    ``shuffled`` is the same with the slots of a scene's visible objects exchanged among them, each
+    object with the next one's; scenes of one visible object do not count there.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
         self._seed = seed
         self._masks = ""
-        self._counts: list[Numbers] = []  # objects of each scene, (B, 1)
-        self._hits: list[Numbers] = []  # sums over objects: of aligned slots, then of each slot
-        self._ious: list[Numbers] = []  # the same, (B, 1 + K)
+        self._counts: list[Numbers] = []  # objects of each scene, then those exchanged, (B, 2)
+        # Sums over objects: of aligned slots, of exchanged ones, of each slot, (B, 2 + K).
+        self._hits: list[Numbers] = []
+        self._ious: list[Numbers] = []
         self._objects: list[Columns] = []
 
     def update(self, predictions: Predictions) -> None:
@@ -39,18 +42,20 @@ class Grounding(Metric):
         if overlap is None:
             return
         visible = visible_objects(predictions)
-        counted = visible & (predictions.aligned_slot >= 0)
+        exchanged = _exchanged(predictions.aligned_slot, visible)
         ratios = overlap_ratios(overlap)[:, 1 : visible.shape[1] + 1]  # (B, T, K)
         objects: Columns = {}
         for name, of_slots, sums in (
             ("pointing", peaks_on_objects(predictions), self._hits),
             ("iou", ratios.transpose(0, 2, 1), self._ious),
         ):
-            own = _of_aligned(of_slots, predictions)
-            both = np.concatenate([own[:, None], of_slots], axis=1) * counted[:, None]
-            sums.append(both.sum(-1))
-            objects[name] = np.where(visible, both[:, 0], np.nan)[predictions.present]
-        self._counts.append(visible.sum(1, keepdims=True))
+            own = _of_slot(of_slots, predictions.aligned_slot) * visible
+            others = _of_slot(of_slots, exchanged)
+            all_slots = of_slots * (visible & (predictions.aligned_slot >= 0))[:, None]
+            sums.append(np.concatenate([own[:, None], others[:, None], all_slots], axis=1).sum(-1))
+            objects[name] = np.where(visible, own, np.nan)[predictions.present]
+        count = visible.sum(1)
+        self._counts.append(np.stack([count, np.where(count > 1, count, 0)], 1))
         self._objects.append(objects)
 
     def compute(self) -> dict[str, Any]:
@@ -67,13 +72,29 @@ class Grounding(Metric):
             return None
         sums, counts = np.concatenate(batches), np.concatenate(self._counts)
         measured = mean_with_interval(sums[:, 0], counts[:, 0], share=share, seed=self._seed)
-        null = null_with_interval(sums[:, 1:], counts, seed=self._seed)
-        return None if measured is None else {**measured, "null": null}
+        if measured is None:
+            return None
+        shuffled = mean_with_interval(sums[:, 1], counts[:, 1], share=share, seed=self._seed)
+        null = null_with_interval(sums[:, 2:], counts[:, :1], seed=self._seed)
+        return {**measured, "null": null, "shuffled": shuffled}
 
 
-def _of_aligned(of_slots: Numbers, predictions: Predictions) -> Numbers:
-    """The values of each primitive's aligned slot, (B, T), from those of all slots (B, K, T)."""
-    return np.take_along_axis(of_slots, predictions.aligned_slot[:, None], axis=1)[:, 0]
+def _of_slot(of_slots: Numbers, slot: Ints) -> Numbers:
+    """The value of one slot (B, T) of each primitive, from those of all (B, K, T); 0 if it is −1.
+
+    (B, T).
+    """
+    return np.take_along_axis(of_slots, slot[:, None], axis=1)[:, 0] * (slot >= 0)
+
+
+def _exchanged(slot: Ints, visible: Bools) -> Ints:
+    """The slot (B, T) of the next visible object of the scene; −1 where there is none."""
+    exchanged = np.full_like(slot, -1)
+    for row, flags in enumerate(visible):
+        (objects,) = np.nonzero(flags)
+        if len(objects) > 1:
+            exchanged[row, objects] = slot[row, np.roll(objects, -1)]
+    return exchanged
 
 
 def visible_objects(predictions: Predictions) -> Bools:
@@ -111,5 +132,4 @@ def peaks_on_objects(predictions: Predictions) -> Bools:
 
 def peaks_inside(predictions: Predictions) -> Bools:
     """Whether the peak of each primitive's aligned slot lies on its object, (B, T)."""
-    inside = _of_aligned(peaks_on_objects(predictions), predictions)
-    return np.asarray(inside & (predictions.aligned_slot >= 0))
+    return _of_slot(peaks_on_objects(predictions), predictions.aligned_slot).astype(bool)

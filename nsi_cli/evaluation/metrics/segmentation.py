@@ -17,7 +17,7 @@ from nsi_cli.evaluation.segments import overlap_ratios
 Overlap = npt.NDArray[np.int64]
 PerImage = npt.NDArray[np.float64]
 
-NAMES = ("ari", "fg_ari", "mbo", *MEAN_IOUS)
+NAMES = ("ari", "fg_ari", "mbo", *MEAN_IOUS, "slots_used")
 """The metrics of each kind of masks."""
 
 
@@ -60,7 +60,8 @@ class SegmentScores:
                 adjusted_rand_index(overlap[:, 1:]),
                 mean_best_overlap(overlap),
             )
-            self._images.append(np.column_stack([*of_images, mean_ious(overlap)]))
+            used = (overlap.sum(1) > 0).sum(1)
+            self._images.append(np.column_stack([*of_images, mean_ious(overlap), used]))
 
     def __len__(self) -> int:
         return sum(map(len, self._images))

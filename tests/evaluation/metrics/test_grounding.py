@@ -109,3 +109,27 @@ def test_a_missed_object_is_missed_by_a_random_slot_too(make_predictions) -> Non
     metric = Grounding()
     metric.update(one_scene(make_predictions, [0, -1]))
     assert metric.compute()["grounding"]["pointing"]["null"]["value"] == pytest.approx(1 / 6)
+
+
+def test_exchanged_slots_are_those_of_the_next_visible_object(make_predictions) -> None:
+    metric = Grounding()
+    metric.update(one_scene(make_predictions, [1, 0]))  # each object has the other's slot
+    found = metric.compute()["grounding"]
+    assert found["pointing"]["value"] == 0
+    assert found["pointing"]["shuffled"]["value"] == 1
+    assert found["iou"]["shuffled"]["value"] > 0.9
+
+
+def test_a_lone_object_has_no_slot_to_exchange(make_predictions) -> None:
+    predictions = one_scene(make_predictions, [0, 0])
+    predictions.true_masks[predictions.true_masks == 2] = 0
+    metric = Grounding()
+    metric.update(predictions)
+    assert metric.compute()["grounding"]["pointing"]["shuffled"] is None
+
+
+def test_an_object_without_a_slot_is_a_miss_for_the_next_one_too(make_predictions) -> None:
+    metric = Grounding()
+    metric.update(one_scene(make_predictions, [-1, 0]))
+    found = metric.compute()["grounding"]["pointing"]
+    assert (found["value"], found["shuffled"]["value"]) == (0, 0.5)

@@ -117,6 +117,7 @@ def test_each_value_is_the_mean_of_its_metric_over_images(make_predictions) -> N
         adjusted_rand_index(overlap[:, 1:]),
         mean_best_overlap(overlap),
         *ious,
+        np.array([len(np.unique(one)) for one in predictions.segments_of("attention_masks")]),
     )
     found = metric.compute()["segmentation"]["attention_masks"]
     assert [found[name]["value"] for name in NAMES] == pytest.approx(
