@@ -10,5 +10,6 @@ METRIC_NAMES = (
     "kmeans",
     "properties",
     "property_retrieval",
+    "probes",
 )
 """The metrics of the suite; here, so that ``--help`` lists them without importing torch."""

@@ -43,7 +43,9 @@ def shuffled_schemas(predictions: Iterable[Predictions]) -> Iterator[Predictions
     for batch in predictions:
         own = {name: getattr(batch, name) for name in names}
         before = {name: (last or own)[name][-1:] for name in names}
-        moved = {name: np.concatenate([before[name], own[name][:-1]]) for name in names}
+        moved: dict[str, Any] = {
+            name: np.concatenate([before[name], own[name][:-1]]) for name in names
+        }
         last = own
         yield aligned(replace(batch, **moved))
 

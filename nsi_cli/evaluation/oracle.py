@@ -53,7 +53,7 @@ class Oracle:
         words, numbers = self._words(primitives), self._scaled(primitives)
         square = self._epsilon * (numbers**2).sum(-1, keepdims=True)
         parts = words, np.sqrt(2 * self._epsilon) * numbers, np.ones_like(square), -square - 1
-        return np.concatenate(parts, -1)  # type: ignore[return-value]
+        return np.concatenate(parts, -1)
 
     def predictions(self, predictions: Iterable[Predictions]) -> Iterator[Predictions]:
         """The same scenes with T + 1 slots: the background, then each object."""
@@ -101,7 +101,7 @@ class Oracle:
         if not ids:
             return np.ones((*primitives.shape[:-1], 1))
         if self._joint:
-            return np.eye(prod(self._sizes))[np.ravel_multi_index(ids, self._sizes)]
+            return np.asarray(np.eye(prod(self._sizes))[np.ravel_multi_index(ids, self._sizes)])
         codes = [np.eye(size)[values] for values, size in zip(ids, self._sizes, strict=True)]
         return np.concatenate(codes, -1) / np.sqrt(len(codes))
 

@@ -11,6 +11,7 @@ from nsi_cli.evaluation.groups import grounding_by_group
 from nsi_cli.evaluation.metrics.grounding import Grounding
 from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation
 from nsi_cli.evaluation.metrics.metric import Metric
+from nsi_cli.evaluation.metrics.probes import Probes
 from nsi_cli.evaluation.metrics.properties import Properties
 from nsi_cli.evaluation.metrics.property_retrieval import PropertyRetrieval
 from nsi_cli.evaluation.metrics.retrieval import Retrieval
@@ -40,6 +41,7 @@ def evaluate(
     split: str,
     metrics: Sequence[str] | None = None,
     encode_primitives: EncodePrimitives | None = None,
+    train: Callable[[], Iterable[Predictions]] | None = None,
     seed: int = 0,
     device: str = "cpu",
     excluded: Sequence[str] = (),
@@ -48,7 +50,8 @@ def evaluate(
     """Compute metrics over the predictions of a split: those named, or all of `METRIC_NAMES`.
 
     ``encode_primitives`` (`nsi_cli.evaluation.predict.primitives_encoder`) embeds primitives with
-    changed values for the properties metric, which is empty without it. ``seed`` seeds the
+    changed values; metrics that need it are empty without it. Probes are trained on the
+    predictions that ``train`` returns; there are none without it. ``seed`` seeds the
     bootstrap and the samples; retrieval is computed on ``device``; ``excluded`` names properties
     that were excluded from the schema encoder; ``kmeans_sample`` are the indices of the scenes that
     k-means is run on, all if None. Raises `ConfigError` for an unknown metric, and
@@ -63,6 +66,7 @@ def evaluate(
         "property_retrieval": lambda: PropertyRetrieval(
             schema, encode_primitives, seed=seed, excluded=excluded
         ),
+        "probes": lambda: Probes(schema, train, seed=seed),
     }
     chosen = [makers[_known(name)]() for name in (METRIC_NAMES if metrics is None else metrics)]
     scenes, facts = 0, Facts(schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,12 +18,14 @@ from nsi_cli.evaluation.controls import (
 from nsi_cli.evaluation.metrics.kmeans import sampled_scenes
 from nsi_cli.evaluation.oracle import Oracle
 from nsi_cli.evaluation.predict import primitives_encoder
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.samples import mean_columns, mean_result
 from nsi_cli.evaluation.suite import Evaluated
 from nsi_cli.interpretation.loaded_run import LoadedRun
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.progress import SILENT, Progress
 
+TRAIN = "train"
 PROBE_SCENES = 1000
 """Scenes of the train split that probes are trained on, at most."""
 
@@ -78,10 +80,23 @@ def _evaluate(
         split=options.split,
         metrics=options.metrics,
         encode_primitives=primitives_encoder(loaded.model),
+        train=_train(loaded, options, progress),
         device=str(loaded.device),
         excluded=loaded.run.config.excluded,
         kmeans_sample=sampled_scenes(loaded.store.count(options.split), options.kmeans_scenes),
     )
+
+
+def _train(
+    loaded: LoadedRun, options: EvaluationOptions, progress: Progress
+) -> Callable[[], Iterable[Predictions]] | None:
+    """Predictions for a sample of the train split; None if it is the one that is evaluated."""
+    if options.split == TRAIN or TRAIN not in loaded.store.splits:
+        return None
+    return partial(
+        loaded.predictions, TRAIN, options.batch_size, progress, "training slots",
+        sample=PROBE_SCENES, mask_size=options.mask_size,
+    )  # fmt: skip
 
 
 def _controls(
@@ -94,6 +109,7 @@ def _controls(
     of_split = partial(
         loaded.predictions, options.split, options.batch_size, progress, mask_size=options.mask_size
     )
+    train = _train(loaded, options, progress)
     controls = {
         "untrained": Control(
             partial(untrained.predictions, options.split, options.batch_size, progress,
@@ -104,7 +120,7 @@ def _controls(
         "random_slots": Control(lambda: random_slots(of_split("random slots")), encode),
         "oracle": Control(
             lambda: oracle.predictions(of_split("oracle")), oracle.encode, ORACLE_METRICS,
-            at_chance=False,
+            train=None if train is None else lambda: oracle.predictions(train()), at_chance=False,
         ),
     }  # fmt: skip
     chosen = METRIC_NAMES if options.metrics is None else options.metrics
@@ -116,6 +132,7 @@ def _controls(
             split=options.split,
             metrics=[metric for metric in control.metrics if metric in chosen],
             encode_primitives=control.encode,
+            train=control.train,
             device=str(loaded.device),
             excluded=config.excluded,
         ).result

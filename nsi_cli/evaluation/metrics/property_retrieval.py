@@ -69,7 +69,8 @@ class PropertyRetrieval(Metric):
         result: dict[str, Any] = {"property_retrieval": {}}
         if self._encode is None or not self._slots:
             return result
-        slots, ids, present = map(np.concatenate, (self._slots, self._ids, self._present))
+        slots, ids = np.concatenate(self._slots), np.concatenate(self._ids)
+        present = np.concatenate(self._present)
         queries = dict(self._queries(ids, present))
         if not queries:
             return result
@@ -136,7 +137,7 @@ def _relevant(partial: Ints, ids: Floats, present: Bools) -> Bools:
         ((ids == query) | (query == OPEN)).all(-1) & present  # (n, T)
         for query in partial
     ]
-    return np.array(relevant).reshape(len(partial), *present.shape).any(-1)
+    return np.asarray(np.array(relevant).reshape(len(partial), *present.shape).any(-1))
 
 
 def image_scores(slots: Floats, candidates: Floats) -> Floats:
