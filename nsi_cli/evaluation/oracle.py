@@ -103,7 +103,7 @@ class Oracle:
         if self._joint:
             return np.asarray(np.eye(prod(self._sizes))[np.ravel_multi_index(ids, self._sizes)])
         codes = [np.eye(size)[values] for values, size in zip(ids, self._sizes, strict=True)]
-        return np.concatenate(codes, -1) / np.sqrt(len(codes))
+        return np.asarray(np.concatenate(codes, -1) / np.sqrt(len(codes)))
 
     def _scaled(self, primitives: Floats) -> Numbers:
         """The numbers scaled to their bounds, (…, numbers); ½ for a missing one."""

@@ -127,3 +127,18 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.7g}"
     return str(value)
+
+
+def read_csv(path: Path) -> Columns:
+    """Read columns as `write_csv` wrote them: numbers as float64, empty cells as NaN, else text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        names, *rows = csv.reader(file)
+    cells = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {name: _column(list(column)) for name, column in zip(names, cells, strict=True)}
+
+
+def _column(cells: list[str]) -> npt.NDArray[Any]:
+    try:
+        return np.array([float(cell or "nan") for cell in cells])
+    except ValueError:
+        return np.array(cells, dtype=object)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation.metrics.kmeans import sampled_scenes
-from nsi_cli.evaluation.records import visibility, write_csv
+from nsi_cli.evaluation.records import read_csv, visibility, write_csv
 from nsi_cli.evaluation.suite import Evaluated, evaluate
 
 
@@ -93,6 +93,18 @@ def test_a_table_goes_through_its_file(tmp_path: Path) -> None:
     assert [row["word"] for row in rows] == ["a, b", '"', "", "ü"]
     assert [row["value"] for row in rows] == ["0.5", "", "0.3333333", "1e-09"]
     assert [row["count"] for row in rows] == ["1", "2", "3", "4"]
+    read = read_csv(tmp_path / "deep" / "table.csv")
+    assert list(read) == ["word", "value", "count"]
+    assert read["word"].tolist() == ["a, b", '"', "", "ü"]
+    np.testing.assert_allclose(read["value"], columns["value"], rtol=1e-6)
+    np.testing.assert_array_equal(read["count"], columns["count"])
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", {"a": np.zeros(0), "b": np.zeros(0)})
+    assert {name: len(column) for name, column in read_csv(tmp_path / "table.csv").items()} == {
+        "a": 0, "b": 0,
+    }  # fmt: skip
 
 
 def test_groups_of_objects_add_up_to_all_of_them(evaluated) -> None:
