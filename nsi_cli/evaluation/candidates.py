@@ -50,9 +50,10 @@ def candidates(
     partial: Ints,
     *,
     excluded: Sequence[str] = (),
+    completions: int = COMPLETIONS,
     seed: int = 0,
 ) -> Candidates:
-    """The candidates of a schema: all combinations, or `COMPLETIONS` of each partial one.
+    """The candidates of a schema: all combinations, or ``completions`` of each partial one.
 
     ``partial`` (Q, categorical columns) holds ids, or `OPEN`. The points are the same for every
     combination: a Halton sequence (Halton 1960) over the bounds of the continuous properties.
@@ -63,7 +64,7 @@ def candidates(
         ids = np.indices(sizes).reshape(len(sizes), prod(sizes)).T
     else:
         drawn = np.random.default_rng(seed).integers(
-            np.array(sizes), size=(len(partial), COMPLETIONS, len(sizes))
+            np.array(sizes), size=(len(partial), completions, len(sizes))
         )
         completed = np.where(partial[:, None] == OPEN, drawn, partial[:, None])
         ids = np.unique(completed.reshape(-1, len(sizes)), axis=0)
