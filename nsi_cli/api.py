@@ -42,6 +42,7 @@ __all__ = [
     "check_store",
     "compare",
     "comparison_table",
+    "control_tables",
     "dry_run",
     "evaluate",
     "find_tasks",
@@ -419,7 +420,7 @@ def comparison_table(result: Mapping[str, Any]) -> ResultTable:
     from nsi_cli.evaluation import compare as comparison
 
     notes = [
-        "mean ± standard deviation over runs; differences from the first column, 95 % interval",
+        "mean ± standard deviation over runs; differences from the first column, 95 % CI",
         *(f"{group['name']}: {', '.join(group['runs'])}" for group in result["groups"]),
     ]
     return ResultTable(comparison.columns(result), comparison.rows(result), notes)
@@ -440,6 +441,16 @@ def result_table(result: Mapping[str, Any]) -> ResultTable:
 
     values = dict(result)
     return ResultTable(table.COLUMNS, table.rows(values), table.notes(values))
+
+
+def control_tables(result: Mapping[str, Any]) -> dict[str, ResultTable]:
+    """The controls of `evaluate` as tables by their titles."""
+    from nsi_cli.evaluation import table
+
+    return {
+        table.TITLES[name]: ResultTable(table.CONTROL_COLUMNS, table.control_rows(control), [])
+        for name, control in result.get("controls", {}).items()
+    }
 
 
 def interpret(

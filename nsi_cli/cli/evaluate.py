@@ -102,6 +102,8 @@ def evaluate(
         print_latex(table.columns, table.rows)
     else:
         print_table(title, table.columns, table.rows, notes=table.notes)
+        for name, known in api.control_tables(result).items():
+            print_table(f"control: {name}", known.columns, known.rows)
     if as_json or as_csv or as_latex or len(runs) > 1:
         return
     chosen: list[object] = [] if checkpoint == "best" else ["--checkpoint", checkpoint]

@@ -10,6 +10,7 @@ METRIC_NAMES = (
     "kmeans",
     "properties",
     "property_retrieval",
+    "set_prediction",
     "probes",
 )
 """The metrics of the suite; here, so that ``--help`` lists them without importing torch."""

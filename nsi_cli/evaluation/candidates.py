@@ -6,15 +6,16 @@ They stand for the values that a query leaves open, and for those that a slot ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import qmc
 
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Ints
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Continuous, Schema
 
 MOST_COMBINATIONS = 4096
 """All combinations of categorical values are candidates if there are not more than these."""
@@ -98,3 +99,34 @@ def _points(schema: Schema) -> Floats:
         return np.zeros((1, 0), np.float32)
     points = qmc.Halton(len(low), scramble=False).random(POINTS + 1)[1:]  # the first is a corner
     return np.asarray(low + points * (high - low), np.float32)
+
+
+def with_range(schema: Schema, primitives: Floats) -> Schema:
+    """The schema with the range of the values of ``primitives`` (n, W) as its bounds.
+
+    A model has only learned to embed values like those of its dataset, which the bounds of its
+    schema can exceed by far, and other values can score higher than true ones. A component without
+    a value keeps its bounds.
+    """
+    lows, highs = (
+        end.reduce(primitives, axis=0, initial=np.nan).astype(float) for end in (np.fmin, np.fmax)
+    )
+    return Schema(
+        tuple(
+            _bounded(item, lows[schema.columns[item.name]], highs[schema.columns[item.name]])
+            if isinstance(item, Continuous)
+            else item
+            for item in schema.properties
+        ),
+        schema.max_objects,
+    )
+
+
+def _bounded(
+    item: Continuous, lows: npt.NDArray[np.float64], highs: npt.NDArray[np.float64]
+) -> Continuous:
+    """A property with other bounds where they are numbers; a range of one value is widened."""
+    known = ~np.isnan(lows)
+    highs = np.maximum(highs, np.nextafter(lows, np.inf))
+    low, high = np.where(known, lows, item.lows), np.where(known, highs, item.highs)
+    return replace(item, low=tuple(low.tolist()), high=tuple(high.tolist()))

@@ -18,8 +18,14 @@ CHANCE_METRICS = ("retrieval", "grounding", "properties", "property_retrieval", 
 
 ORACLE_METRICS = (*CHANCE_METRICS, "segmentation", "probes")
 
-CEILINGS = {"median_rank": 1.0, "mean_rank": 1.0, "mean_error": 0.0, "slots_used": None}
+CEILINGS = {
+    "median_rank": 1.0, "mean_rank": 1.0, "error": 0.0, "mean_error": 0.0, "slots_used": None,
+}  # fmt: skip
 """What the oracle reaches, if it is not 1; None if that depends on the scenes."""
+
+
+_LEFT_OUT = ("by_group", "by_objects", "features", "random_slots")
+"""Parts of a result that are no outcome of a control."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def outcome(result: Mapping[str, Any], *, at_chance: bool) -> dict[str, Any]:
     """
     found = {}
     for name, part in result.items():
-        if not isinstance(part, dict) or name in ("by_group", "by_objects", "null", "shuffled"):
+        if not isinstance(part, dict) or name in _LEFT_OUT:
             continue
         if "value" not in part:
             inner = outcome(part, at_chance=at_chance)

@@ -7,11 +7,10 @@ dot product with the slot is highest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from nsi_cli.evaluation.candidates import (
     COMPLETIONS,
@@ -23,7 +22,7 @@ from nsi_cli.evaluation.candidates import (
 )
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats
-from nsi_cli.schema import Continuous, Schema
+from nsi_cli.schema import Schema
 
 SWEEPS = 3
 """How many times the search goes over all columns of a primitive."""
@@ -36,8 +35,6 @@ SHRINK = 4
 
 MOST_VALUES = 16
 """The most values of a categorical property that a sweep tries."""
-
-Numbers = npt.NDArray[np.float64]
 
 _MAX_FLOATS = 2**24  # the most scores, or numbers in embeddings, that are held at once
 
@@ -80,7 +77,7 @@ def read_out(
 
     ``excluded`` properties, which the encoder does not see, keep the candidate's value. ``seed``
     draws the candidates of schemas with too many combinations to try all. The bounds of a schema
-    can be much wider than the values of a dataset; see `with_range`.
+    can be much wider than the values of a dataset; see `candidates.with_range`.
     """
     if not len(slots):
         return ReadOut(np.zeros((0, schema.width), np.float32), np.zeros(0, np.float32))
@@ -89,34 +86,6 @@ def read_out(
     step = max(1, _MAX_FLOATS // max(combinations * points, max(GRID, MOST_VALUES) * width))
     found = [_search(slots[row : row + step], space, encode) for row in range(0, len(slots), step)]
     return ReadOut(*map(np.concatenate, zip(*found, strict=True)))
-
-
-def with_range(schema: Schema, primitives: Floats) -> Schema:
-    """The schema with the range of the values of ``primitives`` (n, W) as its bounds.
-
-    For `read_out`: a model has only learned to embed values like those of its dataset, and other
-    values can score higher than the true one. A component without a value keeps its bounds.
-    """
-    lows, highs = (
-        end.reduce(primitives, axis=0, initial=np.nan).astype(float) for end in (np.fmin, np.fmax)
-    )
-    return Schema(
-        tuple(
-            _bounded(item, lows[schema.columns[item.name]], highs[schema.columns[item.name]])
-            if isinstance(item, Continuous)
-            else item
-            for item in schema.properties
-        ),
-        schema.max_objects,
-    )
-
-
-def _bounded(item: Continuous, lows: Numbers, highs: Numbers) -> Continuous:
-    """A property with other bounds where they are numbers; a range of one value is widened."""
-    known = ~np.isnan(lows)
-    highs = np.maximum(highs, np.nextafter(lows, np.inf))
-    low, high = np.where(known, lows, item.lows), np.where(known, highs, item.highs)
-    return replace(item, low=tuple(low.tolist()), high=tuple(high.tolist()))
 
 
 def _space(schema: Schema, encode: EncodePrimitives, excluded: Sequence[str], seed: int) -> _Space:

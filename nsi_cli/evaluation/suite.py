@@ -11,11 +11,12 @@ from nsi_cli.evaluation.groups import grounding_by_group
 from nsi_cli.evaluation.metrics.grounding import Grounding
 from nsi_cli.evaluation.metrics.kmeans import KMeansSegmentation
 from nsi_cli.evaluation.metrics.metric import Metric
-from nsi_cli.evaluation.metrics.probes import Probes
+from nsi_cli.evaluation.metrics.probes.probes import Probes
 from nsi_cli.evaluation.metrics.properties import Properties
 from nsi_cli.evaluation.metrics.property_retrieval import PropertyRetrieval
 from nsi_cli.evaluation.metrics.retrieval import Retrieval
 from nsi_cli.evaluation.metrics.segmentation import Segmentation
+from nsi_cli.evaluation.metrics.set_prediction.set_prediction import SetPrediction
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.records import Columns, Facts
@@ -64,6 +65,9 @@ def evaluate(
         "kmeans": lambda: KMeansSegmentation(seed=seed, sample=kmeans_sample),
         "properties": lambda: Properties(schema, encode_primitives, seed=seed, excluded=excluded),
         "property_retrieval": lambda: PropertyRetrieval(
+            schema, encode_primitives, seed=seed, excluded=excluded
+        ),
+        "set_prediction": lambda: SetPrediction(
             schema, encode_primitives, seed=seed, excluded=excluded
         ),
         "probes": lambda: Probes(schema, train, seed=seed),

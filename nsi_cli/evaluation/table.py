@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-COLUMNS = ("", "metric", "value", "95 % interval", "null", "95 % interval")
+COLUMNS = ("", "metric", "value", "95 % CI", "null", "95 % CI")
 """The headings of `rows`."""
+
+CONTROL_COLUMNS = ("", "metric", "value", "95 % CI", "expected", "95 % CI")
+"""The headings of `control_rows`."""
+
+CONTROL_METRICS = ("R@1", "pointing", "iou", "AP@inf", "fg_ari", "mbo", "miou")
+"""The metrics of controls that have rows; the JSON has all."""
 
 Row = tuple[str, str, str, str, str, str]
 
@@ -30,6 +36,15 @@ TITLES = {
     "mrr": "MRR",
     "mean_rank": "mean rank",
     "median_rank": "median rank",
+    "slots_used": "slots used",
+    "r2": "R²",
+    "linear": "linear probe",
+    "mlp": "MLP",
+    "random_slots": "random slots",
+    "set_prediction": "set prediction",
+    "untrained": "untrained",
+    "shuffled_schemas": "shuffled schemas",
+    "oracle": "oracle",
 }
 """The titles of metrics and of their groups, by the keys of a result; R@k is its own title."""
 
@@ -37,6 +52,9 @@ NULLS = {
     "retrieval": "ranks at random",
     "grounding": "any slot",
     "properties": "another image's slots",
+    "property_retrieval": "images of as many objects exchanged",
+    "set_prediction": "other images' slots",
+    "probes": "random slots of the image",
 }
 """What the null of each section of a result is measured with."""
 
@@ -47,20 +65,74 @@ _SLOT_RULES = {
 """How the slot of a property's measure was chosen, by ``slot_chosen_by``."""
 
 
+SECTIONS = (
+    "retrieval",
+    "property_retrieval",
+    "grounding",
+    "segmentation",
+    "properties",
+    "set_prediction",
+    "probes",
+)
+"""The sections of a result that have rows, in their order."""
+
+_SHOWN = {"property_retrieval": ("mAP",), "probes": ("accuracy", "r2")}
+"""The metrics of a section that have rows, if not all have."""
+
+_LEFT_OUT = ("by_objects", "by_group", "by_prediction", "random_slots")
+"""Parts of a result that have no rows of their own."""
+
+
 def rows(result: dict[str, Any]) -> list[Row]:
     """Group, metric, value, interval, null and its interval; the headings are `COLUMNS`."""
     return [
-        _row(section, path, measured)
-        for section in ("retrieval", "grounding", "segmentation", "properties")
+        _row(section, path, {**measured, "null": _null(result[section], path, measured)})
+        for section in SECTIONS
         for path, measured in _measures(result.get(section) or {})
+        if path[-1] in _SHOWN.get(section, path)
+    ]
+
+
+def _null(section: dict[str, Any], path: tuple[str, ...], measured: dict[str, Any]) -> Any:
+    """The null of a measure; that of a probe on slots is the same probe on random slots."""
+    if len(path) == 4 and path[1] == "slots":
+        name, _, probe, metric = path
+        return section[name].get("random_slots", {}).get(probe, {}).get(metric)
+    return measured.get("null")
+
+
+def control_rows(control: dict[str, Any]) -> list[Row]:
+    """The rows of a control, as `rows`, with what is expected in place of the null."""
+    return [
+        _row(section, path, {**measured, "null": measured["expected"]})
+        for section in SECTIONS
+        for path, measured in _measures(control.get(section) or {})
+        if path[-1] in _SHOWN.get(section, CONTROL_METRICS) or section == "properties"
     ]
 
 
 def _row(section: str, path: tuple[str, ...], measured: dict[str, Any]) -> Row:
-    group = measured.get("measure") or (TITLES.get(path[0], path[0]) if len(path) > 1 else section)
-    metric = path[-1] if section == "properties" else TITLES.get(path[-1], path[-1])
-    digits, null = 1 if path[-1].endswith("_rank") else 3, measured.get("null")
+    group, metric = _titles(section, path, measured)
+    digits = 1 if path[-1].endswith(("_rank", "_used")) else 3
+    null = measured.get("null")
     return group, metric, *_cells(measured, digits), *(_cells(null, digits) if null else ("", ""))
+
+
+def _titles(section: str, path: tuple[str, ...], measured: dict[str, Any]) -> tuple[str, str]:
+    """The group and the metric of a measure; names of properties stay as they are."""
+    metric = TITLES.get(path[-1], path[-1])
+    if section == "properties":
+        return measured.get("measure", section), path[-1]
+    if section == "property_retrieval":
+        return f"property {metric}", path[0]
+    if section == "probes":
+        name, vectors, probe, _ = path
+        group = TITLES[probe] + ("" if vectors == "slots" else " on features")
+        return group, name if metric == "accuracy" else f"{name}, {metric}"
+    if section == "set_prediction":
+        wrong = ", error" if measured.get("measure") == "error" else ""
+        return (TITLES[section] if len(path) == 1 else "read-out"), f"{path[-1]}{wrong}"
+    return TITLES.get(path[0], path[0]) if len(path) > 1 else section, metric
 
 
 def notes(result: dict[str, Any]) -> list[str]:
@@ -72,11 +144,16 @@ def notes(result: dict[str, Any]) -> list[str]:
         f"{rule} ({section})"
         for section, rule in NULLS.items()
         if any(part.get("null") for part in measured[section])
+        or (section == "probes" and measured[section])
     ]
     rules = {part["slot_chosen_by"] for part in measured["properties"] if "slot_chosen_by" in part}
+    probed = [
+        "probes, read-outs: accuracy, unless R² or error is named; the MLP on features is a ceiling"
+    ]
     return [
         *(["null, the chance level: " + ", ".join(nulls)] if nulls else []),
         *(f"properties: read from {_SLOT_RULES[rule]}" for rule in sorted(rules)),
+        *(probed if measured["probes"] else []),
         *_missing(result, measured["properties"]),
     ]
 
@@ -103,7 +180,7 @@ def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterat
 def _cells(measured: dict[str, Any], digits: int) -> tuple[str, str]:
     """The value and its interval."""
     low, high = measured["ci95"]
-    return f"{measured['value']:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
+    return f"{measured['value']:.{digits}f}", f"{low:.{digits}f}–{high:.{digits}f}"
 
 
 def _measures(
@@ -111,10 +188,12 @@ def _measures(
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Yield every ``{"value", "ci95"}`` of a nested mapping, with the keys that lead to it.
 
-    Without groups of scenes, and without recall at ties where no query has any.
+    Without `_LEFT_OUT`, the linear probe on features, and recall at ties where no query has any.
     """
     for name, value in part.items():
-        if name in ("by_objects", "by_group") or (name.endswith("_expected") and not part["ties"]):
+        if name in _LEFT_OUT or (name.endswith("_expected") and not part.get("ties")):
+            continue
+        if path[1:] == ("features", "linear"):
             continue
         if isinstance(value, dict) and "value" in value:
             yield (*path, name), value

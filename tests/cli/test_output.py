@@ -120,16 +120,36 @@ def test_what_libraries_say_is_shown_when_asked_for(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_controls_have_tables_of_their_own(
+    nsi: Nsi, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = nsi("-q", "eval", trained, "--controls", "--slot-samples", "2", "--mask-size", "32")
+    assert result.code == 0, result
+    titles = [line for line in result.stdout.splitlines() if line.startswith("control: ")]
+    names = ["untrained", "shuffled schemas", "random slots", "oracle"]
+    assert titles == [f"control: {name}" for name in names]
+    written = json.loads((trained / "eval" / "test.json").read_text())
+    assert list(written["controls"]) == ["untrained", "shuffled_schemas", "random_slots", "oracle"]
+    assert (written["slot_samples"], written["mask_size"]) == (2, 32)
+    assert written["controls"]["oracle"]["grounding"]["iou"]["value"] == 1
+    assert "slot_std" in written["retrieval"]["image_to_schema"]["mrr"]
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if "–" in line)
+
+
 def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(
     nsi: Nsi, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = nsi("-q", "eval", trained).stdout.splitlines()
-    assert re.search(r"^ *metric +value +95 % interval +null +95 % interval$", lines[1])
+    assert re.search(r"^ *metric +value +95 % CI +null +95 % CI$", lines[1])
     for name in ("pointing", "R@10", "material"):
         (row,) = [line for line in lines if re.search(rf"\b{name}\b", line)][:1]
-        assert re.search(rf"{name} +\S+ +\S+ to \S+ +\S+ +\S+ to \S+$", row)
-    assert lines[-2].startswith("null, the chance level: ")
-    assert lines[-1] == (
+        assert re.search(rf"{name} +\S+ +\S+–\S+ +\S+ +\S+–\S+$", row)
+    null, properties, probes = lines[-3:]
+    assert null.startswith("null, the chance level: ")
+    assert properties == (
         "properties: read from the slot with the largest IoU with the object's true mask"
     )
+    assert probes.startswith("probes, read-outs: accuracy")

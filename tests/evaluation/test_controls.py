@@ -41,7 +41,7 @@ def test_the_outcome_has_what_is_expected_beside_each_measure() -> None:
         "task": "toy",
         "retrieval": {"x": {"R@1": {**measured, "null": null}, "ties": 3, "mean_rank": measured},
                       "by_objects": {"3": {"R@1": measured}}},
-        "set_prediction": {"place": {**measured, "measure": "mean_error"}},
+        "set_prediction": {"place": {**measured, "measure": "error"}},
         "segmentation": {"masks": {"slots_used": measured, "fg_ari": measured}, "kmeans": None},
     }  # fmt: skip
     assert outcome(result, at_chance=True) == {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation import read_out as module
-from nsi_cli.evaluation.candidates import candidates, embed_objects
-from nsi_cli.evaluation.read_out import GRID, SHRINK, SWEEPS, read_out, with_range
+from nsi_cli.evaluation.candidates import candidates, embed_objects, with_range
+from nsi_cli.evaluation.read_out import GRID, SHRINK, SWEEPS, read_out
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 LAST_SPACING = 1 / (GRID - 1) / SHRINK ** (SWEEPS - 1)

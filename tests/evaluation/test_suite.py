@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,12 +57,14 @@ def test_each_metric_can_be_computed_alone(make_predictions, schema, name: str) 
 def test_the_options_reach_the_metrics(make_predictions, schema) -> None:
     tokens = np.random.default_rng(0).random((40, 4, 4, 2), np.float32)
     predictions = make_predictions(40, tokens=tokens)
+    vectors = np.random.default_rng(2).random((40, 4, 6), np.float32)
+    predictions = replace(predictions, slots=vectors)
 
     def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
         return np.repeat(primitives[..., :1], 5, -1).astype(np.float32)
 
     def result(name: str, **options) -> dict:
-        names = {"task": "toy", "split": "test", "metrics": [name]}
+        names = {"task": "toy", "split": "test", "metrics": [name], "train": lambda: [predictions]}
         return evaluate([predictions], schema, encode_primitives=encode, **names, **options).result
 
     for name in METRIC_NAMES:

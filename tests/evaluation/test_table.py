@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from nsi_cli.evaluation.suite import evaluate
-from nsi_cli.evaluation.table import COLUMNS, notes, rows
+from nsi_cli.evaluation.table import COLUMNS, control_rows, notes, rows
 
 
 def test_each_value_has_its_interval_and_its_null_beside_it() -> None:
@@ -15,8 +15,8 @@ def test_each_value_has_its_interval_and_its_null_beside_it() -> None:
         },
     }
     assert rows(result) == [
-        ("image → schema", "R@1", "0.500", "0.250 to 0.750", "", ""),
-        ("accuracy", "shape", "0.900", "0.800 to 1.000", "0.310", "0.280 to 0.340"),
+        ("image → schema", "R@1", "0.500", "0.250–0.750", "", ""),
+        ("accuracy", "shape", "0.900", "0.800–1.000", "0.310", "0.280–0.340"),
     ]
     assert all(len(row) == len(COLUMNS) for row in rows(result))
 
@@ -77,3 +77,49 @@ def test_a_split_without_objects_has_retrieval_and_one_line_for_what_is_missing(
         "no grounding: no scene has a true mask with a visible object"
     ]
     assert ("attention masks", "mBO") not in {row[:2] for row in rows(result)}
+
+
+def test_each_section_names_its_group_and_its_metric() -> None:
+    def part(value: float, **more) -> dict:
+        return {"value": value, "ci95": [value, value], **more}
+
+    result = {
+        "property_retrieval": {"shape + size": {"mAP": part(0.1), "R@1": part(0.2), "queries": 3}},
+        "set_prediction": {
+            "AP@inf": part(0.3),
+            "by_mask": {"x": part(2, measure="error"), "shape": part(0.4, measure="accuracy")},
+            "by_prediction": {"shape": part(0.5, measure="accuracy")},
+        },
+        "probes": {
+            "shape": {
+                "slots": {"mlp": {"accuracy": part(0.6), "macro_f1": part(0.7)}},
+                "features": {"linear": {"accuracy": part(0.8)}, "mlp": {"accuracy": part(0.9)}},
+                "random_slots": {"mlp": {"accuracy": part(0.05)}},
+            },
+            "x": {"slots": {"linear": {"r2": part(-0.5), "mean_error": part(3)}}},
+        },
+    }
+    assert [(row[0], row[1], row[2], row[4]) for row in rows(result)] == [
+        ("property mAP", "shape + size", "0.100", ""),
+        ("set prediction", "AP@inf", "0.300", ""),
+        ("read-out", "x, error", "2.000", ""),
+        ("read-out", "shape", "0.400", ""),
+        ("MLP", "shape", "0.600", "0.050"),
+        ("MLP on features", "shape", "0.900", ""),
+        ("linear probe", "x, R²", "-0.500", ""),
+    ]
+
+
+def test_a_control_has_what_is_expected_in_place_of_the_null() -> None:
+    expected = {"value": 0.25, "ci95": [0.0, 0.5]}
+    first, second = (
+        {"value": value, "ci95": [0, 1], "expected": expected} for value in (0.5, 0.75)
+    )
+    control = {
+        "retrieval": {"image_to_schema": {"R@1": first, "mrr": first}},
+        "properties": {"mrr": second},
+    }
+    assert control_rows(control) == [
+        ("image → schema", "R@1", "0.500", "0.000–1.000", "0.250", "0.000–0.500"),
+        ("properties", "mrr", "0.750", "0.000–1.000", "0.250", "0.000–0.500"),
+    ]

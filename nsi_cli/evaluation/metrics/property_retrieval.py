@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.stats import hypergeom
 
 from nsi_cli.evaluation.bootstrap import mean_with_interval, null_with_interval
-from nsi_cli.evaluation.candidates import OPEN, candidates
+from nsi_cli.evaluation.candidates import OPEN, candidates, with_range
 from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
@@ -36,7 +36,8 @@ class PropertyRetrieval(Metric):
     A query is a value of a categorical property, or of each of two, that some object of the split
     has, but not one of every image. Its answer is a ranking of all images of the split. The score
     of an image is the mean over the query's completions (`nsi_cli.evaluation.candidates`), each
-    with its best slot; an image is relevant if one object has all given values.
+    with its best slot; an image is relevant if one object has all given values. Continuous values
+    are spread over the range that they have in the split.
 
     R@k is the share of queries with a relevant image among the first k; equal scores are ordered
     at random, by expectation. Intervals are over queries. ``null`` exchanges the images of
@@ -54,14 +55,13 @@ class PropertyRetrieval(Metric):
         self._schema, self._encode, self._seed = schema, encode_primitives, seed
         self._excluded = excluded
         self._slots: list[Floats] = []
-        self._ids: list[Floats] = []  # of the categorical properties, (B, T, columns)
+        self._primitives: list[Floats] = []
         self._present: list[Bools] = []
 
     def update(self, predictions: Predictions) -> None:
-        """Add the slots and the categorical values of a batch."""
+        """Add the slots and the annotation of a batch."""
         self._slots.append(predictions.slot_embeddings.copy())
-        columns = len(self._schema.categorical)
-        self._ids.append(predictions.primitives[..., :columns].copy())
+        self._primitives.append(predictions.primitives.copy())
         self._present.append(predictions.present.copy())
 
     def compute(self) -> dict[str, Any]:
@@ -69,14 +69,19 @@ class PropertyRetrieval(Metric):
         result: dict[str, Any] = {"property_retrieval": {}}
         if self._encode is None or not self._slots:
             return result
-        slots, ids = np.concatenate(self._slots), np.concatenate(self._ids)
+        slots, primitives = np.concatenate(self._slots), np.concatenate(self._primitives)
         present = np.concatenate(self._present)
+        ids = primitives[..., : len(self._schema.categorical)]
         queries = dict(self._queries(ids, present))
         if not queries:
             return result
         every = np.concatenate(list(queries.values()))
         found = candidates(
-            self._schema, self._encode, every, excluded=self._excluded, seed=self._seed
+            with_range(self._schema, primitives[present]),
+            self._encode,
+            every,
+            excluded=self._excluded,
+            seed=self._seed,
         )
         scores = image_scores(slots, found.embeddings)  # (M, n)
         shuffled = np.stack(list(self._exchanges(present.sum(1))))

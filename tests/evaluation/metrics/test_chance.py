@@ -102,7 +102,7 @@ def test_what_knows_nothing_lies_inside_the_interval_of_every_null(
         ).result  # fmt: skip
         found += len(measures(result))
         missed += outside(result)
-    assert found == len(SEEDS) * (24 if masks is same else 22)
+    assert found == len(SEEDS) * (61 if masks is same else 55)
     assert len(missed) <= 0.1 * found, missed
 
 

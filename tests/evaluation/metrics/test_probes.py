@@ -7,10 +7,10 @@ import pytest
 
 from nsi_cli.evaluation import bootstrap
 from nsi_cli.evaluation.bootstrap import resampled
-from nsi_cli.evaluation.metrics import probes
-from nsi_cli.evaluation.metrics.probe_objects import ObjectSample, mask_weights, matched_slots
-from nsi_cli.evaluation.metrics.probe_scores import categorical_scores, continuous_scores
-from nsi_cli.evaluation.metrics.probes import Probes
+from nsi_cli.evaluation.metrics.probes import probes
+from nsi_cli.evaluation.metrics.probes.objects import ObjectSample, mask_weights, matched_slots
+from nsi_cli.evaluation.metrics.probes.probes import Probes
+from nsi_cli.evaluation.metrics.probes.scores import categorical_scores, continuous_scores
 from nsi_cli.schema import Continuous, Schema
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nsi_cli.evaluation.metrics.average_precision import average_precision, detections
-from nsi_cli.evaluation.metrics.matched_properties import differences
-from nsi_cli.evaluation.metrics.scene_sample import SceneSample
-from nsi_cli.evaluation.metrics.set_prediction import THRESHOLDS, SetPrediction
+from nsi_cli.evaluation.metrics.set_prediction.average_precision import (
+    average_precision,
+    detections,
+)
+from nsi_cli.evaluation.metrics.set_prediction.matched_properties import differences
+from nsi_cli.evaluation.metrics.set_prediction.scene_sample import SceneSample
+from nsi_cli.evaluation.metrics.set_prediction.set_prediction import THRESHOLDS, SetPrediction
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.schema import Categorical, Continuous, Schema
 

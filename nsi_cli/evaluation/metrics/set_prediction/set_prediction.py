@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.evaluation.metrics.average_precision import detections, precision_with_interval
-from nsi_cli.evaluation.metrics.matched_properties import (
+from nsi_cli.evaluation.candidates import with_range
+from nsi_cli.evaluation.metrics.metric import Metric
+from nsi_cli.evaluation.metrics.property_sample import other_scenes
+from nsi_cli.evaluation.metrics.set_prediction.average_precision import (
+    detections,
+    precision_with_interval,
+)
+from nsi_cli.evaluation.metrics.set_prediction.matched_properties import (
     SPAN,
     Matches,
     differences,
@@ -18,12 +24,10 @@ from nsi_cli.evaluation.metrics.matched_properties import (
     match,
     measure,
 )
-from nsi_cli.evaluation.metrics.metric import Metric
-from nsi_cli.evaluation.metrics.property_sample import other_scenes
-from nsi_cli.evaluation.metrics.scene_sample import SampledScenes, SceneSample
+from nsi_cli.evaluation.metrics.set_prediction.scene_sample import SampledScenes, SceneSample
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
-from nsi_cli.evaluation.read_out import read_out, with_range
+from nsi_cli.evaluation.read_out import read_out
 from nsi_cli.schema import Continuous, Schema
 
 MOST_SCENES = 200

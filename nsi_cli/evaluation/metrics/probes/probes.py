@@ -11,8 +11,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from nsi_cli.evaluation.metrics.metric import Metric
-from nsi_cli.evaluation.metrics.probe_objects import Objects, ObjectSample
-from nsi_cli.evaluation.metrics.probe_scores import categorical_scores, continuous_scores
+from nsi_cli.evaluation.metrics.probes.objects import Objects, ObjectSample
+from nsi_cli.evaluation.metrics.probes.scores import categorical_scores, continuous_scores
 from nsi_cli.evaluation.predictions import Floats, Predictions
 from nsi_cli.schema import Categorical, Property, Schema
 

@@ -1,0 +1,1 @@
+"""Probes: small models that are trained to read properties from frozen slots."""

@@ -1,0 +1,1 @@
+"""Set prediction: what the slots of a scene show, compared with its objects."""
