@@ -10,7 +10,6 @@ from torch import Tensor
 
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.models.alignment import score_matrix
-from nsi_cli.support.errors import NsiError
 
 Rows = slice | Sequence[int]
 
@@ -28,13 +27,9 @@ class SplitEmbeddings:
 
     def add(self, predictions: Predictions) -> None:
         """Add the embeddings of a batch. Raises `NsiError` if one is not finite."""
+        predictions.check_finite()
         present, slots = predictions.present, predictions.slot_embeddings
         primitives = np.where(present[..., None], predictions.primitive_embeddings, 0)
-        if not (np.isfinite(slots).all() and np.isfinite(primitives).all()):
-            raise NsiError(
-                "the model gives embeddings that are not finite numbers",
-                "its training diverged: train again with a lower learning rate",
-            )
         slots_, primitives_, present_ = (
             torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
             for array in (slots, primitives, present)

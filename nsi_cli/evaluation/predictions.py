@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.segments import contingency, segments
+from nsi_cli.support.errors import NsiError
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -59,6 +60,15 @@ class Predictions:
             return self
         pixel = ((np.arange(size) + 0.5) * self.true_masks.shape[-1] / size).astype(int)
         return replace(self, true_masks=self.true_masks[:, pixel[:, None], pixel])
+
+    def check_finite(self) -> None:
+        """Raise `NsiError` unless the embeddings of slots and present primitives are finite."""
+        primitives = self.primitive_embeddings[self.present]
+        if not (np.isfinite(self.slot_embeddings).all() and np.isfinite(primitives).all()):
+            raise NsiError(
+                "the model gives embeddings that are not finite numbers",
+                "its training diverged: train again with a lower learning rate",
+            )
 
     @property
     def masks_name(self) -> str:

@@ -55,8 +55,8 @@ def evaluate(
     predictions that ``train`` returns; there are none without it. ``seed`` seeds the
     bootstrap and the samples; retrieval is computed on ``device``; ``excluded`` names properties
     that were excluded from the schema encoder; ``kmeans_sample`` are the indices of the scenes that
-    k-means is run on, all if None. Raises `ConfigError` for an unknown metric, and
-    `DataError` if there is no scene.
+    k-means is run on, all if None. Raises `ConfigError` for an unknown metric, `DataError` if there
+    is no scene, and `NsiError` if an embedding is not finite.
     """
     makers: dict[str, Callable[[], Metric]] = {
         "retrieval": lambda: Retrieval(seed=seed, device=device),
@@ -75,6 +75,7 @@ def evaluate(
     chosen = [makers[_known(name)]() for name in (METRIC_NAMES if metrics is None else metrics)]
     scenes, facts = 0, Facts(schema)
     for batch in predictions:
+        batch.check_finite()
         scenes += len(batch)
         facts.update(batch)
         for metric in chosen:

@@ -170,6 +170,8 @@ def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterat
         )
     if "pointing" in grounding and not grounding["pointing"]:
         yield "no grounding: no scene has a true mask with a visible object"
+    if "probes" in result and not result["probes"]:
+        yield "no probes: they need true masks, and another split to train on"
     unknown = [name for name, part in (result.get("properties") or {}).items() if not part]
     if unknown:
         yield f"no measure for {', '.join(unknown)}: no object has a value"

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nsi_cli.evaluation import METRIC_NAMES
+from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.suite import evaluate
-from nsi_cli.evaluation.table import rows
-from nsi_cli.support.errors import ConfigError, DataError
+from nsi_cli.evaluation.table import notes, rows
+from nsi_cli.support.errors import ConfigError, DataError, NsiError
 
 
 def test_a_result_has_the_layout_of_the_design(make_predictions, schema) -> None:
@@ -83,3 +85,78 @@ def test_an_unknown_metric_is_met_with_the_nearest_name(schema) -> None:
 def test_a_split_without_scenes_is_refused(schema) -> None:
     with pytest.raises(DataError, match="no scene"):
         evaluate([], schema, task="toy", split="test")
+
+
+def corner(name: str, make_predictions) -> Predictions:
+    """Predictions at the edge of what can be measured."""
+    predictions = make_predictions(1 if name in ("one scene", "one object") else 8, side=12)
+    present = predictions.present.copy()
+    if name == "one object":
+        present[:] = np.arange(3) == 0
+    if name == "no object":
+        present[:] = False
+    primitives = predictions.primitives.copy()
+    if name == "no word":
+        primitives[..., 0] = -1
+    if name == "no number":
+        primitives[..., 1:] = np.nan
+    primitives[~present] = 0
+    masks = predictions.true_masks * (predictions.true_masks <= present.sum(1)[:, None, None])
+    rng = np.random.default_rng(0)
+    return replace(
+        predictions, present=present, primitives=primitives,
+        true_masks=None if name == "no masks" else masks,
+        slots=rng.random((len(predictions), 4, 6), np.float32),
+        tokens=rng.random((len(predictions), 4, 4, 5), np.float32),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("evaluated_on", ["train", "no train"])
+@pytest.mark.parametrize(
+    "name",
+    ["one scene", "one object", "no object", "no word", "no number", "no masks", "plain"],
+)
+def test_corner_cases_have_right_numbers_or_none(
+    make_predictions, schema, name: str, evaluated_on: str
+) -> None:
+    predictions = corner(name, make_predictions)
+
+    def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
+        rows = np.random.default_rng(1).normal(size=(primitives.shape[-1], 5))
+        return (np.nan_to_num(primitives) @ rows).astype(np.float32)
+
+    evaluated = evaluate(
+        [predictions], schema, task="toy", split="test", encode_primitives=encode,
+        train=(lambda: [predictions]) if evaluated_on == "train" else None,
+    )  # fmt: skip
+    result = evaluated.result
+    json.dumps(result, allow_nan=False)
+    assert rows(result)
+    said = " ".join(notes(result))
+    if name == "no masks":
+        assert result["grounding"]["pointing"] is None
+        assert result["set_prediction"]["by_mask"] is None
+        assert result["probes"] == {}
+        assert "no probes" in said
+    if name == "no word":
+        assert result["property_retrieval"] == {}
+        assert result["properties"]["shape"] is None
+        assert "shape" not in result["probes"]
+        assert result["set_prediction"]["by_prediction"]["shape"] is None
+    if name == "no number":
+        assert result["properties"]["place"] is None
+        assert "place" not in result["probes"]
+    if evaluated_on == "no train":
+        assert result["probes"] == {}
+    elif name == "plain":
+        assert set(result["probes"]) == {"shape", "place"}
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+def test_a_model_that_diverged_is_refused_by_every_metric(
+    make_predictions, schema, name: str
+) -> None:
+    predictions = make_predictions()
+    predictions.slot_embeddings[2, 1, 0] = np.nan
+    with pytest.raises(NsiError, match="not finite numbers"):
+        evaluate([predictions], schema, task="toy", split="test", metrics=[name])
