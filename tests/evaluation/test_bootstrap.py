@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, bootstrap
 
 from nsi_cli.evaluation.bootstrap import (
     mean_with_interval,
@@ -18,6 +18,27 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_law() -> None:
     assert measured["value"] == pytest.approx(values.mean())
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 2000**0.5, rel=0.1)
     assert low < measured["value"] < high
+
+
+def test_intervals_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 5, size=80)
+    sums = rng.binomial(counts, 0.3).astype(float)
+    values = rng.exponential(size=80)
+    ours = [
+        mean_with_interval(values), mean_with_interval(sums, counts), median_with_interval(values)
+    ]  # fmt: skip
+    theirs = [
+        bootstrap((values,), np.mean, method="percentile", random_state=rng),
+        bootstrap(
+            (sums, counts), lambda a, b, axis: a.sum(axis) / b.sum(axis), paired=True,
+            vectorized=True, method="percentile", random_state=rng,
+        ),
+        bootstrap((values,), np.median, method="percentile", random_state=rng),
+    ]  # fmt: skip
+    for own, public in zip(ours, theirs, strict=True):
+        low, high = public.confidence_interval
+        np.testing.assert_allclose(own["ci95"], [low, high], atol=0.12 * (high - low))
 
 
 def test_a_mean_over_objects_weighs_scenes_by_their_objects() -> None:

@@ -5,7 +5,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score
+from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
 from nsi_cli.evaluation.metrics import property_retrieval as module
 from nsi_cli.evaluation.metrics.property_retrieval import NAMES, PropertyRetrieval, measures
@@ -101,6 +103,23 @@ def test_slots_that_match_only_their_own_values_find_all_images(schema, make_pre
     metric.update(replace(predictions, slot_embeddings=slots))
     for part in metric.compute()["property_retrieval"].values():
         assert [part[name]["value"] for name in NAMES] == [1, 1, 1, 1]
+
+
+def test_average_precision_and_hits_are_those_of_torchmetrics() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(400).reshape(10, 40).astype(np.float32)
+    relevant = rng.random((10, 40)) < 0.2
+    relevant[:, 7] = True
+    found = np.mean(
+        [measures(row, own[None])[:, 0] for row, own in zip(scores, relevant, strict=True)], axis=0
+    )
+    public = (RetrievalMAP(), *(RetrievalHitRate(top_k=depth) for depth in module.DEPTHS))
+    query = torch.arange(10).repeat_interleave(40)
+    for value, expected in zip(found, public, strict=True):
+        expected.update(
+            torch.from_numpy(scores).flatten(), torch.from_numpy(relevant).flatten(), query
+        )
+        assert value == pytest.approx(float(expected.compute()), abs=1e-6)
 
 
 @pytest.mark.parametrize("levels", [2, 5, 1000])

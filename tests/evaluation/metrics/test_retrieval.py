@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, top_k_accuracy_score
+from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.metrics.retrieval import (
@@ -72,6 +74,24 @@ def test_ties_are_broken_by_expectation(higher: int, alike: int) -> None:
     assert ranks.reciprocal == pytest.approx((1 / possible).mean())
     for depth in (1, 5, 10):
         assert ranks.expected_recall(depth) == pytest.approx((possible <= depth).mean())
+
+
+def test_recall_and_reciprocal_rank_are_those_of_torchmetrics(make_predictions) -> None:
+    metric, predictions = Retrieval(), make_predictions(40, seed=3)
+    metric.update(predictions)
+    products = np.einsum(
+        "ike,jte->ijkt", predictions.slot_embeddings, predictions.primitive_embeddings
+    )
+    scores = torch.from_numpy((products.max(2) * predictions.present).sum(2))
+    target = torch.eye(40, dtype=torch.bool).flatten()
+    query = torch.arange(40).repeat_interleave(40)
+    for direction, matrix in (("image_to_schema", scores), ("schema_to_image", scores.T)):
+        found = metric.compute()["retrieval"][direction]
+        expected = {f"R@{depth}": RetrievalHitRate(top_k=depth) for depth in (1, 5, 10)}
+        expected["mrr"] = RetrievalMRR()
+        for name, public in expected.items():
+            public.update(matrix.flatten(), target, query)
+            assert found[name]["value"] == pytest.approx(float(public.compute()), abs=1e-6)
 
 
 def test_twins_share_a_rank_and_are_counted(make_predictions) -> None:
