@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from nsi_cli import __version__
 from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
 from nsi_cli.cli.context import AppContext
-from nsi_cli.cli.flags import command_of, stub_of
+from nsi_cli.cli.flags import PlainGroup, command_of, stub_of
 from nsi_cli.cli.output import survive_closed_terminal
 from nsi_cli.support.errors import NsiError
 from nsi_cli.support.processes import handle_stop_signals, is_first_process
@@ -34,7 +33,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
 """The functions behind the subcommands, in the order of a user's way through them."""
 
 
-class NsiGroup(TyperGroup):
+class NsiGroup(PlainGroup):
     """The subcommands: listed without their flags, which are made when one is requested.
 
     Turns errors into one line, a hint and an exit code, for every subcommand alike.

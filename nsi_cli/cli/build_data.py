@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from nsi_cli import api
 from nsi_cli.cli.build_summary import print_build
 from nsi_cli.cli.check import check_and_print
 from nsi_cli.cli.context import context_of
 from nsi_cli.cli.download import DOWNLOAD_FLAGS, ask_before, download_options, resume_hinted
-from nsi_cli.cli.flags import command_of, default_shown, given, with_flags
+from nsi_cli.cli.flags import PlainGroup, command_of, default_shown, given, with_flags
 from nsi_cli.cli.output import print_json
 
 if TYPE_CHECKING:
     from nsi_cli.plugins.contract import Task
 
 
-class TaskGroup(TyperGroup):
+class TaskGroup(PlainGroup):
     """Its subcommands are the tasks; each is made when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from nsi_cli.support.errors import PluginError
 from nsi_cli.support.options import Declared, declared_options
@@ -23,6 +23,26 @@ _DECLARED_BY = "__nsi_declared_by__"
 
 LONGEST_METAVAR = 16
 """Characters of choices that help shows in place of a value's type."""
+
+
+class _PlainSwitches:
+    """A command whose help shows no type for a switch; Typer would show ``<bool>``."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, ``--help`` among them."""
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+        return parameters
+
+
+class PlainCommand(_PlainSwitches, TyperCommand):
+    """A command of nsi."""
+
+
+class PlainGroup(_PlainSwitches, TyperGroup):
+    """A group of commands of nsi."""
 
 
 def with_flags_of(reference: str) -> Callable[[Function], Function]:
@@ -48,12 +68,8 @@ def command_of(name: str, function: Callable[..., Any], help: str | None = None)
     single = typer.Typer(
         add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
-    single.command(name, help=help)(function)
-    command = typer.main.get_command(single)
-    for parameter in command.params:
-        if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""  # Typer shows <bool>, which says nothing about a switch
-    return command
+    single.command(name, cls=PlainCommand, help=help)(function)
+    return typer.main.get_command(single)
 
 
 def stub_of(name: str, function: Callable[..., Any]) -> TyperCommand:

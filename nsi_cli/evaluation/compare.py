@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nsi_cli.evaluation.bootstrap import Measured, measured, ratios, resampled
 from nsi_cli.evaluation.groups import MEASURES
 from nsi_cli.evaluation.metrics.retrieval import DEPTHS
+from nsi_cli.evaluation.metrics.segmentation import NAMES
 from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.table import TITLES
 
@@ -47,7 +48,7 @@ def by_scene(scenes: Columns, objects: Columns) -> ByScene:
         if name in objects:
             result[TITLES[name]] = _of_objects(objects[name], scene, len(index))
     for masks in ("slot_masks", "attention_masks", "kmeans"):
-        for name in ("fg_ari", "mbo", "ari", "miou", "miou_fg", "miou_gt"):
+        for name in NAMES:
             values = scenes.get(f"{masks}_{name}")
             if values is not None:
                 title = f"{TITLES[masks]}, {TITLES[name]}"

@@ -188,3 +188,10 @@ def test_a_number_beyond_its_bound_is_a_usage_error_at_once(
     assert result.code == 2, result
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [(), ("eval",), ("train",), ("build-data",), ("tasks",)])
+def test_a_switch_shows_no_type(nsi: Nsi, words: tuple[str, ...]) -> None:
+    said = nsi(*words, "--help").stdout
+    assert "--help" in said
+    assert "<bool>" not in said
