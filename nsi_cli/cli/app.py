@@ -17,7 +17,7 @@ from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, 
 from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import PlainGroup, command_of, stub_of
 from nsi_cli.cli.output import survive_closed_terminal
-from nsi_cli.support.errors import NsiError
+from nsi_cli.support.errors import NsiError, interruptions_kept
 from nsi_cli.support.processes import handle_stop_signals, is_first_process
 from nsi_cli.support.threads import set_thread_defaults
 
@@ -55,7 +55,8 @@ class NsiGroup(PlainGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the requested subcommand."""
         try:
-            return super().invoke(ctx)
+            with interruptions_kept():
+                return super().invoke(ctx)
         except NsiError as error:
             if is_first_process() or error.exit_code == 1:  # else all processes say the same
                 _tell(error.message, error.hint, ctx)

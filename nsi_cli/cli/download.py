@@ -15,7 +15,7 @@ from rich.filesize import decimal
 
 from nsi_cli import api
 from nsi_cli.cli.context import AppContext
-from nsi_cli.support.errors import ConfigError, Interrupted, NsiError
+from nsi_cli.support.errors import ConfigError, Interrupted, NsiError, interruptions_kept
 from nsi_cli.support.options import check_options, declared_options
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def resume_hinted() -> Iterator[None]:
     """Add the command that resumes or starts again to the error that ends a build."""
     again = shlex.join(["nsi", *sys.argv[1:]])
     try:
-        yield
+        with interruptions_kept():
+            yield
     except NsiError as error:
         if error.resumable:
             kept = "what arrived is kept; " if error.hint else ""  # else the message says so

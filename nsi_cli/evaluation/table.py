@@ -169,9 +169,9 @@ def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterat
             "share their mean rank, so R@1 counts them as misses"
         )
     if "pointing" in grounding and not grounding["pointing"]:
-        yield "no grounding: no scene has a true mask with a visible object"
-    if "probes" in result and not result["probes"]:
-        yield "no probes: they need true masks, and another split to train on"
+        yield "no grounding and no probes: no scene has a true mask with a visible object"
+    if grounding.get("pointing") and "probes" in result and not result["probes"]:
+        yield "no probes: they are trained on the train split, which must be another one"
     unknown = [name for name, part in (result.get("properties") or {}).items() if not part]
     if unknown:
         yield f"no measure for {', '.join(unknown)}: no object has a value"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LONGEST = 300
@@ -30,6 +32,21 @@ def text_of(value: object) -> str:
         raise
     except BaseException as error:
         return f"(no text: {type(error).__name__})"
+
+
+@contextmanager
+def interruptions_kept() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` again if the error inside was caused by one.
+
+    Python before 3.12 turns every error in ``__set_name__`` into a RuntimeError, and an
+    interruption can arrive there while a module is imported.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 class NsiError(Exception):

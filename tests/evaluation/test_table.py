@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nsi_cli.evaluation.suite import evaluate
@@ -27,9 +29,14 @@ def test_a_property_named_like_a_metric_keeps_its_name() -> None:
 
 
 def result_of(predictions, schema, encode) -> dict:
+    vectors = np.random.default_rng(0).random(
+        (*predictions.slot_embeddings.shape[:2], 6), np.float32
+    )
+    predictions = replace(predictions, slots=vectors)
     return evaluate(
-        [predictions], schema, task="toy", split="test", encode_primitives=encode
-    ).result
+        [predictions], schema, task="toy", split="test", encode_primitives=encode,
+        train=lambda: [predictions],
+    ).result  # fmt: skip
 
 
 def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -38,14 +45,14 @@ def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 def test_the_notes_say_how_nulls_and_slots_were_chosen(make_predictions, schema) -> None:
     masked = notes(result_of(make_predictions(), schema, encode))
-    assert len(masked) == 2
+    assert len(masked) == 3
     for null in ("ranks at random", "any slot", "another image's slots"):
         assert null in masked[0]
     assert "the object's true mask" in masked[1]
     bare = notes(result_of(make_predictions(true_masks=None), schema, encode))
     assert "any slot" not in bare[0]
     assert any("aligns with, without using its value" in note for note in bare)
-    assert any("no grounding: no scene has a true mask" in note for note in bare)
+    assert any("no grounding and no probes: no scene has a true mask" in note for note in bare)
 
 
 def test_a_single_scene_has_no_other_image_for_a_null_and_says_so(make_predictions, schema) -> None:
@@ -74,7 +81,7 @@ def test_a_split_without_objects_has_retrieval_and_one_line_for_what_is_missing(
     assert result["segmentation"]["attention_masks"]["fg_ari"]["value"] == 1
     assert result["grounding"]["pointing"] is None
     assert [note for note in notes(result) if note.startswith("no ")] == [
-        "no grounding: no scene has a true mask with a visible object"
+        "no grounding and no probes: no scene has a true mask with a visible object"
     ]
     assert ("attention masks", "mBO") not in {row[:2] for row in rows(result)}
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from nsi_cli.support.errors import LONGEST, DataError, NsiError, one_line
+from nsi_cli.support.errors import LONGEST, DataError, NsiError, interruptions_kept, one_line
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_a_long_text_keeps_its_beginning_and_end() -> None:
 def test_an_error_from_another_process_keeps_its_hint(kind: type[NsiError]) -> None:
     error = pickle.loads(pickle.dumps(kind("no image", "take another")))
     assert (type(error), error.message, error.hint) == (kind, "no image", "take another")
+
+
+def test_an_interruption_inside_a_class_s_creation_stays_one() -> None:
+    class Interrupts:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), interruptions_kept():
+        type("Made", (), {"field": Interrupts()})
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(ValueError, match="plain"), interruptions_kept():
+        raise ValueError("plain") from KeyError()
