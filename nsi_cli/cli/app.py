@@ -33,6 +33,10 @@ COMMANDS: dict[str, Callable[..., object]] = {
 """The functions behind the subcommands, in the order of a user's way through them."""
 
 
+_USE_TORCH = ("train", "eval", "interpret", "demo")
+"""The commands that import torch."""
+
+
 class NsiGroup(PlainGroup):
     """The subcommands: listed without their flags, which are made when one is requested.
 
@@ -48,6 +52,8 @@ class NsiGroup(PlainGroup):
         name, stub, rest = super().resolve_command(ctx, args)
         if name is None or stub is None:
             return name, stub, rest
+        if name in _USE_TORCH and not {"-h", "--help"} & set(rest):
+            set_thread_defaults()
         if name == "build-data":
             return name, typer.main.get_command(build_data.app), rest
         return name, command_of(name, COMMANDS[name]), rest
@@ -150,7 +156,6 @@ def _show_library_output(verbose: bool) -> None:
 
 def main() -> None:
     """Run ``nsi``. SIGTERM and SIGHUP end a command as Ctrl-C does: it leaves nothing half-done."""
-    set_thread_defaults()
     handle_stop_signals(signal.default_int_handler)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     survive_closed_terminal()

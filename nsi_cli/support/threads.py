@@ -4,29 +4,60 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from pathlib import Path
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
-SPIN_COUNT = "10000"
+SPIN_COUNT = "20000"
 """Spins before a waiting thread sleeps; `benchmarks/contention.py` compares counts.
 
 Fewer spins, or none (``OMP_WAIT_POLICY=PASSIVE``), cost up to a quarter of the speed on an idle
-machine.
+machine; beside other work, they are faster.
 """
+
+_MEASURED_SECONDS = 0.15
 
 
 def set_thread_defaults() -> None:
     """Set the environment variables that OpenMP reads once, when torch is imported.
 
     By default, a waiting thread spins for a long time. If other work keeps the cores busy, this
-    can leave no core for the thread that it waits for. Values that the user set are kept.
+    can leave no core for the thread that it waits for. If at least half of the cores are busy now,
+    waiting threads sleep at once, else after `SPIN_COUNT` spins. Values that the user set are kept.
     """
     if not any(name in os.environ for name in _WAITING):
-        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
+        if busy_cores() >= _allowed_cores() / 2:
+            os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        else:
+            os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     cores = available_cores()
     if cores < _allowed_cores():  # torch ignores the quota
         os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+
+
+def busy_cores(stat: Path = Path("/proc/stat"), seconds: float = _MEASURED_SECONDS) -> float:
+    """Return how many of the allowed cores other work keeps busy, measured for some ``seconds``.
+
+    0 if the system does not tell (``/proc/stat``).
+    """
+    before = _core_times(stat)
+    if not before:
+        return 0.0
+    time.sleep(seconds)
+    spent = [
+        (all_ - total, idle_ - idle)
+        for (total, idle), (all_, idle_) in zip(before, _core_times(stat), strict=False)
+    ]
+    return sum(1 - idle / total for total, idle in spent if total > 0)
+
+
+def _core_times(stat: Path) -> list[tuple[int, int]]:
+    """Return the total and the idle time of each allowed core, in ticks."""
+    allowed = {f"cpu{core}" for core in _affinity()}
+    rows = [line.split() for line in _text(stat).splitlines()]
+    times = [[int(field) for field in row[1:9]] for row in rows if row and row[0] in allowed]
+    return [(sum(fields), fields[3] + fields[4]) for fields in times]  # idle and waiting for disks
 
 
 def available_cores() -> int:
@@ -36,9 +67,13 @@ def available_cores() -> int:
 
 
 def _allowed_cores() -> int:
+    return len(_affinity())
+
+
+def _affinity() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def cgroup_quota(

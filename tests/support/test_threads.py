@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from nsi_cli.support.threads import SPIN_COUNT, available_cores, cgroup_quota
+from nsi_cli.support.threads import (
+    SPIN_COUNT,
+    available_cores,
+    busy_cores,
+    cgroup_quota,
+    set_thread_defaults,
+)
 
 # Prints the settings when torch is about to be imported.
 _PROGRAM = """
@@ -31,7 +37,6 @@ main()
 @pytest.mark.parametrize(
     ("variables", "printed"),
     [
-        ({}, f"None {SPIN_COUNT} None"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None None"),
         ({"GOMP_SPINCOUNT": "5", "OMP_NUM_THREADS": "3"}, "None 5 3"),
     ],
@@ -45,6 +50,44 @@ def test_threads_are_set_before_torch_is_imported_unless_the_user_set_them(
         check=True,
     )  # fmt: skip
     assert done.stdout.strip() == printed, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("busy", "set_to"),
+    [(0.0, ("GOMP_SPINCOUNT", SPIN_COUNT)), (1.0, ("OMP_WAIT_POLICY", "PASSIVE"))],
+)
+def test_threads_wait_less_beside_other_work(
+    busy: float, set_to: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", {})
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr("nsi_cli.support.threads.cgroup_quota", lambda: None)
+    monkeypatch.setattr("nsi_cli.support.threads.busy_cores", lambda: busy)
+    set_thread_defaults()
+    assert os.environ == dict([set_to])
+
+
+def test_busy_cores_are_those_of_the_affinity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = tmp_path / "stat"
+
+    def write(ticks: int) -> None:
+        """Core 0 idle, 1 busy, 2 stolen by another machine, 3 waiting for a disk, 4 half busy."""
+        rows = [(0, 0, 0, 1, 0), (1, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 1),
+                (1, 0, 0, 1, 0)]  # fmt: skip
+        lines = [
+            f"cpu{core} " + " ".join(str(ticks * field) for field in (*row, *[0] * (10 - len(row))))
+            for core, row in enumerate(rows)
+        ]
+        stat.write_text("\n".join(["cpu 1 2 3 4 5 6 7 8 9 10", *lines, "intr 5 6", ""]))
+
+    monkeypatch.setattr("time.sleep", lambda _: write(20))
+    for affinity, busy in (({0, 1, 2, 3, 4}, 2.5), ({0, 3}, 0.0), ({1}, 1.0)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, own=affinity: own, raising=False)
+        write(3)
+        assert busy_cores(stat) == busy
+    assert busy_cores(tmp_path / "missing") == 0
 
 
 @pytest.mark.parametrize(
