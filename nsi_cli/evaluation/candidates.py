@@ -5,7 +5,7 @@ They stand for the values that a query leaves open, and for those that a slot ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -60,22 +60,56 @@ def candidates(
     combination: a Halton sequence (Halton 1960) over the bounds of the continuous properties.
     ``excluded`` properties, which the encoder does not see, have one value.
     """
+    primitives = _with_points(
+        schema,
+        _combinations(schema, partial, excluded=excluded, completions=completions, seed=seed),
+    )
+    embeddings = embed_objects(encode, primitives.reshape(-1, schema.width))
+    return Candidates(primitives, embeddings.reshape(*primitives.shape[:2], -1))
+
+
+def completed(
+    schema: Schema,
+    partial: Ints,
+    numbers: Mapping[int, float],
+    *,
+    excluded: Sequence[str] = (),
+    seed: int = 0,
+) -> Floats:
+    """The primitives (M, P, W) that complete one partial combination (columns,) and some numbers.
+
+    ``numbers`` are by column of a primitive. The other values are those of `candidates`.
+    """
+    ids = _combinations(
+        schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=seed
+    )
+    primitives = _with_points(schema, ids[((ids == partial) | (partial == OPEN)).all(1)])
+    for column, number in numbers.items():
+        primitives[..., column] = number
+    return primitives
+
+
+def _combinations(
+    schema: Schema, partial: Ints, *, excluded: Sequence[str], completions: int, seed: int
+) -> Ints:
+    """All combinations of ids, or ``completions`` of each partial one (Q, columns), (M, columns)."""
     sizes = [1 if item.name in excluded else len(item.values) for item in schema.categorical]
     if prod(sizes) <= MOST_COMBINATIONS:
-        ids = np.indices(sizes).reshape(len(sizes), prod(sizes)).T
-    else:
-        drawn = np.random.default_rng(seed).integers(
-            np.array(sizes), size=(len(partial), completions, len(sizes))
-        )
-        completed = np.where(partial[:, None] == OPEN, drawn, partial[:, None])
-        ids = np.unique(completed.reshape(-1, len(sizes)), axis=0)
+        return np.indices(sizes).reshape(len(sizes), prod(sizes)).T
+    drawn = np.random.default_rng(seed).integers(
+        np.array(sizes), size=(len(partial), completions, len(sizes))
+    )
+    filled = np.where(partial[:, None] == OPEN, drawn, partial[:, None])
+    return np.unique(filled.reshape(-1, len(sizes)), axis=0)
+
+
+def _with_points(schema: Schema, ids: Ints) -> Floats:
+    """Primitives (M, P, W) with each combination of ids (M, columns) and each of the points."""
     points = _points(schema)
     primitives = np.empty((len(ids), len(points), schema.width), np.float32)
-    primitives[..., : len(sizes)] = ids[:, None]
-    primitives[..., len(sizes) :] = points
-    rows = primitives.reshape(-1, schema.width)
-    embeddings = embed_objects(encode, rows)
-    return Candidates(primitives, embeddings.reshape(*primitives.shape[:2], -1))
+    primitives[..., : ids.shape[1]] = ids[:, None]
+    primitives[..., ids.shape[1] :] = points
+    return primitives
 
 
 def embed_objects(encode: EncodePrimitives, primitives: Floats) -> Floats:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation import candidates as module
-from nsi_cli.evaluation.candidates import OPEN, candidates, embed_objects
+from nsi_cli.evaluation.candidates import OPEN, candidates, completed, embed_objects
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 
@@ -70,3 +70,13 @@ def test_objects_are_embedded_in_chunks_each_alone(monkeypatch) -> None:
     rows = np.random.default_rng(0).random((8, 4), np.float32)
     np.testing.assert_array_equal(embed_objects(encode, rows), rows[:, :3] * 2)
     assert embed_objects(encode, rows[:0]).shape == (0, 3)
+
+
+def test_a_partial_combination_and_numbers_are_completed_as_the_candidates_are(schema) -> None:
+    partial = np.array([2, OPEN])
+    found = candidates(schema, encode, partial[None])
+    expected = found.primitives[found.completing(partial)]
+    np.testing.assert_array_equal(completed(schema, partial, {}), expected)
+    fixed = completed(schema, partial, {2: 0.5})
+    assert (fixed[..., 2] == 0.5).all()
+    np.testing.assert_array_equal(fixed[..., 3], expected[..., 3])

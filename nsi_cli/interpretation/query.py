@@ -1,0 +1,149 @@
+"""Queries in words, such as ``large sphere whitemarble`` or ``cube position=1,0,0.5``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nsi_cli.evaluation.candidates import OPEN
+from nsi_cli.schema import Categorical, Continuous, Property, Schema
+from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.options import did_you_mean
+
+_MOST_LISTED = 6
+
+
+@dataclass(frozen=True)
+class Query:
+    """Some properties of an object; the others are left open."""
+
+    schema: Schema
+    values: Mapping[str, str | tuple[float, ...]]  # by property, in schema order
+
+    def __str__(self) -> str:
+        words = [value for value in self.values.values() if isinstance(value, str)]
+        numbers = [
+            f"{name}={','.join(f'{part:g}' for part in value)}"
+            for name, value in self.values.items()
+            if not isinstance(value, str)
+        ]
+        return " ".join([*words, *numbers])
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The ids of the categorical properties, `OPEN` for those left open."""
+        ids = [
+            item.encode(str(self.values[item.name])) if item.name in self.values else OPEN
+            for item in self.schema.categorical
+        ]
+        return np.array(ids, dtype=np.int64)
+
+    @property
+    def numbers(self) -> dict[int, float]:
+        """The given numbers by their column in a primitive."""
+        given = {}
+        for name, value in self.values.items():
+            if not isinstance(value, str):
+                start = self.schema.columns[name].start
+                given |= {start + number: part for number, part in enumerate(value)}
+        return given
+
+
+def parse_query(text: str, schema: Schema) -> Query:
+    """The query that a text means: values in any order, or ``PROPERTY=VALUE``.
+
+    A value can be shortened to any part that no other value contains, and upper and lower case are
+    the same. Numbers need their property's name. A value with spaces is put in quotes. Raises
+    `ConfigError` for a word that is no value, or that several properties have.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ConfigError(f"query '{text}' has an open quote", "close it") from None
+    found: dict[str, str | tuple[float, ...]] = {}
+    for word in words:
+        name, value = _meaning(word, schema)
+        if name in found:
+            raise ConfigError(
+                f"query '{text}' has two values of {name}", "a query describes a single object"
+            )
+        found[name] = value
+    if not found:
+        raise ConfigError("the query is empty", f"for example: {_example(schema)}")
+    ordered = {name: found[name] for name in schema.columns if name in found}
+    return Query(schema, ordered)
+
+
+def _meaning(word: str, schema: Schema) -> tuple[str, str | tuple[float, ...]]:
+    """The property and the value that a word means."""
+    name, equals, value = word.partition("=")
+    if equals and name in schema.columns:
+        return name, _value(schema[name], value)
+    meanings = list(_matches(word, schema.categorical))
+    if len(meanings) == 1:
+        return meanings[0]
+    if meanings:
+        some = [f"{name}={value}" for name, value in meanings[:_MOST_LISTED]]
+        more = f" and {len(meanings) - len(some)} more" if len(meanings) > len(some) else ""
+        raise ConfigError(
+            f"'{word}' can mean several values: {', '.join(some)}{more}", "write one of them"
+        )
+    if equals:
+        near = did_you_mean(name, list(schema.columns))
+        raise ConfigError(
+            f"no property '{name}' in the schema", near or f"known: {', '.join(schema.columns)}"
+        )
+    values = [value for item in schema.categorical for value in item.values]
+    raise ConfigError(
+        f"no property has a value '{word}'",
+        did_you_mean(word, values) or f"for example: {_example(schema)}",
+    )
+
+
+def _matches(word: str, items: tuple[Categorical, ...]) -> Iterator[tuple[str, str]]:
+    """The properties and values that are the word, or else all that contain it."""
+    wanted = word.casefold()
+    every = [(item.name, value) for item in items for value in item.values]
+    same = [(name, value) for name, value in every if value.casefold() == wanted]
+    yield from same or [(name, value) for name, value in every if wanted in value.casefold()]
+
+
+def _value(item: Property, text: str) -> str | tuple[float, ...]:
+    """The value of a property that a text means. Raises `ConfigError`."""
+    if isinstance(item, Continuous):
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != item.size or not np.isfinite(numbers).all():
+            wanted = "a number" if item.size == 1 else f"{item.size} numbers with commas between"
+            raise ConfigError(f"{item.name}={text}: expected {wanted}", _example_of(item))
+        return numbers
+    matches = list(_matches(text, (item,)))
+    if len(matches) == 1:
+        return matches[0][1]
+    near = did_you_mean(text, item.values) or f"for example {_example_of(item)}"
+    several = ", ".join(value for _, value in matches[:_MOST_LISTED])
+    raise ConfigError(
+        f"'{text}' can mean several values of {item.name}: {several}"
+        if matches
+        else f"{item.name} has no value '{text}'",
+        "write more of it" if matches else near,
+    )
+
+
+def _example(schema: Schema) -> str:
+    """A query that fits a schema."""
+    words = [item.values[0] for item in schema.categorical[:2]]
+    return " ".join(words) or _example_of(schema.properties[0])
+
+
+def _example_of(item: Property) -> str:
+    if isinstance(item, Categorical):
+        return f"{item.name}={item.values[0]}"
+    middle = [(low + high) / 2 for low, high in zip(item.lows, item.highs, strict=True)]
+    return f"{item.name}=" + ",".join(f"{part:g}" for part in middle)
