@@ -92,7 +92,7 @@ def completed(
 def _combinations(
     schema: Schema, partial: Ints, *, excluded: Sequence[str], completions: int, seed: int
 ) -> Ints:
-    """All combinations of ids, or ``completions`` of each partial one (Q, columns), (M, columns)."""
+    """All combinations of ids (M, columns), or ``completions`` of each partial one."""
     sizes = [1 if item.name in excluded else len(item.values) for item in schema.categorical]
     if prod(sizes) <= MOST_COMBINATIONS:
         return np.indices(sizes).reshape(len(sizes), prod(sizes)).T

@@ -45,7 +45,7 @@ class Query:
     @property
     def numbers(self) -> dict[int, float]:
         """The given numbers by their column in a primitive."""
-        given = {}
+        given: dict[int, float] = {}
         for name, value in self.values.items():
             if not isinstance(value, str):
                 start = self.schema.columns[name].start
