@@ -25,19 +25,23 @@ if TYPE_CHECKING:
     from nsi_cli.data.download.plan import DownloadPlan
     from nsi_cli.data.store.reader import Store
     from nsi_cli.interpretation.loaded_run import LoadedRun
+    from nsi_cli.interpretation.search import Retrieved
     from nsi_cli.plugins.discovery.registry import TaskRegistry
     from nsi_cli.training.run import Run
 
 __all__ = [
     "KMEANS_SCENES",
     "METRIC_NAMES",
+    "Answers",
     "BuildOptions",
     "DownloadOptions",
     "Evaluation",
     "ResultTable",
     "StoreCheck",
     "TrainConfig",
+    "answer_table",
     "as_yaml",
+    "ask",
     "build_store",
     "check_store",
     "compare",
@@ -497,6 +501,53 @@ def interpret(
         uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
         top=top,
     )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The result of `ask`."""
+
+    found: Sequence[Retrieved]
+    """The matches of each query, best first."""
+    page: Path
+
+
+def ask(
+    run: PathLike,
+    queries: Sequence[str],
+    *,
+    split: str = "test",
+    out: PathLike | None = None,
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    top: int = 5,
+    batch_size: int = 64,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Answers:
+    """Find the images of a split that answer queries in words, and write them as a page.
+
+    A query such as ``large sphere whitemarble`` gives some properties of an object. The page is
+    ``out/queries.html`` (``RUN/report``). Raises `ConfigError` for what is no query.
+    """
+    from nsi_cli.interpretation.query_page import write_query_page
+    from nsi_cli.interpretation.report import Heading
+
+    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    found = loaded.retrieve_all(
+        queries, split=split, top=top, batch_size=batch_size, progress=progress
+    )
+    folder = Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
+    heading = Heading(loaded.run.config.task, str(run), split)
+    return Answers(found, write_query_page(folder / "queries.html", found, heading))
+
+
+def answer_table(found: Retrieved) -> ResultTable:
+    """The matches of a query as a table."""
+    from nsi_cli.interpretation.search import COLUMNS
+
+    note = f"{found.relevant:,} of {found.scenes:,} scenes have an object with all given values"
+    return ResultTable(COLUMNS, found.rows(), [note])
 
 
 def new_task(name: str, folder: PathLike = ".") -> list[Path]:

@@ -10,6 +10,8 @@ import typer
 from nsi_cli import api
 from nsi_cli.cli.context import context_of
 from nsi_cli.cli.flags import default_shown
+from nsi_cli.cli.output import print_table
+from nsi_cli.support.errors import ConfigError
 
 
 def interpret(
@@ -19,6 +21,13 @@ def interpret(
     image: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="An image of your own to show; can be repeated."),
+    ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Find images with such an object, for example 'large sphere'; can be repeated.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the page." + default_shown("RUN/report"))
@@ -35,8 +44,33 @@ def interpret(
         int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
     ] = 64,
 ) -> None:
-    """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page."""
+    """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page.
+
+    With --query, the page is OUT/queries.html instead and has the images
+    that answer. A query has values in any order ('small cube'), parts of
+    values that are clear, or PROPERTY=VALUE ('position=1,0,0.5').
+    """
     context = context_of(ctx)
+    if query:
+        if image:
+            raise ConfigError("--query and --image exclude each other", "give only one of them")
+        answers = api.ask(
+            run,
+            query,
+            split=split,
+            out=out,
+            data=data,
+            checkpoint=checkpoint,
+            top=top,
+            batch_size=batch_size,
+            tasks=context.tasks,
+            progress=context.progress,
+        )
+        for found in answers.found:
+            table = api.answer_table(found)
+            print_table(found.query, table.columns, table.rows, notes=table.notes)
+        typer.echo(str(answers.page))
+        return
     page = api.interpret(
         run,
         split=split,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from nsi_cli.data.build.differences import builder_of, differences
 from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.data.store.reader import Store, open_store
-from nsi_cli.evaluation.predict import predict, predict_images
+from nsi_cli.evaluation.candidates import with_range
+from nsi_cli.evaluation.predict import predict, predict_images, primitives_encoder
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.interpretation.query import parse_query
+from nsi_cli.interpretation.search import Retrieved, Search
 from nsi_cli.interpretation.uploads import Pixels, read_image
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
@@ -112,6 +117,39 @@ class LoadedRun:
             seed=config.seed + 1 + seed,
         )  # fmt: skip
         return replace(self, model=model.to(self.device).eval())
+
+    def retrieve(self, query: str, **options: Any) -> Retrieved:
+        """The images of a split that score highest with a query; see `retrieve_all`."""
+        return self.retrieve_all([query], **options)[0]
+
+    def retrieve_all(
+        self,
+        queries: Sequence[str],
+        *,
+        split: str = "test",
+        top: int = 5,
+        batch_size: int = 64,
+        progress: Progress = SILENT,
+    ) -> list[Retrieved]:
+        """The ``top`` images of a split that score highest with each query, in one pass.
+
+        `nsi_cli.interpretation.query.parse_query` says what a query is. Raises `ConfigError` for
+        what is none, and for a property that was excluded from training.
+        """
+        schema, excluded = self.run.schema, self.run.config.excluded
+        parsed = [parse_query(query, schema, excluded) for query in queries]
+        primitives, lengths = self.store.primitives(split)
+        present = np.arange(primitives.shape[1]) < lengths[:, None]
+        seen, encode = with_range(schema, primitives[present]), primitives_encoder(self.model)
+        searches = [Search(query, seen, encode, top, excluded) for query in parsed]
+        for batch in self.predictions(split, batch_size, progress, "search"):
+            for search in searches:
+                search.add(batch)
+        ids = self.store.ids(split)
+        return [
+            search.retrieved(split, ids, lambda index: self.store.images(split, index))
+            for search in searches
+        ]
 
     def predict_image(self, image: Pixels) -> Predictions:
         """The model's predictions for one image (S, S, 3) without annotation."""

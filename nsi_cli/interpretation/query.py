@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +53,13 @@ class Query:
         return given
 
 
-def parse_query(text: str, schema: Schema) -> Query:
+def parse_query(text: str, schema: Schema, excluded: Sequence[str] = ()) -> Query:
     """The query that a text means: values in any order, or ``PROPERTY=VALUE``.
 
     A value can be shortened to any part that no other value contains, and upper and lower case are
     the same. Numbers need their property's name. A value with spaces is put in quotes. Raises
-    `ConfigError` for a word that is no value, or that several properties have.
+    `ConfigError` for a word that is no value, or that several properties have, and for a property
+    that is ``excluded``.
     """
     try:
         words = shlex.split(text)
@@ -74,6 +75,10 @@ def parse_query(text: str, schema: Schema) -> Query:
         found[name] = value
     if not found:
         raise ConfigError("the query is empty", f"for example: {_example(schema)}")
+    if unseen := [name for name in found if name in excluded]:
+        raise ConfigError(
+            f"the run was trained without {', '.join(unseen)}", "leave it out of the query"
+        )
     ordered = {name: found[name] for name in schema.columns if name in found}
     return Query(schema, ordered)
 

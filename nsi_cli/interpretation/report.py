@@ -72,7 +72,7 @@ def write_report(
         for number, upload in enumerate(uploads, start=1)
     ]
     shown = bare + cards
-    template = _environment().get_template("report.html.j2")
+    template = page_environment().get_template("report.html.j2")
     page = template.render(
         heading=heading,
         version=__version__,
@@ -96,7 +96,8 @@ def write_report(
     return path
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates, with everything escaped; an undefined name is an error."""
     environment = Environment(
         loader=PackageLoader("nsi_cli.interpretation"),
         autoescape=True,

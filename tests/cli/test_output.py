@@ -138,6 +138,20 @@ def test_controls_have_tables_of_their_own(
     assert all(len(line) <= 80 for line in result.stdout.splitlines() if "–" in line)
 
 
+def test_a_query_has_a_table_and_a_page(nsi: Nsi, trained: Path, tmp_path: Path) -> None:
+    result = nsi("-q", "interpret", trained, "--query", "small", "--top", 2, "--out", tmp_path)
+    assert result.code == 0, result
+    lines = result.stdout.splitlines()
+    assert lines[0] == "small"
+    assert re.search(r"^rank +scene +score +slot +has it", lines[1])
+    assert lines[-1] == str(tmp_path / "queries.html")
+    refused = nsi("-q", "interpret", trained, "--query", "smal1", "--out", tmp_path)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "no property has a value 'smal1'" in refused.stderr
+    both = nsi("-q", "interpret", trained, "--query", "small", "--image", "a.png")
+    assert both.code == 2
+
+
 def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(
     nsi: Nsi, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

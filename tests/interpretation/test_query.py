@@ -68,6 +68,12 @@ def test_what_is_no_query_is_one_line_and_a_hint(text: str, message: str, hint: 
     assert hint in error.value.hint
 
 
+def test_a_property_that_was_excluded_from_training_is_refused() -> None:
+    with pytest.raises(ConfigError, match="trained without shape"):
+        parse_query("small sphere", SCHEMA, ["shape", "lid"])
+    assert parse_query("small", SCHEMA, ["shape", "lid"]).values == {"size": "small"}
+
+
 def test_a_query_fixes_ids_and_numbers_and_leaves_the_rest_open() -> None:
     query = parse_query("position=1,-2,0.5 cube", SCHEMA)
     assert query.ids.tolist() == [-1, 1, -1, -1]
