@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nsi_cli.data.store.reader import Store
     from nsi_cli.interpretation.loaded_run import LoadedRun
     from nsi_cli.interpretation.search import Retrieved
+    from nsi_cli.interpretation.slot_descriptions import ImageDescription
     from nsi_cli.plugins.discovery.registry import TaskRegistry
     from nsi_cli.training.run import Run
 
@@ -47,6 +48,8 @@ __all__ = [
     "compare",
     "comparison_table",
     "control_tables",
+    "describe",
+    "description_table",
     "dry_run",
     "evaluate",
     "find_tasks",
@@ -501,6 +504,31 @@ def interpret(
         uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
         top=top,
     )
+
+
+def describe(
+    run: PathLike,
+    images: Sequence[PathLike],
+    *,
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> list[ImageDescription]:
+    """What each slot of images of the user's own shows: values with probabilities.
+
+    Each slot also has its familiarity: the share of training objects whose slots score lower.
+    """
+    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    return loaded.describe([Path(image) for image in images], progress=progress)
+
+
+def description_table(described: ImageDescription) -> ResultTable:
+    """The slots of an image as a table."""
+    from nsi_cli.interpretation.slot_descriptions import COLUMNS, UNFAMILIAR
+
+    note = f"unfamiliar: below {100 * UNFAMILIAR:.0f} % of the objects of the train split"
+    return ResultTable(COLUMNS, described.rows(), [note])
 
 
 @dataclass(frozen=True)

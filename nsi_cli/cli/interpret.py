@@ -20,7 +20,9 @@ def interpret(
     split: Annotated[str, typer.Option(help="Split whose scenes are shown and searched.")] = "test",
     image: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="An image of your own to show; can be repeated."),
+        typer.Option(
+            metavar="FILE", help="An image of your own to describe and show; can be repeated."
+        ),
     ] = None,
     query: Annotated[
         list[str] | None,
@@ -49,6 +51,10 @@ def interpret(
     With --query, the page is OUT/queries.html instead and has the images
     that answer. A query has values in any order ('small cube'), parts of
     values that are clear, or PROPERTY=VALUE ('position=1,0,0.5').
+
+    With --image, a table says what each slot of your image shows, with
+    probabilities, and how familiar it is: the share of training objects
+    whose slots score lower.
     """
     context = context_of(ctx)
     if query:
@@ -71,6 +77,21 @@ def interpret(
             print_table(found.query, table.columns, table.rows, notes=table.notes)
         typer.echo(str(answers.page))
         return
+    described = (
+        api.describe(
+            run,
+            image,
+            data=data,
+            checkpoint=checkpoint,
+            tasks=context.tasks,
+            progress=context.progress,
+        )
+        if image
+        else []
+    )
+    for one in described:
+        table = api.description_table(one)
+        print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
     page = api.interpret(
         run,
         split=split,

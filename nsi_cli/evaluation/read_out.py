@@ -62,6 +62,7 @@ def read_out(
     *,
     excluded: Sequence[str] = (),
     seed: int = 0,
+    start: Candidates | None = None,
 ) -> ReadOut:
     """Find the primitive that scores highest with each of ``slots`` (n, E).
 
@@ -76,20 +77,28 @@ def read_out(
       the slot on average over the candidates, after the average effect of the other properties.
 
     ``excluded`` properties, which the encoder does not see, keep the candidate's value. ``seed``
-    draws the candidates of schemas with too many combinations to try all. The bounds of a schema
+    draws the candidates of schemas with too many combinations to try all; ``start`` are those of
+    `value_candidates`, if they are known. The bounds of a schema
     can be much wider than the values of a dataset; see `candidates.with_range`.
     """
     if not len(slots):
         return ReadOut(np.zeros((0, schema.width), np.float32), np.zeros(0, np.float32))
-    space = _space(schema, encode, excluded, seed)
+    space = _space(schema, encode, excluded, seed, start)
     combinations, points, width = space.start.embeddings.shape
     step = max(1, _MAX_FLOATS // max(combinations * points, max(GRID, MOST_VALUES) * width))
     found = [_search(slots[row : row + step], space, encode) for row in range(0, len(slots), step)]
     return ReadOut(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def _space(schema: Schema, encode: EncodePrimitives, excluded: Sequence[str], seed: int) -> _Space:
-    start = _candidates(schema, encode, excluded, seed)
+def _space(
+    schema: Schema,
+    encode: EncodePrimitives,
+    excluded: Sequence[str],
+    seed: int,
+    start: Candidates | None,
+) -> _Space:
+    if start is None:
+        start = value_candidates(schema, encode, excluded=excluded, seed=seed)
     effects = _main_effects(start, [len(item.values) for item in schema.categorical])
     columns = [i for i, item in enumerate(schema.categorical) if item.name not in excluded]
     components = {
@@ -101,8 +110,8 @@ def _space(schema: Schema, encode: EncodePrimitives, excluded: Sequence[str], se
     return _Space(start, {column: effects[column] for column in columns}, components)
 
 
-def _candidates(
-    schema: Schema, encode: EncodePrimitives, excluded: Sequence[str], seed: int
+def value_candidates(
+    schema: Schema, encode: EncodePrimitives, *, excluded: Sequence[str] = (), seed: int = 0
 ) -> Candidates:
     """Candidates with each value of each categorical property.
 

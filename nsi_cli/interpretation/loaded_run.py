@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from nsi_cli.data.build.differences import builder_of, differences
 from nsi_cli.data.loading.loader import LoaderOptions
@@ -21,6 +23,7 @@ from nsi_cli.evaluation.predict import predict, predict_images, primitives_encod
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.interpretation.query import parse_query
 from nsi_cli.interpretation.search import Retrieved, Search
+from nsi_cli.interpretation.slot_descriptions import ImageDescription, Reader, object_scores
 from nsi_cli.interpretation.uploads import Pixels, read_image
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
@@ -33,6 +36,10 @@ from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.checkpoint import BEST, load_weights, restore
 from nsi_cli.training.run import Run, open_run
+
+TRAIN = "train"
+REFERENCE_SCENES = 256
+"""Scenes of the train split whose objects tell what is familiar."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,51 @@ class LoadedRun:
             search.retrieved(split, ids, lambda index: self.store.images(split, index))
             for search in searches
         ]
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads what slots show; compared with the objects of a sample of the train split."""
+        schema, excluded = self.run.schema, self.run.config.excluded
+        primitives, lengths = self.store.primitives(TRAIN)
+        present = np.arange(primitives.shape[1]) < lengths[:, None]
+        seen = with_range(schema, primitives[present])
+        reader = Reader.of(seen, primitives_encoder(self.model), self.run.config.tau, excluded)
+        scores = [
+            object_scores(reader, batch)
+            for batch in self.predictions(TRAIN, 64, sample=REFERENCE_SCENES)
+        ]
+        return replace(reader, reference=np.sort(np.concatenate(scores)))
+
+    def describe(
+        self, images: Sequence[Path | str | Pixels], *, progress: Progress = SILENT
+    ) -> list[ImageDescription]:
+        """What each slot of each image shows: files, or arrays (H, W, 3) uint8.
+
+        Files are cropped like the images of the run's store. Raises `DataError` for a file that is
+        not an image.
+        """
+        described = []
+        for number, given in enumerate(images, start=1):
+            if isinstance(given, np.ndarray):
+                name, image = f"image {number}", self._fitted(given)
+            else:
+                name, image = Path(given).name, self.read_image(Path(given), progress)
+            found = self.predict_image(image)
+            described.append(
+                ImageDescription(name, image, found.masks[0], tuple(self.reader.describe(found)))
+            )
+        return described
+
+    def _fitted(self, image: Pixels) -> Pixels:
+        """An array (H, W, 3) at the model's size."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise DataError(
+                f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}",
+                "convert it to RGB",
+            )
+        size = self.run.config.image_size
+        picture = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+        return np.array(picture)
 
     def predict_image(self, image: Pixels) -> Predictions:
         """The model's predictions for one image (S, S, 3) without annotation."""

@@ -1,0 +1,185 @@
+"""What each slot of an image shows: the most likely values, and how familiar it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logsumexp
+
+from nsi_cli.evaluation.candidates import Candidates
+from nsi_cli.evaluation.predict import EncodePrimitives
+from nsi_cli.evaluation.predictions import Floats, Predictions
+from nsi_cli.evaluation.read_out import read_out, value_candidates
+from nsi_cli.evaluation.segments import segments
+from nsi_cli.schema import Schema
+
+UNFAMILIAR = 0.05
+"""A slot with a lower familiarity shows nothing that the model was trained on."""
+
+COLUMNS = ("slot", "image", "most likely values", "familiarity")
+"""The headings of `ImageDescription.rows`."""
+
+_MOST_PRODUCTS = 2**24
+
+
+@dataclass(frozen=True)
+class SlotDescription:
+    """A slot of one image."""
+
+    slot: int
+    share: float  # of the image, that its segment covers
+    values: Mapping[str, str]  # the most likely value of each categorical property
+    probabilities: Mapping[str, Mapping[str, float]]  # of all values of each of them
+    numbers: Mapping[str, tuple[float, ...]]  # of each continuous property
+    score: float  # with the primitive that fits best
+    familiarity: float  # share of training objects whose slots score lower with theirs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "slot": self.slot,
+            "share": self.share,
+            "values": {
+                name: {"value": value, "probability": self.probabilities[name][value]}
+                for name, value in self.values.items()
+            },
+            "numbers": {name: list(value) for name, value in self.numbers.items()},
+            "score": self.score,
+            "familiarity": self.familiarity,
+        }
+
+
+@dataclass(frozen=True)
+class ImageDescription:
+    """An image and what each of its slots shows."""
+
+    name: str
+    image: npt.NDArray[np.uint8]  # (S, S, 3), as the model sees it
+    masks: Floats  # (K, h, w)
+    slots: tuple[SlotDescription, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without the image and the masks."""
+        return {"name": self.name, "slots": [slot.to_dict() for slot in self.slots]}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Text for a table under `COLUMNS`, the most familiar slots first."""
+        ordered = sorted(self.slots, key=lambda slot: -slot.familiarity)
+        return [
+            (
+                str(slot.slot + 1),
+                f"{100 * slot.share:.0f} %",
+                " ".join(
+                    f"{value} ({100 * slot.probabilities[name][value]:.0f} %)"
+                    for name, value in slot.values.items()
+                ),
+                f"{100 * slot.familiarity:.0f} %"
+                + (", unfamiliar" if slot.familiarity < UNFAMILIAR else ""),
+            )
+            for slot in ordered
+        ]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads what slots show: candidates for the values, and scores to compare with.
+
+    The probability of a primitive is taken as proportional to exp(score / τ), as in the contrastive
+    loss, with all candidates equally likely before. The probability of a value is the sum over the
+    candidates that have it. ``reference`` are the best scores (n,) of the slots of training
+    objects, sorted.
+    """
+
+    schema: Schema  # with the range of the training data as bounds
+    encode: EncodePrimitives
+    found: Candidates
+    tau: float
+    excluded: tuple[str, ...]
+    reference: Floats
+
+    @classmethod
+    def of(
+        cls, schema: Schema, encode: EncodePrimitives, tau: float, excluded: Sequence[str] = ()
+    ) -> Reader:
+        """A reader without a reference."""
+        found = value_candidates(schema, encode, excluded=excluded)
+        return cls(schema, encode, found, tau, tuple(excluded), np.zeros(0, np.float32))
+
+    def best_scores(self, slots: Floats) -> Floats:
+        """The highest score of each slot (n, E) with a candidate, (n,)."""
+        columns = self.found.embeddings.reshape(-1, slots.shape[1]).T
+        step = max(1, _MOST_PRODUCTS // columns.shape[1])
+        parts = [
+            (slots[start : start + step] @ columns).max(1) for start in range(0, len(slots), step)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def familiarity(self, slots: Floats) -> npt.NDArray[np.float64]:
+        """The share of the reference below the best score of each slot (n, E), (n,)."""
+        ranks = np.searchsorted(self.reference, self.best_scores(slots))
+        return ranks / max(1, len(self.reference))
+
+    def describe(self, predictions: Predictions, row: int = 0) -> list[SlotDescription]:
+        """Every slot of one image of a batch."""
+        slots = predictions.slot_embeddings[row]
+        primitives, scores = read_out(
+            slots, self.schema, self.encode, excluded=self.excluded, start=self.found
+        )
+        probabilities = self._probabilities(slots)
+        familiarity = self.familiarity(slots)
+        (painted,) = segments(predictions.masks[row : row + 1], predictions.masks.shape[-1] * 8)
+        shares = np.bincount(painted.ravel(), minlength=len(slots)) / painted.size
+        return [
+            SlotDescription(
+                slot=slot,
+                share=float(shares[slot]),
+                values={name: max(own, key=own.__getitem__) for name, own in likely.items()},
+                probabilities=likely,
+                numbers={
+                    item.name: tuple(primitives[slot, self.schema.columns[item.name]].tolist())
+                    for item in self.schema.continuous
+                    if item.name not in self.excluded
+                },
+                score=float(scores[slot]),
+                familiarity=float(familiarity[slot]),
+            )
+            for slot, likely in enumerate(probabilities)
+        ]
+
+    def _probabilities(self, slots: Floats) -> list[dict[str, dict[str, float]]]:
+        """The probability of each value of each categorical property, for each slot (K, E)."""
+        count, points, width = self.found.embeddings.shape
+        scores = slots @ self.found.embeddings.reshape(-1, width).T / self.tau
+        logits = logsumexp(scores.reshape(len(slots), count, points).astype(np.float64), axis=2)
+        weights = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))  # (K, M)
+        ids = self.found.primitives[:, 0].astype(int)  # (M, W)
+        kept = [item for item in self.schema.categorical if item.name not in self.excluded]
+        tables = {
+            item.name: np.stack(
+                [
+                    np.bincount(
+                        ids[:, self.schema.columns[item.name].start], of_slot, len(item.values)
+                    )
+                    for of_slot in weights
+                ]
+            )
+            for item in kept
+        }
+        return [
+            {
+                item.name: dict(zip(item.values, tables[item.name][slot].tolist(), strict=True))
+                for item in kept
+            }
+            for slot in range(len(slots))
+        ]
+
+
+def object_scores(reader: Reader, predictions: Predictions) -> Floats:
+    """The best scores of the slots that the objects of a batch align with, (n,)."""
+    scene, row = np.nonzero(predictions.present & (predictions.aligned_slot >= 0))
+    slots = predictions.slot_embeddings[scene, predictions.aligned_slot[scene, row]]
+    return reader.best_scores(slots)
