@@ -102,7 +102,10 @@ def test_a_trained_run_is_evaluated_and_shown_with_images_of_ones_own(
     image = min(raw.rglob("CLEVRTEX_full_*[0-9].png"))
     answer = run_nsi("interpret", trained, "--image", image, "--out", tmp_path / "page", "--top", 2)
     assert answer.code == 0, answer
-    assert answer.stdout == f"{tmp_path / 'page' / 'index.html'}\n"
+    title, columns, *_, page = answer.stdout.splitlines()
+    assert title == image.name
+    assert columns.split() == ["slot", "image", "most", "likely", "values", "familiarity"]
+    assert page == str(tmp_path / "page" / "index.html")
     check_page(tmp_path / "page" / "index.html")
     assert image.name in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
