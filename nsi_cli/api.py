@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nsi_cli.data.store.reader import Store
     from nsi_cli.interpretation.loaded_run import LoadedRun
     from nsi_cli.interpretation.search import Retrieved
-    from nsi_cli.interpretation.slot_descriptions import ImageDescription
+    from nsi_cli.interpretation.slot_descriptions import Descriptions, ImageDescription
     from nsi_cli.plugins.discovery.registry import TaskRegistry
     from nsi_cli.training.run import Run
 
@@ -514,7 +514,7 @@ def describe(
     checkpoint: str = "best",
     tasks: TaskRegistry | None = None,
     progress: Progress = SILENT,
-) -> list[ImageDescription]:
+) -> Descriptions:
     """What each slot of images of the user's own shows: values with probabilities.
 
     Each slot also has its familiarity: the share of training objects whose slots score lower.

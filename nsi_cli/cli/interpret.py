@@ -77,8 +77,8 @@ def interpret(
             print_table(found.query, table.columns, table.rows, notes=table.notes)
         typer.echo(str(answers.page))
         return
-    described = (
-        api.describe(
+    if image:
+        described = api.describe(
             run,
             image,
             data=data,
@@ -86,12 +86,9 @@ def interpret(
             tasks=context.tasks,
             progress=context.progress,
         )
-        if image
-        else []
-    )
-    for one in described:
-        table = api.description_table(one)
-        print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
+        for one in described:
+            table = api.description_table(one)
+            print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
     page = api.interpret(
         run,
         split=split,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from nsi_cli.data.build.differences import builder_of, differences
 from nsi_cli.data.loading.loader import LoaderOptions
@@ -20,11 +20,17 @@ from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.evaluation.candidates import with_range
 from nsi_cli.evaluation.predict import predict, predict_images, primitives_encoder
-from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.evaluation.predictions import Floats, Predictions
+from nsi_cli.interpretation.grounding import Grounded, ground
 from nsi_cli.interpretation.query import parse_query
 from nsi_cli.interpretation.search import Retrieved, Search
-from nsi_cli.interpretation.slot_descriptions import ImageDescription, Reader, object_scores
-from nsi_cli.interpretation.uploads import Pixels, read_image
+from nsi_cli.interpretation.slot_descriptions import (
+    Descriptions,
+    ImageDescription,
+    Reader,
+    object_scores,
+)
+from nsi_cli.interpretation.uploads import Pixels, fitted, read_image
 from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.build import build
 from nsi_cli.models.features import prepare_cache
@@ -32,12 +38,17 @@ from nsi_cli.models.nsi import NSI
 from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.plugins.contract import Preparer, Task
 from nsi_cli.plugins.discovery.registry import TaskRegistry
+from nsi_cli.schema import Schema
+from nsi_cli.schema.schema import Value
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.checkpoint import BEST, load_weights, restore
 from nsi_cli.training.run import Run, open_run
 
 TRAIN = "train"
+Own = Path | str | Pixels
+"""An image of the user's own: a file, or an array (H, W, 3) uint8."""
+
 REFERENCE_SCENES = 256
 """Scenes of the train split whose objects tell what is familiar."""
 
@@ -145,9 +156,7 @@ class LoadedRun:
         """
         schema, excluded = self.run.schema, self.run.config.excluded
         parsed = [parse_query(query, schema, excluded) for query in queries]
-        primitives, lengths = self.store.primitives(split)
-        present = np.arange(primitives.shape[1]) < lengths[:, None]
-        seen, encode = with_range(schema, primitives[present]), primitives_encoder(self.model)
+        seen, encode = self._seen(split), primitives_encoder(self.model)
         searches = [Search(query, seen, encode, top, excluded) for query in parsed]
         for batch in self.predictions(split, batch_size, progress, "search"):
             for search in searches:
@@ -161,47 +170,81 @@ class LoadedRun:
     @cached_property
     def reader(self) -> Reader:
         """Reads what slots show; compared with the objects of a sample of the train split."""
-        schema, excluded = self.run.schema, self.run.config.excluded
-        primitives, lengths = self.store.primitives(TRAIN)
-        present = np.arange(primitives.shape[1]) < lengths[:, None]
-        seen = with_range(schema, primitives[present])
-        reader = Reader.of(seen, primitives_encoder(self.model), self.run.config.tau, excluded)
+        excluded = self.run.config.excluded
+        encode = primitives_encoder(self.model)
+        reader = Reader.of(self._seen(TRAIN), encode, self.run.config.tau, excluded)
         scores = [
             object_scores(reader, batch)
             for batch in self.predictions(TRAIN, 64, sample=REFERENCE_SCENES)
         ]
         return replace(reader, reference=np.sort(np.concatenate(scores)))
 
-    def describe(
-        self, images: Sequence[Path | str | Pixels], *, progress: Progress = SILENT
-    ) -> list[ImageDescription]:
-        """What each slot of each image shows: files, or arrays (H, W, 3) uint8.
+    def describe(self, images: Sequence[Own], *, progress: Progress = SILENT) -> Descriptions:
+        """What each slot of each image shows.
 
-        Files are cropped like the images of the run's store. Raises `DataError` for a file that is
-        not an image.
+        Images are files or arrays (H, W, 3) uint8, and are cropped like those of the run's store.
+        Raises `DataError` for what is no image.
         """
-        described = []
+        return Descriptions(
+            tuple(
+                ImageDescription(name, image, found.masks[0], tuple(self.reader.describe(found)))
+                for name, image, found in self._own_images(images, progress)
+            )
+        )
+
+    def ground(
+        self,
+        images: Sequence[Own],
+        queries: Sequence[str] | None = None,
+        *,
+        progress: Progress = SILENT,
+    ) -> Grounded:
+        """Where queries are in images: the slot of each image that scores highest with each.
+
+        The queries are all values of all categorical properties if None. Images are those of
+        `describe`, queries those of `retrieve_all`; raises what these do.
+        """
+        schema, excluded = self.run.schema, self.run.config.excluded
+        if queries is None:
+            kept = [item for item in schema.categorical if item.name not in excluded]
+            queries = [f"{item.name}={shlex.quote(v)}" for item in kept for v in item.values]
+        parsed = [parse_query(query, schema, excluded) for query in queries]
+        own = list(self._own_images(images, progress))
+        return ground(parsed, self._seen(TRAIN), primitives_encoder(self.model), own, excluded)
+
+    def embed(self, images: Sequence[Own], *, progress: Progress = SILENT) -> Floats:
+        """The embeddings of the slots of images, (n, K, E); images are those of `describe`."""
+        found = [found.slot_embeddings for _, _, found in self._own_images(images, progress)]
+        return np.concatenate(found)
+
+    def embed_objects(self, scenes: Sequence[Sequence[Mapping[str, Value]]]) -> list[Floats]:
+        """The embeddings (objects, E) of the objects of each scene, from their properties by name.
+
+        Raises `SchemaError` for what is no object of the schema.
+        """
+        encode, embedded = primitives_encoder(self.model), []
+        for objects in scenes:
+            rows = self.run.schema.encode(objects)
+            embedded.append(encode(rows[None], np.ones((1, len(rows)), bool))[0])
+        return embedded
+
+    def _seen(self, split: str) -> Schema:
+        """The schema with the range of a split's values as its bounds."""
+        primitives, lengths = self.store.primitives(split)
+        present = np.arange(primitives.shape[1]) < lengths[:, None]
+        return with_range(self.run.schema, primitives[present])
+
+    def _own_images(
+        self, images: Sequence[Own], progress: Progress
+    ) -> Iterator[tuple[str, Pixels, Predictions]]:
+        """The name, the pixels (S, S, 3) and the predictions of each image."""
         for number, given in enumerate(images, start=1):
             if isinstance(given, np.ndarray):
-                name, image = f"image {number}", self._fitted(given)
+                name = f"image {number}"
+                image = fitted(given, self.run.config.image_size, self._crop(name, progress))
             else:
                 name, image = Path(given).name, self.read_image(Path(given), progress)
-            found = self.predict_image(image)
-            described.append(
-                ImageDescription(name, image, found.masks[0], tuple(self.reader.describe(found)))
-            )
-        return described
-
-    def _fitted(self, image: Pixels) -> Pixels:
-        """An array (H, W, 3) at the model's size."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise DataError(
-                f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}",
-                "convert it to RGB",
-            )
-        size = self.run.config.image_size
-        picture = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
-        return np.array(picture)
+            yield name, image, self.predict_image(image)
 
     def predict_image(self, image: Pixels) -> Predictions:
         """The model's predictions for one image (S, S, 3) without annotation."""
@@ -216,6 +259,10 @@ class LoadedRun:
         Notes a warning if the task's builder cannot crop it; it is then used whole. Raises
         `DataError` for a file that is not an image.
         """
+        return read_image(path, self.run.config.image_size, self._crop(path.name, progress))
+
+    def _crop(self, name: str, progress: Progress) -> Callable[[Pixels], Pixels]:
+        """What crops an image like those of the run's store."""
         builder = builder_of(self.task, Path(self.run.config.data), self.store)
 
         def crop(image: Pixels) -> Pixels:
@@ -223,12 +270,12 @@ class LoadedRun:
             if cropped is None:
                 height, width = image.shape[:2]
                 progress.note(
-                    f"warning: {path.name}: {width} × {height} pixels, unlike the images of the "
+                    f"warning: {name}: {width} × {height} pixels, unlike the images of the "
                     "task; it is used whole"
                 )
             return image if cropped is None else cropped
 
-        return read_image(path, self.run.config.image_size, crop)
+        return crop
 
 
 def load_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,12 @@ import numpy.typing as npt
 from nsi_cli.evaluation.candidates import OPEN, completed, embed_objects
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Ints, Predictions
+from nsi_cli.interpretation.plots import Pixels, Plotted, picture_grid, spotlight
 from nsi_cli.interpretation.query import Query
 from nsi_cli.schema import Schema
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_PRODUCTS = 2**24
 """The most dot products that are held at once."""
@@ -132,7 +134,7 @@ def scored(slots: Floats, completions: Floats) -> tuple[Floats, Ints]:
 
 
 @dataclass(frozen=True)
-class Retrieved:
+class Retrieved(Plotted):
     """The images of a split that answer a query, best first."""
 
     query: str
@@ -155,6 +157,17 @@ class Retrieved:
                 for rank, (name, match) in enumerate(zip(self.ids, self.matches, strict=True), 1)
             ],
         }
+
+    def plot(self) -> Figure:
+        """The images, each with the slot that answers lit."""
+        pictures = [
+            (
+                spotlight(image, match.mask),
+                f"{name}\n{match.score:.1f} {'✓' if match.right else '✗'}",
+            )
+            for image, name, match in zip(self.images, self.ids, self.matches, strict=True)
+        ]
+        return picture_grid([pictures], [self.query])
 
     def rows(self) -> list[tuple[str, ...]]:
         """Text for a table under `COLUMNS`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,11 @@ from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Predictions
 from nsi_cli.evaluation.read_out import read_out, value_candidates
 from nsi_cli.evaluation.segments import segments
+from nsi_cli.interpretation.plots import Plotted, picture_grid, spotlight
 from nsi_cli.schema import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 UNFAMILIAR = 0.05
 """A slot with a lower familiarity shows nothing that the model was trained on."""
@@ -82,6 +86,38 @@ class ImageDescription:
             )
             for slot in ordered
         ]
+
+
+@dataclass(frozen=True)
+class Descriptions(Plotted):
+    """Images and what each of their slots shows."""
+
+    images: tuple[ImageDescription, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> ImageDescription:
+        return self.images[number]
+
+    def __iter__(self) -> Iterator[ImageDescription]:
+        return iter(self.images)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Plain values, without images and masks."""
+        return [one.to_dict() for one in self.images]
+
+    def plot(self, most: int = 6) -> Figure:
+        """A row for each image: the image, then its ``most`` most familiar slots."""
+        rows = []
+        for one in self.images:
+            familiar = sorted(one.slots, key=lambda slot: -slot.familiarity)[:most]
+            pictures = [
+                (spotlight(one.image, one.masks[slot.slot]), "\n".join(slot.values.values()))
+                for slot in familiar
+            ]
+            rows.append([(one.image, one.name), *pictures])
+        return picture_grid(rows)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,20 @@ def read_image(
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         reason = one_line(str(error)) or type(error).__name__
         raise DataError(f"{path} cannot be read as an image: {reason}", hint) from None
-    cropped = Image.fromarray(crop(np.asarray(upright)))
+    return fitted(np.asarray(upright), size, crop)
+
+
+def fitted(image: Pixels, size: int, crop: Callable[[Pixels], Pixels]) -> Pixels:
+    """An image (H, W, 3), cropped and resized to (size, size, 3).
+
+    Raises `DataError` if it is another array.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise DataError(
+            f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}",
+            "convert it to RGB",
+        )
+    cropped = Image.fromarray(crop(image))
     return np.array(cropped.resize((size, size), Image.Resampling.BICUBIC))
 
 
