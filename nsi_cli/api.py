@@ -52,6 +52,7 @@ __all__ = [
     "description_table",
     "dry_run",
     "evaluate",
+    "export",
     "find_tasks",
     "interpret",
     "load_run",
@@ -529,6 +530,32 @@ def description_table(described: ImageDescription) -> ResultTable:
 
     note = f"unfamiliar: below {100 * UNFAMILIAR:.0f} % of the objects of the train split"
     return ResultTable(COLUMNS, described.rows(), [note])
+
+
+def export(
+    run: PathLike,
+    to: PathLike,
+    *,
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Path:
+    """Export a run to the new folder ``to``: weights, options, schema and a model card.
+
+    `load_run` opens the folder without the store. The card has the metrics of the test split if
+    the run was evaluated. Raises `DataError` if there is something at ``to``.
+    """
+    from nsi_cli.interpretation.export import export_run
+    from nsi_cli.support.files import read_json
+
+    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    evaluation = loaded.evaluation_path("test")
+    found = evaluation.is_file()
+    result = read_json(evaluation, "evaluation", "run nsi eval again") if found else None
+    if result is None:
+        progress.note(f"note: no {evaluation}; the model card has no metrics")
+    return export_run(loaded, Path(to), result)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from nsi_cli import __version__
-from nsi_cli.cli import build_data, demo, evaluate, interpret, new_task, tasks, train
+from nsi_cli.cli import build_data, demo, evaluate, export, interpret, new_task, tasks, train
 from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import PlainGroup, command_of, stub_of
 from nsi_cli.cli.output import survive_closed_terminal
@@ -27,13 +27,14 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "train": train.train,
     "eval": evaluate.evaluate,
     "interpret": interpret.interpret,
+    "export": export.export,
     "new-task": new_task.new_task,
     "demo": demo.demo,
 }
 """The functions behind the subcommands, in the order of a user's way through them."""
 
 
-_USE_TORCH = ("train", "eval", "interpret", "demo")
+_USE_TORCH = ("train", "eval", "interpret", "export", "demo")
 """The commands that import torch."""
 
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from nsi_cli.data.build.differences import builder_of, differences
+from nsi_cli.data.build.differences import builder_of, differences, options_of
 from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.evaluation.candidates import with_range
 from nsi_cli.evaluation.predict import predict, predict_images, primitives_encoder
 from nsi_cli.evaluation.predictions import Floats, Predictions
+from nsi_cli.interpretation.exported import Known, is_export, read_known
 from nsi_cli.interpretation.grounding import Grounded, ground
 from nsi_cli.interpretation.query import parse_query
 from nsi_cli.interpretation.search import Retrieved, Search
@@ -60,9 +61,21 @@ class LoadedRun:
     run: Run
     checkpoint: str
     task: Task
-    store: Store
+    opened: Store | None
+    """The store; None for an export that was opened without one."""
     backbone: Backbone
     model: NSI
+    known: Known | None = None
+    """What an export knows of its training data."""
+
+    @property
+    def store(self) -> Store:
+        """The store. Raises `DataError` if there is none."""
+        if self.opened is None:
+            raise DataError(
+                f"{self.run.path} was exported without its store", "name a store with --data DIR"
+            )
+        return self.opened
 
     @property
     def device(self) -> torch.device:
@@ -156,7 +169,7 @@ class LoadedRun:
         """
         schema, excluded = self.run.schema, self.run.config.excluded
         parsed = [parse_query(query, schema, excluded) for query in queries]
-        seen, encode = self._seen(split), primitives_encoder(self.model)
+        seen, encode = self.seen(split), primitives_encoder(self.model)
         searches = [Search(query, seen, encode, top, excluded) for query in parsed]
         for batch in self.predictions(split, batch_size, progress, "search"):
             for search in searches:
@@ -172,7 +185,9 @@ class LoadedRun:
         """Reads what slots show; compared with the objects of a sample of the train split."""
         excluded = self.run.config.excluded
         encode = primitives_encoder(self.model)
-        reader = Reader.of(self._seen(TRAIN), encode, self.run.config.tau, excluded)
+        reader = Reader.of(self.seen(TRAIN), encode, self.run.config.tau, excluded)
+        if self.known is not None:
+            return replace(reader, reference=self.known.reference)
         scores = [
             object_scores(reader, batch)
             for batch in self.predictions(TRAIN, 64, sample=REFERENCE_SCENES)
@@ -210,7 +225,7 @@ class LoadedRun:
             queries = [f"{item.name}={shlex.quote(v)}" for item in kept for v in item.values]
         parsed = [parse_query(query, schema, excluded) for query in queries]
         own = list(self._own_images(images, progress))
-        return ground(parsed, self._seen(TRAIN), primitives_encoder(self.model), own, excluded)
+        return ground(parsed, self.seen(TRAIN), primitives_encoder(self.model), own, excluded)
 
     def embed(self, images: Sequence[Own], *, progress: Progress = SILENT) -> Floats:
         """The embeddings of the slots of images, (n, K, E); images are those of `describe`."""
@@ -228,8 +243,10 @@ class LoadedRun:
             embedded.append(encode(rows[None], np.ones((1, len(rows)), bool))[0])
         return embedded
 
-    def _seen(self, split: str) -> Schema:
+    def seen(self, split: str) -> Schema:
         """The schema with the range of a split's values as its bounds."""
+        if self.known is not None and split == TRAIN:
+            return self.known.seen
         primitives, lengths = self.store.primitives(split)
         present = np.arange(primitives.shape[1]) < lengths[:, None]
         return with_range(self.run.schema, primitives[present])
@@ -261,9 +278,16 @@ class LoadedRun:
         """
         return read_image(path, self.run.config.image_size, self._crop(path.name, progress))
 
+    @property
+    def build_options(self) -> dict[str, Any]:
+        """The options with which the store was built that the run was trained on."""
+        if self.known is not None:
+            return self.known.build_options
+        return options_of(Path(self.run.config.data), self.store)
+
     def _crop(self, name: str, progress: Progress) -> Callable[[Pixels], Pixels]:
         """What crops an image like those of the run's store."""
-        builder = builder_of(self.task, Path(self.run.config.data), self.store)
+        builder = builder_of(self.task, self.build_options)
 
         def crop(image: Pixels) -> Pixels:
             cropped = builder.prepare(image) if isinstance(builder, Preparer) else image
@@ -294,17 +318,13 @@ def load_run(
     """
     run = open_run(path)
     config, task = run.config, registry.task(run.config.task)
-    folder = run.checkpoint(checkpoint)
+    known = read_known(path) if is_export(path) else None
+    folder = path if known is not None else run.checkpoint(checkpoint)
     weights = load_weights(folder)
-    store = open_store(data or Path(config.data), config.task)
-    run.check_schema(store.schema, store.path)
-    if store.image_size != config.image_size:
-        raise DataError(
-            f"store {store.path} has images of {store.image_size} pixels, run {path} was trained "
-            f"on {config.image_size}",
-            f"build it again with --image-size {config.image_size}",
-        )
-    if data is not None:
+    store = None
+    if known is None or data is not None:
+        store = _open_store(run, data)
+    if data is not None and known is None and store is not None:
         for line in differences(task, Path(config.data), store):
             progress.note(line)
     encoder = task.load_schema_encoder()
@@ -313,7 +333,22 @@ def load_run(
     )
     restore(model, weights, folder)
     device = _device(config.accelerator)
-    return LoadedRun(run, checkpoint, task, store, backbone.to(device), model.to(device).eval())
+    backbone, model = backbone.to(device), model.to(device).eval()
+    return LoadedRun(run, checkpoint, task, store, backbone, model, known)
+
+
+def _open_store(run: Run, data: Path | None) -> Store:
+    """The run's store, or the one at ``data``, which must fit the run."""
+    config = run.config
+    store = open_store(data or Path(config.data), config.task)
+    run.check_schema(store.schema, store.path)
+    if store.image_size != config.image_size:
+        raise DataError(
+            f"store {store.path} has images of {store.image_size} pixels, run {run.path} was "
+            f"trained on {config.image_size}",
+            f"build it again with --image-size {config.image_size}",
+        )
+    return store
 
 
 def _device(accelerator: str) -> str:

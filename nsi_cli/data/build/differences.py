@@ -39,19 +39,20 @@ def differences(task: Task, trained_on: Path, store: Store) -> list[str]:
     return lines
 
 
-def builder_of(task: Task, trained_on: Path, store: Store) -> Any:
-    """The schema builder with the options of the run's store, or of ``store`` if that is missing.
+def options_of(trained_on: Path, store: Store) -> dict[str, Any]:
+    """The build options of the run's store, or of ``store`` if that is missing."""
+    return _options_at(trained_on) or store.build["options"]
 
-    None if the task's builder does not accept them.
-    """
-    recorded = _options_at(trained_on) or store.build["options"]
+
+def builder_of(task: Task, recorded: dict[str, Any]) -> Any:
+    """The schema builder with recorded options; None if the task's builder does not accept them."""
     kind = task.load_schema_builder()
     values = {
         item.name: recorded[item.name] for item in declared_options(kind) if item.name in recorded
     }
     try:
         raw = Path(recorded.get("raw", ""))
-        return check_options(kind, values, where=str(store.path / BUILD), raw=raw)
+        return check_options(kind, values, where=BUILD, raw=raw)
     except NsiError:
         return None
 
