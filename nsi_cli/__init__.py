@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nsi_cli.api import load_run as load_run
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load_run` where it is first used: plugins import this package too."""
+    """Import `nsi_cli.api.load_run` on its first use: plugins import this package too."""
     if name == "load_run":
-        from nsi_cli.api import load_run
-
-        return load_run
+        return import_module("nsi_cli.api").load_run
     raise AttributeError(f"module 'nsi_cli' has no attribute '{name}'")

@@ -125,7 +125,7 @@ def build_store(
     from nsi_cli.data.build.raw import download_raw, synthesize_raw
     from nsi_cli.data.build.vocabulary import read_vocabulary
     from nsi_cli.data.store.reader import open_store
-    from nsi_cli.interpretation.store_summary import write_summary
+    from nsi_cli.interpretation.stores.store_summary import write_summary
     from nsi_cli.support.options import check_options, plain
     from nsi_cli.support.threads import available_cores
 
@@ -202,7 +202,7 @@ def check_store(
     """
     from nsi_cli.data.check.check import check_store as run_checks
     from nsi_cli.data.store.reader import BUILD, is_store
-    from nsi_cli.interpretation.check_sheet import draw_check_sheet
+    from nsi_cli.interpretation.stores.check_sheet import draw_check_sheet
     from nsi_cli.support.files import read_json
 
     path, hint = Path(path), "name the folder that nsi build-data made"
@@ -480,8 +480,8 @@ def interpret(
     ``images`` are files of the user's own to show; ``scenes`` are shown, with ``top`` retrieved
     images and schemas each.
     """
-    from nsi_cli.interpretation.collect import collect, spread
-    from nsi_cli.interpretation.report import Heading, Upload, write_report
+    from nsi_cli.interpretation.pages.collect import collect, spread
+    from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
     from nsi_cli.support.files import read_json
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
@@ -585,8 +585,8 @@ def ask(
     A query such as ``large sphere whitemarble`` gives some properties of an object. The page is
     ``out/queries.html`` (``RUN/report``). Raises `ConfigError` for what is no query.
     """
-    from nsi_cli.interpretation.query_page import write_query_page
-    from nsi_cli.interpretation.report import Heading
+    from nsi_cli.interpretation.pages.query_page import write_query_page
+    from nsi_cli.interpretation.pages.report import Heading
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
     found = loaded.retrieve_all(

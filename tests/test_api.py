@@ -10,22 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def python_block() -> str:
-    """The README's Python example."""
+def python_blocks() -> tuple[str, str]:
+    """The README's Python examples: the whole job, and grounding."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 1
-    return str(blocks[0])
+    whole, grounding = blocks
+    return str(whole), str(grounding)
 
 
 def test_the_readme_s_example_is_the_whole_job_in_fifteen_lines() -> None:
-    lines = [line for line in python_block().splitlines() if line.strip()]
-    assert len(lines) <= 15
+    whole, grounding = python_blocks()
+    assert len([line for line in whole.splitlines() if line.strip()]) <= 15
+    assert len([line for line in grounding.splitlines() if line.strip()]) <= 5
     for function in ("build_store", "train", "evaluate", "interpret", "load_run"):
-        assert f"api.{function}(" in python_block()
+        assert f"api.{function}(" in whole
 
 
 @pytest.mark.slow
@@ -34,12 +36,16 @@ def test_the_readme_s_example_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(python_block(), str(README), "exec"), names)
+    whole, grounding = python_blocks()
+    exec(compile(whole, str(README), "exec"), names)
     evaluation = json.loads(Path("runs/first/eval/test.json").read_text(encoding="utf-8"))
     recall = evaluation["retrieval"]["image_to_schema"]["R@1"]["value"]
     assert capsys.readouterr().out.split()[0] == f"{recall}"
     assert names["page"].read_text(encoding="utf-8").startswith("<!doctype html>")
     assert names["loaded"].store.path == Path("data/shapes")
+    Image.fromarray(names["store"].images("test", [0])[0]).save("picture.png")
+    exec(compile(grounding, str(README), "exec"), names)
+    assert names["run"].ground(["picture.png"], ["sphere"])[0].groundings[0].query == "sphere"
 
 
 def test_importing_the_toolkit_is_light() -> None:

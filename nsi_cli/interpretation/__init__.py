@@ -1,1 +1,1 @@
-"""A look inside a model: predictions are collected, drawn, and written as one page."""
+"""What slots show: runs and their readers, queries, exports, figures and pages."""

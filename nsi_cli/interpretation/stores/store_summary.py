@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nsi_cli.data.store.reader import Store
 from nsi_cli.data.store.summary import FIGURE, SUMMARY, summarize
-from nsi_cli.interpretation.summary_figure import draw_summary
+from nsi_cli.interpretation.stores.summary_figure import draw_summary
 from nsi_cli.support.files import replacing, write_json
 from nsi_cli.support.progress import Progress
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nsi_cli.interpretation.colours import SLOT_COLOURS, ink_on, slot_colour
-from nsi_cli.interpretation.pictures import mask_uri, photo_uri, segments_uri, truth_uri
+from nsi_cli.interpretation.pages.colours import SLOT_COLOURS, ink_on, slot_colour
+from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri, segments_uri, truth_uri
 from nsi_cli.interpretation.uploads import read_image
 from nsi_cli.support.errors import DataError
 

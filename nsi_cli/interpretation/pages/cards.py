@@ -13,17 +13,17 @@ import numpy.typing as npt
 from nsi_cli.evaluation.metrics.grounding import peak_pixels
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import segments
-from nsi_cli.interpretation.collect import Collected
-from nsi_cli.interpretation.colours import slot_colour
 from nsi_cli.interpretation.description import Description, describe
-from nsi_cli.interpretation.neighbours import (
+from nsi_cli.interpretation.pages.collect import Collected
+from nsi_cli.interpretation.pages.colours import slot_colour
+from nsi_cli.interpretation.pages.neighbours import (
     Ranking,
     images_for_schema,
     nearest_primitives,
     schemas_for_image,
 )
-from nsi_cli.interpretation.object_rows import ObjectRow, object_rows
-from nsi_cli.interpretation.pictures import mask_uri, photo_uri, segments_uri, truth_uri
+from nsi_cli.interpretation.pages.object_rows import ObjectRow, object_rows
+from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri, segments_uri, truth_uri
 from nsi_cli.schema import Schema
 
 Image = npt.NDArray[np.uint8]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nsi_cli.data.store.reader import Store, open_store
-from nsi_cli.interpretation.contact_sheet import SheetScene, draw_sheet
+from nsi_cli.interpretation.stores.contact_sheet import SheetScene, draw_sheet
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import replacing
 

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from nsi_cli.interpretation.summary_figure import LONG, MAX_VALUES, draw_summary
+from nsi_cli.interpretation.stores.summary_figure import LONG, MAX_VALUES, draw_summary
 
 SPREAD = {
     "min": 0,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation.suite import evaluate
-from nsi_cli.interpretation.cards import CardMaker
-from nsi_cli.interpretation.collect import collect
-from nsi_cli.interpretation.report import Heading, Upload, write_report
+from nsi_cli.interpretation.pages.cards import CardMaker
+from nsi_cli.interpretation.pages.collect import collect
+from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
 
 HEADING = Heading("toy", "runs/toy/one", "test")
 

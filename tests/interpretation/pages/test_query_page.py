@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from nsi_cli import api
-from nsi_cli.interpretation.query_page import write_query_page
-from nsi_cli.interpretation.report import Heading
+from nsi_cli.interpretation.pages.query_page import write_query_page
+from nsi_cli.interpretation.pages.report import Heading
 
 
 def test_a_page_has_every_match_with_its_photo_and_mask(trained: Path, tmp_path: Path) -> None:

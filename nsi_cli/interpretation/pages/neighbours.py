@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nsi_cli.interpretation.collect import Collected
+from nsi_cli.interpretation.pages.collect import Collected
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nsi_cli.interpretation.collect import collect, spread
-from nsi_cli.interpretation.neighbours import (
+from nsi_cli.interpretation.pages.collect import collect, spread
+from nsi_cli.interpretation.pages.neighbours import (
     images_for_schema,
     nearest_primitives,
     schemas_for_image,

@@ -15,11 +15,11 @@ from markupsafe import Markup
 from nsi_cli import __version__
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.table import COLUMNS, notes, rows
-from nsi_cli.interpretation.cards import CardMaker, SceneCard
-from nsi_cli.interpretation.collect import Collected
-from nsi_cli.interpretation.colours import SLOT_COLOURS, ink_on, slot_colour
-from nsi_cli.interpretation.headline import property_tiles, tiles
-from nsi_cli.interpretation.pictures import photo_uri
+from nsi_cli.interpretation.pages.cards import CardMaker, SceneCard
+from nsi_cli.interpretation.pages.collect import Collected
+from nsi_cli.interpretation.pages.colours import SLOT_COLOURS, ink_on, slot_colour
+from nsi_cli.interpretation.pages.headline import property_tiles, tiles
+from nsi_cli.interpretation.pages.pictures import photo_uri
 from nsi_cli.schema import Schema
 from nsi_cli.support.files import replacing
 
