@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.candidates import OPEN, completed, embed_objects
+from nsi_cli.evaluation.metrics.grounding import peak_pixels
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Ints, Predictions
 from nsi_cli.interpretation.plots import Pixels, Plotted, picture_grid, spotlight
@@ -23,8 +24,10 @@ _MOST_PRODUCTS = 2**24
 """The most dot products that are held at once."""
 
 
-COLUMNS = ("rank", "scene", "score", "slot", "has it")
+COLUMNS = ("rank", "scene", "score", "slot", "has it", "on it")
 """The headings of `Retrieved.rows`."""
+
+MARKS: dict[bool | None, str] = {True: "✓", False: "✗", None: "–"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,18 @@ class Match:
     score: float  # the mean over the query's completions of the score of the best slot
     slot: int  # the slot that scores highest with the completions on average
     mask: Floats  # (h, w), of that slot
-    right: bool  # whether an object has all given categorical values
+    right: bool  # whether an object of the scene has all given categorical values
+    on_it: bool | None  # whether the mask's peak lies on such an object; None without true masks
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without the mask."""
-        return {"index": self.index, "score": self.score, "slot": self.slot, "right": self.right}
+        return {
+            "index": self.index,
+            "score": self.score,
+            "slot": self.slot,
+            "right": self.right,
+            "on_it": self.on_it,
+        }
 
 
 @dataclass
@@ -65,15 +75,17 @@ class Search:
         scores, slots = scored(predictions.slot_embeddings, self.completions)
         right = self._right(predictions)
         self.scenes += len(predictions)
-        self.relevant += int(right.sum())
+        self.relevant += int(right.any(1).sum())
         for row in np.argsort(-scores, kind="stable")[: self.top].tolist():
+            mask = predictions.masks[row, slots[row]].copy()
             self._matches.append(
                 Match(
-                    int(predictions.index[row]),
-                    float(scores[row]),
-                    int(slots[row]),
-                    predictions.masks[row, slots[row]].copy(),
-                    bool(right[row]),
+                    index=int(predictions.index[row]),
+                    score=float(scores[row]),
+                    slot=int(slots[row]),
+                    mask=mask,
+                    right=bool(right[row].any()),
+                    on_it=_on_one(mask, right[row], predictions, row),
                 )
             )
         self._matches = self.matches
@@ -112,10 +124,21 @@ class Search:
         return self._completions
 
     def _right(self, predictions: Predictions) -> npt.NDArray[np.bool_]:
+        """Which objects have all given categorical values, (B, T)."""
         ids = self.query.ids
         own = predictions.primitives[..., : len(ids)]
-        same = ((own == ids) | (ids == OPEN)).all(-1) & predictions.present
-        return np.asarray(same.any(1))
+        return np.asarray(((own == ids) | (ids == OPEN)).all(-1) & predictions.present)
+
+
+def _on_one(
+    mask: Floats, right: npt.NDArray[np.bool_], predictions: Predictions, row: int
+) -> bool | None:
+    """Whether the peak of a mask lies on one of the ``right`` (T,) objects of a scene."""
+    if predictions.true_masks is None:
+        return None
+    true = predictions.true_masks[row]
+    y, x = peak_pixels(mask, len(true))
+    return bool(np.append(False, right)[true[y, x]])
 
 
 def scored(slots: Floats, completions: Floats) -> tuple[Floats, Ints]:
@@ -177,7 +200,8 @@ class Retrieved(Plotted):
                 name,
                 f"{match.score:.2f}",
                 str(match.slot + 1),
-                "✓" if match.right else "✗",
+                MARKS[match.right],
+                MARKS[match.on_it],
             )
             for rank, (name, match) in enumerate(zip(self.ids, self.matches, strict=True), 1)
         ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,5 +99,21 @@ def test_right_is_a_scene_with_an_object_that_has_all_values() -> None:
         if given.present[scene, row] and given.primitives[scene, row, :2].tolist() == [0, 1]
     }
     assert right == expected
+    assert {match.on_it for match in search.matches} == {None}
     assert search.relevant == len(expected)
     assert len(searched("ball", top=100).matches) == 30
+
+
+def test_with_true_masks_it_is_known_whether_the_slot_lies_on_such_an_object() -> None:
+    given = predictions()
+    masks = np.zeros((30, 6, 6), np.uint8)
+    masks[:, :3] = 1
+    masks[given.present[:, 1], 3:] = 2
+    search = Search(parse_query("ball", SCHEMA), SCHEMA, encode, 30)
+    search.add(replace(given, true_masks=masks))
+    for match in search.matches:
+        y, x = np.divmod(match.mask.argmax(), 3)
+        number = masks[match.index, 2 * y + 1, 2 * x + 1]
+        shape = given.primitives[match.index, number - 1, 0] if number else -1
+        assert match.on_it == (shape == 1)
+    assert {match.on_it for match in search.matches} == {True, False}
