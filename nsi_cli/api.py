@@ -480,7 +480,9 @@ def interpret(
     ``images`` are files of the user's own to show; ``scenes`` are shown, with ``top`` retrieved
     images and schemas each.
     """
+    from nsi_cli.evaluation.predict import primitives_encoder
     from nsi_cli.interpretation.pages.collect import collect, spread
+    from nsi_cli.interpretation.pages.gallery import GALLERY_SLOTS, value_searches
     from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
     from nsi_cli.support.files import read_json
 
@@ -488,7 +490,15 @@ def interpret(
     store, config = loaded.store, loaded.run.config
     uploads = [(file.name, loaded.read_image(file, progress)) for file in map(Path, images)]
     shown = spread(store.count(split), scenes)
-    collected = collect(loaded.predictions(split, batch_size, progress, "interpret"), shown)
+    searches = value_searches(
+        loaded.run.schema,
+        loaded.seen(split),
+        primitives_encoder(loaded.model),
+        GALLERY_SLOTS,
+        config.excluded,
+    )
+    predictions = loaded.predictions(split, batch_size, progress, "interpret")
+    collected = collect(predictions, shown, searches)
     title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")
     title += "" if data is None else f" on {data}"
     evaluation = loaded.evaluation_path(split)
@@ -502,6 +512,7 @@ def interpret(
         result=read_json(evaluation, "evaluation", "run nsi eval again")
         if evaluation.is_file()
         else None,
+        searches=searches,
         uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
         top=top,
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.interpretation.search import Search
 from nsi_cli.support.errors import DataError
 
 
@@ -33,16 +34,21 @@ def spread(total: int, most: int) -> list[int]:
     return sorted({int(index) for index in np.linspace(0, total - 1, min(most, total))})
 
 
-def collect(predictions: Iterable[Predictions], scenes: Sequence[int]) -> Collected:
+def collect(
+    predictions: Iterable[Predictions], scenes: Sequence[int], searches: Sequence[Search] = ()
+) -> Collected:
     """Collect the embeddings of a split, and the predictions for the scenes at ``scenes``.
 
-    Memory grows with the split only by its embeddings. Raises `DataError` if there is no scene.
+    The split is added to the ``searches`` too. Memory grows with the split only by its embeddings.
+    Raises `DataError` if there is no scene.
     """
     wanted, kept = set(scenes), []
     embeddings = SplitEmbeddings()
     batches = []
     for batch in predictions:
         embeddings.add(batch)
+        for search in searches:
+            search.add(batch)
         batches.append((batch.index, batch.primitives, batch.present))
         kept += [batch.take([row]) for row, index in enumerate(batch.index) if int(index) in wanted]
     if not batches:

@@ -53,7 +53,7 @@ def object_rows(predictions: Predictions, schema: Schema, size: int) -> list[Obj
                 slot=slot,
                 score=scores[row],
                 bar=max(0.0, 100 * scores[row] / max(highest, 1e-9)),
-                crop=None if slot is None else _crop(_around_peak(masks[slot])),
+                crop=None if slot is None else _crop(region_around_peak(masks[slot])),
                 shared=slot is not None and picks[slot] > 1,
                 visible=ious is None or bool(visible[row]),
                 inside=None if ious is None else bool(inside[row]),
@@ -63,20 +63,28 @@ def object_rows(predictions: Predictions, schema: Schema, size: int) -> list[Obj
     return found
 
 
-def _around_peak(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def region_around_peak(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """The connected region around a mask's peak where it reaches at least half the peak."""
     regions, _ = ndimage.label(mask >= mask.max() / 2)
     return np.asarray(regions == regions.flat[mask.argmax()])
 
 
-def _crop(region: npt.NDArray[np.bool_]) -> Crop:
-    """The square around a region (S, S) that is not empty, with a margin."""
+def square_around(region: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
+    """The side, left and top of the square around a region (S, S), with a margin."""
     size = len(region)
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     side = min(size, max(round(extent * 1.1), size // 6))
-    corner = []
-    for cells in (columns, rows):
-        start = min(max(0, (cells[0] + cells[-1] + 1 - side) // 2), size - side)
-        corner.append(100 * float(start) / (size - side) if size > side else 0.0)
-    return 100 * size / side, corner[0], corner[1]
+    left, top = (
+        int(min(max(0, (cells[0] + cells[-1] + 1 - side) // 2), size - side))
+        for cells in (columns, rows)
+    )
+    return side, left, top
+
+
+def _crop(region: npt.NDArray[np.bool_]) -> Crop:
+    """The square around a region (S, S) that is not empty."""
+    size = len(region)
+    side, *corner = square_around(region)
+    left, top = (100 * start / (size - side) if size > side else 0.0 for start in corner)
+    return 100 * size / side, left, top

@@ -18,8 +18,10 @@ from nsi_cli.evaluation.table import COLUMNS, notes, rows
 from nsi_cli.interpretation.pages.cards import CardMaker, SceneCard
 from nsi_cli.interpretation.pages.collect import Collected
 from nsi_cli.interpretation.pages.colours import SLOT_COLOURS, ink_on, slot_colour
+from nsi_cli.interpretation.pages.gallery import galleries
 from nsi_cli.interpretation.pages.headline import property_tiles, tiles
 from nsi_cli.interpretation.pages.pictures import photo_uri
+from nsi_cli.interpretation.search import Search
 from nsi_cli.schema import Schema
 from nsi_cli.support.files import replacing
 
@@ -57,12 +59,14 @@ def write_report(
     images: Images,
     result: dict[str, Any] | None = None,
     uploads: Sequence[Upload] = (),
+    searches: Sequence[Search] = (),
     top: int = 5,
 ) -> Path:
     """Write ``out/index.html`` and return its path.
 
     ``ids`` are the names of all scenes of the split, by index. ``result`` is that of
-    `nsi_cli.evaluation.suite.evaluate`; without it the page has no metrics. ``top`` is how many
+    `nsi_cli.evaluation.suite.evaluate`; without it the page has no metrics. ``searches`` are the
+    finished ones of the gallery (`nsi_cli.interpretation.pages.gallery`). ``top`` is how many
     retrieved images and schemas each card shows. Raises `DataError` if it cannot be written.
     """
     maker = CardMaker(collected, schema, ids, top)
@@ -84,6 +88,7 @@ def write_report(
         thumbnails=_thumbnails(shown, collected, images),
         tiles=tiles(result) if result else [],
         properties=property_tiles(result) if result else [],
+        galleries=galleries(schema, searches, ids, images),
         metric_columns=COLUMNS,
         metric_rows=rows(result) if result else [],
         metric_notes=notes(result) if result else [],

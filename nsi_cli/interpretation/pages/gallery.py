@@ -1,0 +1,114 @@
+"""The gallery: for each value of a property, the slots of the split that show it most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nsi_cli.evaluation.predict import EncodePrimitives
+from nsi_cli.evaluation.segments import upsampled
+from nsi_cli.interpretation.pages.object_rows import region_around_peak, square_around
+from nsi_cli.interpretation.pages.pictures import photo_uri
+from nsi_cli.interpretation.plots import Pixels, spotlight
+from nsi_cli.interpretation.query import Query
+from nsi_cli.interpretation.search import Match, Search
+from nsi_cli.schema import Schema
+
+MOST_VALUES = 24
+"""The most values of a property that have a shelf: the first ones of its vocabulary."""
+
+GALLERY_SLOTS = 8
+"""The most slots of a shelf."""
+
+CROP_SIDE = 84
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A slot of a scene: the part of the image that it takes."""
+
+    picture: str  # a data URI
+    scene: str
+    score: float
+    right: bool  # its peak lies on an object with the value; without true masks, the scene has one
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The slots that show one value most, best first."""
+
+    value: str
+    scenes: int  # that have an object with the value
+    crops: tuple[Crop, ...]
+
+    @property
+    def right(self) -> int:
+        """How many of the crops are right."""
+        return sum(crop.right for crop in self.crops)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The shelves of one property."""
+
+    name: str
+    shelves: tuple[Shelf, ...]
+    left_out: int  # values without a shelf
+
+
+def value_searches(
+    schema: Schema,
+    seen: Schema,
+    encode: EncodePrimitives,
+    top: int,
+    excluded: Sequence[str] = (),
+) -> list[Search]:
+    """A search for each value of each categorical property, `MOST_VALUES` at most of each.
+
+    ``seen`` is the schema with the range of the split's values as bounds.
+    """
+    return [
+        Search(Query(schema, {item.name: value}), seen, encode, top, tuple(excluded))
+        for item in schema.categorical
+        if item.name not in excluded
+        for value in item.values[:MOST_VALUES]
+    ]
+
+
+def galleries(
+    schema: Schema,
+    searches: Sequence[Search],
+    ids: Sequence[str],
+    images: Callable[[Sequence[int]], Pixels],
+) -> list[Gallery]:
+    """The galleries of finished `value_searches`; ``ids`` and ``images`` are those of the split."""
+    shelves: dict[str, list[Shelf]] = {}
+    for search in searches:
+        ((name, value),) = search.query.values.items()
+        crops = tuple(_crop(match, ids, images) for match in search.matches)
+        shelves.setdefault(name, []).append(Shelf(str(value), search.relevant, crops))
+    return [
+        Gallery(item.name, tuple(shelves[item.name]), max(0, len(item.values) - MOST_VALUES))
+        for item in schema.categorical
+        if item.name in shelves
+    ]
+
+
+def _crop(match: Match, ids: Sequence[str], images: Callable[[Sequence[int]], Pixels]) -> Crop:
+    image = images([match.index])[0]
+    right = match.right if match.on_it is None else match.on_it
+    return Crop(photo_uri(cut(image, match.mask), CROP_SIDE), ids[match.index], match.score, right)
+
+
+def cut(image: Pixels, mask: npt.NDArray[np.float32]) -> Pixels:
+    """The square of an image (S, S, 3) around the peak of a mask (h, w), dimmed outside of it."""
+    size = len(image)
+    side, left, top = square_around(region_around_peak(upsampled(mask, size)))
+    square = spotlight(image, mask)[top : top + side, left : left + side]
+    return np.asarray(
+        Image.fromarray(square).resize((CROP_SIDE, CROP_SIDE), Image.Resampling.BICUBIC)
+    )
