@@ -39,7 +39,7 @@ from nsi_cli.training.run import Run, open_run
 
 TRAIN = "train"
 REFERENCE_SCENES = 256
-"""Scenes of the train split whose objects tell what is familiar."""
+"""Number of scenes of the train split whose objects define what is familiar."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LoadedRun:
 
     @property
     def suffix(self) -> str:
-        """The end of the names of results: empty for the best checkpoint on the run's own store."""
+        """The suffix of result names: empty for the best checkpoint on the run's own store."""
         names = [] if self.checkpoint == BEST else [self.checkpoint]
         if self.store.path.resolve() != Path(self.run.config.data).resolve():
             names.append(self.store.path.name)
@@ -83,9 +83,10 @@ class LoadedRun:
     ) -> Iterator[Predictions]:
         """Yield the model's predictions for each batch of a split, in the store's order.
 
-        ``stage`` is the name of the progress bar. With ``sample``, as many whole batches as contain
-        that many scenes, drawn by a fixed seed; features that are not cached are then not cached.
-        ``slot_sample`` numbers draws of the initial slots; true masks are resized to ``mask_size``.
+        ``stage`` is the name of the progress bar. With ``sample``, only as many whole batches as
+        contain that many scenes, drawn with a fixed seed; missing features are then not added to
+        the cache. ``slot_sample`` is the number of a draw of the initial slots. True masks are
+        resized to ``mask_size``.
         """
         config, store = self.run.config, self.store
         scenes = store.count(split)
@@ -107,7 +108,7 @@ class LoadedRun:
             for batch in islice(loader, batches):
                 noise = slot_noise(
                     config,
-                    seed=config.seed + (slot_sample << 64),  # no seed of another run
+                    seed=config.seed + (slot_sample << 64),  # never the seed of another run
                     step=None,
                     positions=batch.index.tolist(),
                 )
@@ -140,8 +141,8 @@ class LoadedRun:
     ) -> list[Retrieved]:
         """The ``top`` images of a split that score highest with each query, in one pass.
 
-        `nsi_cli.interpretation.query.parse_query` says what a query is. Raises `ConfigError` for
-        what is none, and for a property that was excluded from training.
+        `nsi_cli.interpretation.query.parse_query` defines what a query is. Raises `ConfigError` if
+        a text is not a query, and for a property that was excluded from training.
         """
         schema, excluded = self.run.schema, self.run.config.excluded
         parsed = [parse_query(query, schema, excluded) for query in queries]
@@ -160,7 +161,7 @@ class LoadedRun:
 
     @cached_property
     def reader(self) -> Reader:
-        """Reads what slots show; compared with the objects of a sample of the train split."""
+        """Describes slots; its reference is the objects of a sample of the train split."""
         schema, excluded = self.run.schema, self.run.config.excluded
         primitives, lengths = self.store.primitives(TRAIN)
         present = np.arange(primitives.shape[1]) < lengths[:, None]
@@ -175,10 +176,10 @@ class LoadedRun:
     def describe(
         self, images: Sequence[Path | str | Pixels], *, progress: Progress = SILENT
     ) -> list[ImageDescription]:
-        """What each slot of each image shows: files, or arrays (H, W, 3) uint8.
+        """Describe what each slot of each image shows; images are files or uint8 arrays (H, W, 3).
 
-        Files are cropped like the images of the run's store. Raises `DataError` for a file that is
-        not an image.
+        Files are cropped like the images of the run's store; arrays are only resized. Raises
+        `DataError` for a file or an array that is not an image.
         """
         described = []
         for number, given in enumerate(images, start=1):
@@ -193,7 +194,7 @@ class LoadedRun:
         return described
 
     def _fitted(self, image: Pixels) -> Pixels:
-        """An array (H, W, 3) at the model's size."""
+        """An image (H, W, 3), resized to the model's size."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise DataError(
                 f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}",
@@ -213,7 +214,7 @@ class LoadedRun:
     def read_image(self, path: Path, progress: Progress = SILENT) -> Pixels:
         """An image file as the model expects it, (S, S, 3), cropped like those of the run's store.
 
-        Notes a warning if the task's builder cannot crop it; it is then used whole. Raises
+        Warns if the task's builder cannot crop it, and then uses the whole image. Raises
         `DataError` for a file that is not an image.
         """
         builder = builder_of(self.task, Path(self.run.config.data), self.store)
@@ -241,9 +242,9 @@ def load_run(
 ) -> LoadedRun:
     """Open a run at a checkpoint, with its store or the one at ``data``.
 
-    Notes how the store at ``data`` was built differently. Raises `DataError` if the run, its
+    Notes the differences in how the store at ``data`` was built. Raises `DataError` if the run, its
     checkpoint or the store is missing, or if the store has another schema or image size, and
-    `ConfigError` for an unknown name of a checkpoint.
+    `ConfigError` for an unknown checkpoint name.
     """
     run = open_run(path)
     config, task = run.config, registry.task(run.config.task)
