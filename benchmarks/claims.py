@@ -1,13 +1,13 @@
-"""Try the paper's claims on rendered scenes: train each variant with several seeds and compare.
+"""Test the paper's claims on rendered scenes: train each variant with several seeds and compare.
 
-    python benchmarks/claims.py --out claims              # hours on two cores; resumes where it was
+    python benchmarks/claims.py --out claims              # hours on two cores; can be resumed
     python benchmarks/claims.py --out claims --quick      # tiny sizes, to test the benchmark
 
-Renders the scenes of `nsi demo` with a seed of their own, trains each of `VARIANTS` with the preset
+Renders the scenes of `nsi demo` with another seed, trains each of `VARIANTS` with the preset
 `demo`, and evaluates every run on the test split. Writes the comparison to ``OUT/claims.json`` and
 prints it as Markdown: for each metric the mean and standard deviation over seeds, and the
-difference from the method with its paired bootstrap interval. Finished runs are kept: run the
-same command again after an interruption.
+difference from the method with its paired bootstrap interval. To resume after an interruption, run
+the same command again; finished runs are kept.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ METRICS = (
     "material",
 )
 BASELINES = {"attention masks, FG-ARI": "k-means, FG-ARI", "attention masks, mBO": "k-means, mBO"}
-"""What k-means on the same features reaches, for the metrics that it has."""
+"""The metrics of k-means on the same features, by the metrics that are compared with them."""
 
 DATA_SEED = 7
 QUICK = {"epochs": 2, "texture_grid": 8, "slot_dim": 32, "num_slots": 8, "d_model": 32}
@@ -53,7 +53,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="one seed of 60 scenes")
+    parser.add_argument("--quick", action="store_true", help="one seed, 60 scenes")
     options = parser.parse_args()
     seeds, changes = (1, QUICK) if options.quick else (options.seeds, {})
     data = store(options.out / "data", 60 if options.quick else None)
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def slug(name: str) -> str:
-    """A name as a folder's name."""
+    """The name as a folder name."""
     return name.replace(" ", "-")
 
 
@@ -93,7 +93,7 @@ def store(path: Path, scenes: int | None) -> Path:
 
 
 def finished_run(path: Path, data: Path, seed: int, chosen: dict[str, Any]) -> Path:
-    """A run that is trained to its end and evaluated; one that was interrupted is resumed."""
+    """Train a run to its end and evaluate it; resume it if it was interrupted."""
     from nsi_cli import api
 
     print(f"{path}", file=sys.stderr, flush=True)
@@ -115,7 +115,7 @@ def progress() -> Any:
 
 
 def comparison(runs: list[tuple[str, Path]]) -> dict[str, Any]:
-    """The runs compared, the method first."""
+    """Compare the runs, the method first."""
     from nsi_cli.evaluation.compare import RunRecords, compare
     from nsi_cli.evaluation.records import read_csv
     from nsi_cli.training.run import open_run

@@ -17,7 +17,7 @@ from nsi_cli.support.errors import ConfigError
 def evaluate(
     ctx: typer.Context,
     runs: Annotated[
-        list[Path], typer.Argument(help="A run's folder; several are compared.", metavar="RUN")
+        list[Path], typer.Argument(help="Folder of a run; several are compared.", metavar="RUN")
     ],
     split: Annotated[str, typer.Option(help="Split to evaluate on.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
@@ -32,18 +32,18 @@ def evaluate(
         ),
     ] = None,
     kmeans_scenes: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Most scenes that k-means is run on.")
+        int, typer.Option(min=1, max=1_000_000, help="Maximum number of scenes for k-means.")
     ] = api.KMEANS_SCENES,
     slot_samples: Annotated[
         int,
-        typer.Option(min=1, max=1000, help="Draws of the random initial slots to average over."),
+        typer.Option(min=1, max=1000, help="Number of draws of the initial slots to average over."),
     ] = 1,
     mask_size: Annotated[
         int | None,
         typer.Option(
             min=8,
             max=4096,
-            help="Side in pixels at which segments are compared."
+            help="Size in pixels at which segments are compared."
             + default_shown("that of the store's masks"),
         ),
     ] = None,
@@ -52,7 +52,7 @@ def evaluate(
         typer.Option("--controls", help="Also evaluate controls, whose outcome is known."),
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
+        int, typer.Option(min=1, max=65_536, help="Number of scenes per batch.")
     ] = 64,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, not as a table.")
@@ -64,13 +64,13 @@ def evaluate(
 ) -> None:
     """Evaluate runs: retrieval, grounding, segmentation, properties.
 
-    The result of the whole suite is also written to RUN/eval/SPLIT.json, that
-    of another checkpoint or store to RUN/eval/SPLIT-NAME.json. Beside it, one
-    CSV file has a row for each scene, another a row for each object.
+    The result of the whole suite is also written to RUN/eval/SPLIT.json, or to
+    RUN/eval/SPLIT-NAME.json for another checkpoint or store. Next to it, one
+    CSV file has a row for each scene, and another a row for each object.
 
     Several runs are compared in one table: the mean and standard deviation
     over runs that differ only in their seed, and paired differences between
-    the others.
+    settings.
     """
     if as_json + as_csv + as_latex > 1:
         raise ConfigError("--json, --csv and --latex exclude each other", "give only one of them")
@@ -112,7 +112,7 @@ def evaluate(
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """Print a result as a table, and below it what a reader must know of it."""
+    """Print a result as a table, with notes below."""
     table = api.result_table(result)
     print_table(title_of(result), table.columns, table.rows, notes=table.notes)
 

@@ -1,4 +1,4 @@
-"""``nsi interpret RUN``: one page that shows what the slots hold."""
+"""``nsi interpret RUN``: pages and tables that show what the slots represent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nsi_cli.support.errors import ConfigError
 
 def interpret(
     ctx: typer.Context,
-    run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
     split: Annotated[str, typer.Option(help="Split whose scenes are shown and searched.")] = "test",
     image: Annotated[
         list[Path] | None,
@@ -28,7 +28,7 @@ def interpret(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="Find images with such an object, for example 'large sphere'; can be repeated.",
+            help="Find images with this object, for example 'large sphere'; can be repeated.",
         ),
     ] = None,
     out: Annotated[
@@ -38,22 +38,23 @@ def interpret(
     checkpoint: Annotated[
         str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a step-… that is kept.")
     ] = "best",
-    scenes: Annotated[int, typer.Option(min=1, max=1000, help="How many scenes are shown.")] = 12,
+    scenes: Annotated[int, typer.Option(min=1, max=1000, help="Number of scenes to show.")] = 12,
     top: Annotated[
-        int, typer.Option(min=1, max=1000, help="How many retrieved scenes are shown.")
+        int, typer.Option(min=1, max=1000, help="Number of retrieved scenes to show.")
     ] = 5,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Scenes that are read at once.")
+        int, typer.Option(min=1, max=65_536, help="Number of scenes per batch.")
     ] = 64,
 ) -> None:
     """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page.
 
-    With --query, the page is OUT/queries.html instead and has the images
-    that answer. A query has values in any order ('small cube'), parts of
-    values that are clear, or PROPERTY=VALUE ('position=1,0,0.5').
+    With --query, the page is OUT/queries.html instead and shows the images
+    that match. A query lists values in any order ('small cube'). A value can
+    be shortened to a part that is unambiguous, or written as PROPERTY=VALUE
+    ('position=1,0,0.5').
 
-    With --image, a table says what each slot of your image shows, with
-    probabilities, and how familiar it is: the share of training objects
+    With --image, a table also lists what each slot of your image shows, with
+    probabilities, and how familiar the slot is: the share of training objects
     whose slots score lower.
     """
     context = context_of(ctx)

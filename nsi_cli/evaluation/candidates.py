@@ -1,6 +1,6 @@
 """Candidate primitives: combinations of categorical values, with numbers spread over their ranges.
 
-They stand for the values that a query leaves open, and for those that a slot may show.
+They fill in the values that a query leaves open, and are the values that a slot may show.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from nsi_cli.evaluation.predictions import Floats, Ints
 from nsi_cli.schema import Continuous, Schema
 
 MOST_COMBINATIONS = 4096
-"""All combinations of categorical values are candidates if there are not more than these."""
+"""All combinations of categorical values are candidates if there are at most this many."""
 
 COMPLETIONS = 16
-"""How many combinations complete each partial one where there are too many to try all."""
+"""Number of random completions of each partial combination, if there are too many to try all."""
 
 POINTS = 16
-"""How many values of the continuous properties each combination is tried with."""
+"""Number of points of the continuous properties that each combination is tried with."""
 
 OPEN = -1
 """The id of a categorical property that a partial combination leaves open."""
@@ -40,7 +40,7 @@ class Candidates:
     embeddings: Floats  # (M, P, E), each as the only object of a scene
 
     def completing(self, partial: Ints) -> Ints:
-        """The combinations (n,) that have all values of a partial one (columns,)."""
+        """The indices (n,) of the combinations with all values of a partial one (columns,)."""
         ids = self.primitives[:, 0, : len(partial)]
         return np.flatnonzero(((ids == partial) | (partial == OPEN)).all(1))
 
@@ -58,7 +58,7 @@ def candidates(
 
     ``partial`` (Q, categorical columns) holds ids, or `OPEN`. The points are the same for every
     combination: a Halton sequence (Halton 1960) over the bounds of the continuous properties.
-    ``excluded`` properties, which the encoder does not see, have one value.
+    ``excluded`` properties, which the encoder does not see, keep a single value.
     """
     primitives = _with_points(
         schema,
@@ -76,9 +76,9 @@ def completed(
     excluded: Sequence[str] = (),
     seed: int = 0,
 ) -> Floats:
-    """The primitives (M, P, W) that complete one partial combination (columns,) and some numbers.
+    """The primitives (M, P, W) that complete a partial combination (columns,) and some numbers.
 
-    ``numbers`` are by column of a primitive. The other values are those of `candidates`.
+    ``numbers`` maps columns of a primitive to values. The rest is chosen as in `candidates`.
     """
     ids = _combinations(
         schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=seed
@@ -136,11 +136,11 @@ def _points(schema: Schema) -> Floats:
 
 
 def with_range(schema: Schema, primitives: Floats) -> Schema:
-    """The schema with the range of the values of ``primitives`` (n, W) as its bounds.
+    """The schema, with the range of the values in ``primitives`` (n, W) as its bounds.
 
-    A model has only learned to embed values like those of its dataset, which the bounds of its
-    schema can exceed by far, and other values can score higher than true ones. A component without
-    a value keeps its bounds.
+    The bounds of a schema can be much wider than the values of its dataset. A model has only
+    learned to embed values like those of the dataset, and other values can score higher than the
+    true ones. A component without a value keeps its bounds.
     """
     lows, highs = (
         end.reduce(primitives, axis=0, initial=np.nan).astype(float) for end in (np.fmin, np.fmax)
@@ -159,7 +159,7 @@ def with_range(schema: Schema, primitives: Floats) -> Schema:
 def _bounded(
     item: Continuous, lows: npt.NDArray[np.float64], highs: npt.NDArray[np.float64]
 ) -> Continuous:
-    """A property with other bounds where they are numbers; a range of one value is widened."""
+    """The property with new bounds, except where they are NaN; a range of one value is widened."""
     known = ~np.isnan(lows)
     highs = np.maximum(highs, np.nextafter(lows, np.inf))
     low, high = np.where(known, lows, item.lows), np.where(known, highs, item.highs)

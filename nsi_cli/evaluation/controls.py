@@ -1,4 +1,4 @@
-"""Controls: evaluations whose outcome is known, beside the model's own."""
+"""Controls: evaluations whose outcome is known, to compare with the model's own."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.models.alignment import align
 
 CHANCE_METRICS = ("retrieval", "grounding", "properties", "property_retrieval", "set_prediction")
-"""What the controls at chance are evaluated with: everything that has a null."""
+"""The metrics of the controls at chance: everything that has a null."""
 
 ORACLE_METRICS = (*CHANCE_METRICS, "segmentation", "probes")
 
 CEILINGS = {
     "median_rank": 1.0, "mean_rank": 1.0, "error": 0.0, "mean_error": 0.0, "slots_used": None,
 }  # fmt: skip
-"""What the oracle reaches, if it is not 1; None if that depends on the scenes."""
+"""The oracle's expected values that are not 1; None if the value depends on the scenes."""
 
 
 _LEFT_OUT = ("by_group", "by_objects", "features", "random_slots")
-"""Parts of a result that are no outcome of a control."""
+"""Parts of a result that are not an outcome of a control."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """Predictions with a known outcome, what encodes primitives for them, and their metrics."""
+    """Predictions with a known outcome, the encoder of their primitives, and their metrics."""
 
     predictions: Callable[[], Iterable[Predictions]]
     encode: EncodePrimitives
@@ -42,7 +42,7 @@ class Control:
 def shuffled_schemas(predictions: Iterable[Predictions]) -> Iterator[Predictions]:
     """Give each scene the annotation of the scene before it, and align it again.
 
-    The first scene gets that of the last one of its batch.
+    The first scene gets the annotation of the last scene of its batch.
     """
     names = ("primitives", "present", "primitive_embeddings")
     last: Mapping[str, Any] | None = None
@@ -67,7 +67,7 @@ def random_slots(predictions: Iterable[Predictions], seed: int = 0) -> Iterator[
 
 
 def aligned(predictions: Predictions) -> Predictions:
-    """The predictions with the alignment of their embeddings."""
+    """The predictions, with the alignment computed from their embeddings."""
     slots, primitives, present = (
         torch.from_numpy(getattr(predictions, name))
         for name in ("slot_embeddings", "primitive_embeddings", "present")
@@ -77,10 +77,10 @@ def aligned(predictions: Predictions) -> Predictions:
 
 
 def outcome(result: Mapping[str, Any], *, at_chance: bool) -> dict[str, Any]:
-    """The measures of a control's result, nested as there, each with what is ``expected`` of it.
+    """The measures of a control's result, with the same nesting, each with its ``expected`` value.
 
-    At chance that is the null of the measure; measures without a null are left out. Of the oracle,
-    it is the best value; measures without one are left out.
+    At chance, the expected value is the null of the measure; for the oracle, it is the best
+    possible value. Measures without an expected value are left out.
     """
     found = {}
     for name, part in result.items():

@@ -1,7 +1,8 @@
 """The oracle: true masks and properties in place of slots, for the best possible values.
 
-An oracle slot and a primitive have the score 1[equal categorical values] − ε·|x − y|² − 1 of their
-continuous values x and y, scaled to their bounds: 0 if both describe the same object, else less.
+The score of an oracle slot and a primitive is 1[equal categorical values] − ε·|x − y|² − 1, where x
+and y are their continuous values, scaled to the bounds. The score is 0 if both describe the same
+object, and negative otherwise.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ Numbers = npt.NDArray[np.float64]
 class Oracle:
     """Encodes primitives, and puts true objects in place of slots.
 
-    Where the categorical values have more combinations than `MOST_COMBINATIONS`, the first term is
-    the share of equal values instead, and property retrieval need not reach 1. ``excluded``
-    properties are ignored. Embeddings are float64: ε is small, so that values come before numbers.
+    If there are more than `MOST_COMBINATIONS` combinations of categorical values, the first term is
+    the share of equal values instead, and property retrieval may not reach 1. ``excluded``
+    properties are ignored. Embeddings are float64, because ε is small: a categorical value counts
+    more than any continuous one.
     """
 
     def __init__(self, schema: Schema, excluded: Sequence[str] = ()) -> None:
@@ -84,14 +86,14 @@ class Oracle:
         )
 
     def _slots(self, batch: Predictions) -> Numbers:
-        """The slots (B, T, E) of the objects; zero without one, except at the end."""
+        """The slots (B, T, E) of the objects; zeros in the rows without an object."""
         words, numbers = self._words(batch.primitives), self._scaled(batch.primitives)
         square = -self._epsilon * (numbers**2).sum(-1, keepdims=True)
         parts = words, np.sqrt(2 * self._epsilon) * numbers, square, np.ones_like(square)
         return np.where(batch.present[..., None], np.concatenate(parts, -1), 0)
 
     def _words(self, primitives: Floats) -> Numbers:
-        """One-hot codes of the values, joint or one by one, (…, words)."""
+        """One-hot codes of the categorical values, (…, words): jointly, or of each property."""
         ids = [
             np.where(primitives[..., column[0]] < 0, size - 1, primitives[..., column[0]]).astype(
                 int

@@ -1,4 +1,4 @@
-"""Read-out: the primitive that a slot shows, which is the one that scores highest with it.
+"""Read-out: the primitive that scores highest with a slot.
 
 No probe is trained: the schema encoder embeds primitives, and a search finds the one whose
 dot product with the slot is highest.
@@ -25,22 +25,22 @@ from nsi_cli.evaluation.predictions import Floats
 from nsi_cli.schema import Schema
 
 SWEEPS = 3
-"""How many times the search goes over all columns of a primitive."""
+"""Number of times that the search goes over all columns of a primitive."""
 
 GRID = 9
-"""How many values of a continuous component are tried at once."""
+"""Number of values of a continuous component that a sweep tries."""
 
 SHRINK = 4
-"""The spacing of these values is divided by this after each sweep."""
+"""Factor by which the spacing of these values is divided after each sweep."""
 
 MOST_VALUES = 16
-"""The most values of a categorical property that a sweep tries."""
+"""Maximum number of values of a categorical property that a sweep tries."""
 
-_MAX_FLOATS = 2**24  # the most scores, or numbers in embeddings, that are held at once
+_MAX_FLOATS = 2**24  # maximum number of scores, or of floats in embeddings, held at once
 
 
 class ReadOut(NamedTuple):
-    """The primitives that n slots show, and their scores with the slots."""
+    """The read-outs of n slots, and their scores with the slots."""
 
     primitives: Floats  # (n, W), without missing values
     scores: Floats  # (n,), dot products
@@ -68,18 +68,19 @@ def read_out(
 
     A primitive is embedded as the only object of a scene. The search starts from the best of the
     `candidates` and makes `SWEEPS` sweeps over the columns of a primitive, first the continuous
-    ones, then the categorical ones. For each column it tries several values, with the other columns
-    fixed, and keeps the best one if it scores higher:
+    ones, then the categorical ones. For each column, it tries several values, with the other
+    columns fixed, and keeps the best one if it scores higher:
 
-    - continuous: `GRID` values from the lower to the upper bound; in later sweeps as many around
-      the current value, with a spacing that is divided by `SHRINK` each time, within the bounds.
-    - categorical: all values; if there are more than `MOST_VALUES`, those that score highest with
-      the slot on average over the candidates, after the average effect of the other properties.
+    - continuous: `GRID` values from the lower to the upper bound; in later sweeps, as many values
+      around the current one, within the bounds. Each sweep divides the spacing by `SHRINK`.
+    - categorical: all values. If there are more than `MOST_VALUES`, only those that score highest
+      with the slot, on average over the candidates, after subtracting the mean effect of the other
+      properties.
 
     ``excluded`` properties, which the encoder does not see, keep the candidate's value. ``seed``
-    draws the candidates of schemas with too many combinations to try all; ``start`` are those of
-    `value_candidates`, if they are known. The bounds of a schema
-    can be much wider than the values of a dataset; see `candidates.with_range`.
+    is used to draw candidates if a schema has too many combinations to try all. ``start`` is the
+    result of `value_candidates`, if it is already known. The bounds of a schema can be much wider
+    than the values of a dataset; see `candidates.with_range`.
     """
     if not len(slots):
         return ReadOut(np.zeros((0, schema.width), np.float32), np.zeros(0, np.float32))
@@ -115,8 +116,9 @@ def value_candidates(
 ) -> Candidates:
     """Candidates with each value of each categorical property.
 
-    All combinations, or else each value with as many random values of the other properties as
-    `MOST_COMBINATIONS` allows, at least one.
+    All combinations, if there are at most `MOST_COMBINATIONS`. Otherwise, each value with up to
+    `COMPLETIONS` random combinations of the other values: as many as `MOST_COMBINATIONS` allows,
+    but at least one.
     """
     single = [
         np.where(np.arange(len(schema.categorical)) == column, value, OPEN)
@@ -134,9 +136,9 @@ def value_candidates(
 def _main_effects(found: Candidates, sizes: Sequence[int]) -> dict[int, Floats]:
     """The mean embedding of the candidates with each value of a categorical column, (V, E) each.
 
-    Columns are taken in the order of their ``sizes`` V, and the means of a column are subtracted
-    before those of the next one are computed, since each value is only combined with a few values
-    of the other properties. A value that no candidate has gets zeros.
+    Columns are taken in the order of their ``sizes`` V. The means of a column are subtracted before
+    those of the next column are computed, because each value is combined with only a few values of
+    the other properties. A value that no candidate has gets zeros.
     """
     remaining = found.embeddings.mean(1)  # (M, E)
     effects = {}
@@ -179,7 +181,7 @@ def _likely(slots: Floats, effects: Floats) -> Floats:
 
 
 def _grid(current: Floats, bounds: tuple[float, float], sweep: int) -> Floats:
-    """The values of a component to try in a sweep, counted from 0, given the current ones (n,)."""
+    """The values (n, `GRID`) of a component to try in a sweep (from 0), given the current ones."""
     low, high = bounds
     if sweep == 0:
         return np.tile(np.linspace(low, high, GRID, dtype=np.float32), (len(current), 1))
@@ -191,7 +193,7 @@ def _grid(current: Floats, bounds: tuple[float, float], sweep: int) -> Floats:
 def _improved(
     found: ReadOut, slots: Floats, column: int, values: Floats, encode: EncodePrimitives
 ) -> ReadOut:
-    """The read-outs after trying ``values`` (n, J) of a column; only higher scores change one."""
+    """The read-outs after trying ``values`` (n, J) of a column; a change must raise the score."""
     slot, number = np.nonzero(values != found.primitives[:, column, None])
     tries = found.primitives[slot]
     tries[:, column] = values[slot, number]

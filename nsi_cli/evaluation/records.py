@@ -16,18 +16,18 @@ from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.files import replacing
 
 Columns = dict[str, npt.NDArray[Any]]
-"""Arrays of one length by the name of their column: a value for each scene, or each object."""
+"""Arrays of the same length by column name, with a value for each scene or for each object."""
 
 
 class Facts:
-    """What is known of scenes and objects before any metric: annotation, mask and alignment.
+    """What is known about scenes and objects before any metric: annotation, mask and alignment.
 
     A scene has its ``index`` in the split and its number of ``objects``. An object has the
     ``index`` of its scene, its ``row`` in the annotation from 1, its properties (a column for each
     component of a continuous one), the ``slot`` that it aligns with (−1 if it has none) and their
     ``score``; with true masks also ``visible``, the share of the image that its mask covers, and
-    ``crowding``, the distance of its centre to that of the nearest other object, as a share of the
-    image's side.
+    ``crowding``, the distance from its centre to that of the nearest other object, as a share of
+    the image's side.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -79,10 +79,10 @@ class Facts:
 
 
 def visibility(mask: Bytes, objects: int) -> tuple[Floats, Floats]:
-    """The share of the image (T,) of each object of a mask (S, S), and its crowding (T,).
+    """The share of the image (T,) that each object of a mask (S, S) covers, and its crowding (T,).
 
-    Crowding is the distance of its centre of mass to the nearest other one, as a share of S; NaN
-    for an object without a pixel, and for the only one.
+    Crowding is the distance from the object's centre of mass to the nearest other one, as a share
+    of S. It is NaN for an object without a pixel, and if no other object has one.
     """
     side, numbers = len(mask), mask.ravel()
     pixels, *sums = (
@@ -115,7 +115,7 @@ def joined(batches: list[Columns]) -> Columns:
 
 
 def write_csv(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write columns as CSV, numbers to seven digits; NaN is an empty cell."""
+    """Write columns as CSV, with seven significant digits; NaN is an empty cell."""
     cells = [[_cell(value) for value in column.tolist()] for column in columns.values()]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -130,7 +130,7 @@ def _cell(value: Any) -> str:
 
 
 def read_csv(path: Path) -> Columns:
-    """Read columns as `write_csv` wrote them: numbers as float64, empty cells as NaN, else text."""
+    """Read the columns of a `write_csv` file: numbers as float64, empty cells as NaN, else text."""
     with path.open(newline="", encoding="utf-8") as file:
         names, *rows = csv.reader(file)
     cells = zip(*rows, strict=True) if rows else ([] for _ in names)

@@ -11,10 +11,10 @@ from nsi_cli.evaluation.records import Columns
 
 
 def mean_result(results: Sequence[Any]) -> Any:
-    """The mean of results of one layout, number by number; None where one is None.
+    """The mean of results with the same layout, number by number; None where any of them is None.
 
     Each ``{"value", "ci95"}`` also gets ``slot_std``, the standard deviation (n − 1) of its values.
-    Words are those of the first result. Groups that one result lacks are left out.
+    Text is taken from the first result. Groups that are missing from any result are left out.
     """
     first = results[0]
     if any(result is None for result in results):
@@ -33,7 +33,7 @@ def mean_result(results: Sequence[Any]) -> Any:
 
 
 def mean_columns(records: Sequence[Columns]) -> Columns:
-    """The mean of each column of floats over records of the same rows; others from the first."""
+    """The mean of each float column over records with the same rows; other columns of the first."""
     return {
         name: np.mean([columns[name] for columns in records], axis=0)
         if column.dtype.kind == "f"

@@ -12,7 +12,7 @@ CONTROL_COLUMNS = ("", "metric", "value", "95 % CI", "expected", "95 % CI")
 """The headings of `control_rows`."""
 
 CONTROL_METRICS = ("R@1", "pointing", "iou", "AP@inf", "fg_ari", "mbo", "miou")
-"""The metrics of controls that have rows; the JSON has all."""
+"""The metrics that have rows in the table of a control; the JSON has all."""
 
 Row = tuple[str, str, str, str, str, str]
 
@@ -52,11 +52,11 @@ NULLS = {
     "retrieval": "ranks at random",
     "grounding": "any slot",
     "properties": "another image's slots",
-    "property_retrieval": "images of as many objects exchanged",
+    "property_retrieval": "other images with the same number of objects",
     "set_prediction": "other images' slots",
     "probes": "random slots of the image",
 }
-"""What the null of each section of a result is measured with."""
+"""How the null of each section of a result is measured."""
 
 _SLOT_RULES = {
     "true_mask": "the slot with the largest IoU with the object's true mask",
@@ -77,7 +77,7 @@ SECTIONS = (
 """The sections of a result that have rows, in their order."""
 
 _SHOWN = {"property_retrieval": ("mAP",), "probes": ("accuracy", "r2")}
-"""The metrics of a section that have rows, if not all have."""
+"""The metrics that have rows, for sections where not all of them do."""
 
 _LEFT_OUT = ("by_objects", "by_group", "by_prediction", "random_slots")
 """Parts of a result that have no rows of their own."""
@@ -94,7 +94,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
 
 
 def _null(section: dict[str, Any], path: tuple[str, ...], measured: dict[str, Any]) -> Any:
-    """The null of a measure; that of a probe on slots is the same probe on random slots."""
+    """The null of a measure; for a probe on slots, it is the same probe on random slots."""
     if len(path) == 4 and path[1] == "slots":
         name, _, probe, metric = path
         return section[name].get("random_slots", {}).get(probe, {}).get(metric)
@@ -102,7 +102,7 @@ def _null(section: dict[str, Any], path: tuple[str, ...], measured: dict[str, An
 
 
 def control_rows(control: dict[str, Any]) -> list[Row]:
-    """The rows of a control, as `rows`, with what is expected in place of the null."""
+    """The rows of a control, like `rows`, with the expected value in place of the null."""
     return [
         _row(section, path, {**measured, "null": measured["expected"]})
         for section in SECTIONS
@@ -148,7 +148,7 @@ def notes(result: dict[str, Any]) -> list[str]:
     ]
     rules = {part["slot_chosen_by"] for part in measured["properties"] if "slot_chosen_by" in part}
     probed = [
-        "probes, read-outs: accuracy, unless R² or error is named; the MLP on features is a ceiling"
+        "probes, read-outs: accuracy, unless marked R² or error; the MLP on features is a ceiling"
     ]
     return [
         *(["null, the chance level: " + ", ".join(nulls)] if nulls else []),
@@ -165,18 +165,18 @@ def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterat
         yield f"k-means: measured on a sample of {kmeans['scenes']:,} scenes"
     if duplicates := retrieval.get("duplicate_schemas"):
         yield (
-            f"retrieval: {duplicates} scenes have the same annotation as another; equal scores "
-            "share their mean rank, so R@1 counts them as misses"
+            f"retrieval: {duplicates} scenes have the same annotation as another scene; equal "
+            "scores share their mean rank, so R@1 counts them as misses"
         )
     if "pointing" in grounding and not grounding["pointing"]:
         yield "no grounding and no probes: no scene has a true mask with a visible object"
     if grounding.get("pointing") and "probes" in result and not result["probes"]:
-        yield "no probes: they are trained on the train split, which must be another one"
+        yield "no probes: they need a train split that is not the evaluated one"
     unknown = [name for name, part in (result.get("properties") or {}).items() if not part]
     if unknown:
         yield f"no measure for {', '.join(unknown)}: no object has a value"
     if any("null" in part and not part["null"] for part in properties):
-        yield "no null for properties: a single scene has objects, so there are no other slots"
+        yield "no null for properties: only one scene has objects, so there are no other slots"
 
 
 def _cells(measured: dict[str, Any], digits: int) -> tuple[str, str]:
@@ -190,7 +190,7 @@ def _measures(
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Yield every ``{"value", "ci95"}`` of a nested mapping, with the keys that lead to it.
 
-    Without `_LEFT_OUT`, the linear probe on features, and recall at ties where no query has any.
+    Skips `_LEFT_OUT`, the linear probe on features, and R@k with ties at random if there is no tie.
     """
     for name, value in part.items():
         if name in _LEFT_OUT or (name.endswith("_expected") and not part.get("ties")):

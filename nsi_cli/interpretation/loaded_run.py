@@ -51,7 +51,7 @@ Own = Path | str | Pixels
 """An image of the user's own: a file, or an array (H, W, 3) uint8."""
 
 REFERENCE_SCENES = 256
-"""Scenes of the train split whose objects tell what is familiar."""
+"""Number of scenes of the train split whose objects define what is familiar."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class LoadedRun:
 
     @property
     def suffix(self) -> str:
-        """The end of the names of results: empty for the best checkpoint on the run's own store."""
+        """The suffix of result names: empty for the best checkpoint on the run's own store."""
         names = [] if self.checkpoint == BEST else [self.checkpoint]
         if self.store.path.resolve() != Path(self.run.config.data).resolve():
             names.append(self.store.path.name)
@@ -107,9 +107,10 @@ class LoadedRun:
     ) -> Iterator[Predictions]:
         """Yield the model's predictions for each batch of a split, in the store's order.
 
-        ``stage`` is the name of the progress bar. With ``sample``, as many whole batches as contain
-        that many scenes, drawn by a fixed seed; features that are not cached are then not cached.
-        ``slot_sample`` numbers draws of the initial slots; true masks are resized to ``mask_size``.
+        ``stage`` is the name of the progress bar. With ``sample``, only as many whole batches as
+        contain that many scenes, drawn with a fixed seed; missing features are then not added to
+        the cache. ``slot_sample`` is the number of a draw of the initial slots. True masks are
+        resized to ``mask_size``.
         """
         config, store = self.run.config, self.store
         scenes = store.count(split)
@@ -131,7 +132,7 @@ class LoadedRun:
             for batch in islice(loader, batches):
                 noise = slot_noise(
                     config,
-                    seed=config.seed + (slot_sample << 64),  # no seed of another run
+                    seed=config.seed + (slot_sample << 64),  # never the seed of another run
                     step=None,
                     positions=batch.index.tolist(),
                 )
@@ -164,8 +165,8 @@ class LoadedRun:
     ) -> list[Retrieved]:
         """The ``top`` images of a split that score highest with each query, in one pass.
 
-        `nsi_cli.interpretation.query.parse_query` says what a query is. Raises `ConfigError` for
-        what is none, and for a property that was excluded from training.
+        `nsi_cli.interpretation.query.parse_query` defines what a query is. Raises `ConfigError` if
+        a text is not a query, and for a property that was excluded from training.
         """
         schema, excluded = self.run.schema, self.run.config.excluded
         parsed = [parse_query(query, schema, excluded) for query in queries]
@@ -182,7 +183,7 @@ class LoadedRun:
 
     @cached_property
     def reader(self) -> Reader:
-        """Reads what slots show; compared with the objects of a sample of the train split."""
+        """Describes slots; its reference is the objects of a sample of the train split."""
         excluded = self.run.config.excluded
         encode = primitives_encoder(self.model)
         reader = Reader.of(self.seen(TRAIN), encode, self.run.config.tau, excluded)
@@ -195,10 +196,10 @@ class LoadedRun:
         return replace(reader, reference=np.sort(np.concatenate(scores)))
 
     def describe(self, images: Sequence[Own], *, progress: Progress = SILENT) -> Descriptions:
-        """What each slot of each image shows.
+        """Describe what each slot of each image shows; images are files or uint8 arrays (H, W, 3).
 
-        Images are files or arrays (H, W, 3) uint8, and are cropped like those of the run's store.
-        Raises `DataError` for what is no image.
+        Images are cropped like those of the run's store. Raises `DataError` for a file or an array
+        that is not an image.
         """
         return Descriptions(
             tuple(
@@ -273,7 +274,7 @@ class LoadedRun:
     def read_image(self, path: Path, progress: Progress = SILENT) -> Pixels:
         """An image file as the model expects it, (S, S, 3), cropped like those of the run's store.
 
-        Notes a warning if the task's builder cannot crop it; it is then used whole. Raises
+        Warns if the task's builder cannot crop it, and then uses the whole image. Raises
         `DataError` for a file that is not an image.
         """
         return read_image(path, self.run.config.image_size, self._crop(path.name, progress))
@@ -312,9 +313,9 @@ def load_run(
 ) -> LoadedRun:
     """Open a run at a checkpoint, with its store or the one at ``data``.
 
-    Notes how the store at ``data`` was built differently. Raises `DataError` if the run, its
+    Notes the differences in how the store at ``data`` was built. Raises `DataError` if the run, its
     checkpoint or the store is missing, or if the store has another schema or image size, and
-    `ConfigError` for an unknown name of a checkpoint.
+    `ConfigError` for an unknown checkpoint name.
     """
     run = open_run(path)
     config, task = run.config, registry.task(run.config.task)

@@ -19,7 +19,7 @@ _MOST_LISTED = 6
 
 @dataclass(frozen=True)
 class Query:
-    """Some properties of an object; the others are left open."""
+    """The values of some properties of an object; the other properties are open."""
 
     schema: Schema
     values: Mapping[str, str | tuple[float, ...]]  # by property, in schema order
@@ -54,17 +54,17 @@ class Query:
 
 
 def parse_query(text: str, schema: Schema, excluded: Sequence[str] = ()) -> Query:
-    """The query that a text means: values in any order, or ``PROPERTY=VALUE``.
+    """Parse a query: values in any order, or ``PROPERTY=VALUE``.
 
-    A value can be shortened to any part that no other value contains, and upper and lower case are
-    the same. Numbers need their property's name. A value with spaces is put in quotes. Raises
-    `ConfigError` for a word that is no value, or that several properties have, and for a property
-    that is ``excluded``.
+    A value can be shortened to any part that no other value contains; case is ignored. Numbers
+    need their property's name. A value with spaces needs quotes. Raises `ConfigError` if the text
+    is not a query, for a word that matches no value or several values, for two values of a
+    property, and for an ``excluded`` property.
     """
     try:
         words = shlex.split(text)
     except ValueError:
-        raise ConfigError(f"query '{text}' has an open quote", "close it") from None
+        raise ConfigError(f"query '{text}' has an open quote", "close the quote") from None
     found: dict[str, str | tuple[float, ...]] = {}
     for word in words:
         name, value = _meaning(word, schema)
@@ -84,7 +84,7 @@ def parse_query(text: str, schema: Schema, excluded: Sequence[str] = ()) -> Quer
 
 
 def _meaning(word: str, schema: Schema) -> tuple[str, str | tuple[float, ...]]:
-    """The property and the value that a word means."""
+    """The property and the value that a word of a query stands for. Raises `ConfigError`."""
     name, equals, value = word.partition("=")
     if equals and name in schema.columns:
         return name, _value(schema[name], value)
@@ -95,7 +95,7 @@ def _meaning(word: str, schema: Schema) -> tuple[str, str | tuple[float, ...]]:
         some = [f"{name}={value}" for name, value in meanings[:_MOST_LISTED]]
         more = f" and {len(meanings) - len(some)} more" if len(meanings) > len(some) else ""
         raise ConfigError(
-            f"'{word}' can mean several values: {', '.join(some)}{more}", "write one of them"
+            f"'{word}' matches several values: {', '.join(some)}{more}", "write one of them"
         )
     if equals:
         near = did_you_mean(name, list(schema.columns))
@@ -110,7 +110,7 @@ def _meaning(word: str, schema: Schema) -> tuple[str, str | tuple[float, ...]]:
 
 
 def _matches(word: str, items: tuple[Categorical, ...]) -> Iterator[tuple[str, str]]:
-    """The properties and values that are the word, or else all that contain it."""
+    """The properties and values that equal the word or, if none does, those that contain it."""
     wanted = word.casefold()
     every = [(item.name, value) for item in items for value in item.values]
     same = [(name, value) for name, value in every if value.casefold() == wanted]
@@ -118,23 +118,23 @@ def _matches(word: str, items: tuple[Categorical, ...]) -> Iterator[tuple[str, s
 
 
 def _value(item: Property, text: str) -> str | tuple[float, ...]:
-    """The value of a property that a text means. Raises `ConfigError`."""
+    """The value of a property that a text stands for. Raises `ConfigError`."""
     if isinstance(item, Continuous):
         try:
             numbers = tuple(float(part) for part in text.split(","))
         except ValueError:
             numbers = ()
         if len(numbers) != item.size or not np.isfinite(numbers).all():
-            wanted = "a number" if item.size == 1 else f"{item.size} numbers with commas between"
+            wanted = "a number" if item.size == 1 else f"{item.size} numbers separated by commas"
             raise ConfigError(f"{item.name}={text}: expected {wanted}", _example_of(item))
         return numbers
     matches = list(_matches(text, (item,)))
     if len(matches) == 1:
         return matches[0][1]
-    near = did_you_mean(text, item.values) or f"for example {_example_of(item)}"
+    near = did_you_mean(text, item.values) or f"for example: {_example_of(item)}"
     several = ", ".join(value for _, value in matches[:_MOST_LISTED])
     raise ConfigError(
-        f"'{text}' can mean several values of {item.name}: {several}"
+        f"'{text}' matches several values of {item.name}: {several}"
         if matches
         else f"{item.name} has no value '{text}'",
         "write more of it" if matches else near,

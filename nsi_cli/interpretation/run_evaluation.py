@@ -27,12 +27,12 @@ from nsi_cli.support.progress import SILENT, Progress
 
 TRAIN = "train"
 PROBE_SCENES = 1000
-"""Scenes of the train split that probes are trained on, at most."""
+"""Maximum number of scenes of the train split that probes are trained on."""
 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How a run is evaluated; `nsi_cli.api.evaluate` explains each."""
+    """How a run is evaluated; `nsi_cli.api.evaluate` explains each option."""
 
     split: str = "test"
     metrics: Sequence[str] | None = None
@@ -46,7 +46,7 @@ class EvaluationOptions:
 def evaluate_run(
     loaded: LoadedRun, options: EvaluationOptions, progress: Progress = SILENT
 ) -> Evaluated:
-    """Evaluate a run. Raises what `nsi_cli.evaluation.suite.evaluate` does."""
+    """Evaluate a run. Raises the errors of `nsi_cli.evaluation.suite.evaluate`."""
     if options.controls and loaded.store.count(options.split) < 2:
         raise ConfigError("--controls needs at least two scenes", "choose another --split")
     samples = [
@@ -70,7 +70,7 @@ def evaluate_run(
 def _evaluate(
     loaded: LoadedRun, options: EvaluationOptions, progress: Progress, slot_sample: int
 ) -> Evaluated:
-    """The suite with one draw of the initial slots."""
+    """Run the suite with one draw of the initial slots."""
     predictions = partial(loaded.predictions, slot_sample=slot_sample, mask_size=options.mask_size)
     number = f" {slot_sample + 1}" if options.slot_samples > 1 else ""
     return suite.evaluate(
@@ -90,7 +90,7 @@ def _evaluate(
 def _train(
     loaded: LoadedRun, options: EvaluationOptions, progress: Progress
 ) -> Callable[[], Iterable[Predictions]] | None:
-    """Predictions for a sample of the train split; None if it is the one that is evaluated."""
+    """Predictions for a sample of the train split; None if it is missing or the evaluated split."""
     if options.split == TRAIN or TRAIN not in loaded.store.splits:
         return None
     return partial(

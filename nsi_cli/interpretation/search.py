@@ -1,4 +1,4 @@
-"""Search: the images of a split that score highest with a query, and where in each."""
+"""Search: the images of a split that score highest with a query, and the best slot of each."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_PRODUCTS = 2**24
-"""The most dot products that are held at once."""
+"""Maximum number of dot products held at once."""
 
 
-COLUMNS = ("rank", "scene", "score", "slot", "has it", "on it")
+COLUMNS = ("rank", "scene", "score", "slot", "relevant", "on it")
 """The headings of `Retrieved.rows`."""
 
 MARKS: dict[bool | None, str] = {True: "✓", False: "✗", None: "–"}
@@ -35,7 +35,7 @@ class Match:
     """An image of a split that answers a query."""
 
     index: int  # of the scene in the split
-    score: float  # the mean over the query's completions of the score of the best slot
+    score: float  # of the best slot, averaged over the query's completions
     slot: int  # the slot that scores highest with the completions on average
     mask: Floats  # (h, w), of that slot
     right: bool  # whether an object of the scene has all given categorical values
@@ -54,10 +54,10 @@ class Match:
 
 @dataclass
 class Search:
-    """Collects the ``top`` matches of a query, batch by batch; earlier scenes first at ties.
+    """Collects the ``top`` matches of a query, batch by batch; in a tie, earlier scenes come first.
 
-    A query is completed like those of the property retrieval metric, with the range of values in
-    ``schema`` (`nsi_cli.evaluation.candidates.with_range`).
+    A query is completed as in the property retrieval metric, with continuous values within the
+    bounds of ``schema`` (`nsi_cli.evaluation.candidates.with_range`).
     """
 
     query: Query
@@ -99,7 +99,7 @@ class Search:
     def retrieved(
         self, split: str, ids: Sequence[str], images: Callable[[Sequence[int]], Pixels]
     ) -> Retrieved:
-        """The matches with the ``ids`` of their scenes and their images, from the split's."""
+        """The matches with the ids and images of their scenes, from those of the whole split."""
         index = [match.index for match in self.matches]
         return Retrieved(
             query=str(self.query),
@@ -142,10 +142,10 @@ def _on_one(
 
 
 def scored(slots: Floats, completions: Floats) -> tuple[Floats, Ints]:
-    """The score of each image's slots (B, K, E) with completions (C, E), and the best slot, (B,).
+    """The score and the best slot of each image, (B,) each, from slots (B, K, E).
 
-    The score is the mean over completions of the best slot's; the slot is the one with the highest
-    mean.
+    The score is that of the best slot for each of the ``completions`` (C, E), averaged over them.
+    The best slot is the one with the highest mean score.
     """
     scores, best = np.empty(len(slots), np.float32), np.empty(len(slots), np.int64)
     step = max(1, _MOST_PRODUCTS // max(1, slots.shape[1] * len(completions)))

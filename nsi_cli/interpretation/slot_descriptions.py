@@ -1,4 +1,4 @@
-"""What each slot of an image shows: the most likely values, and how familiar it is."""
+"""What each slot of an image shows: the most likely values, and how familiar the slot is."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNFAMILIAR = 0.05
-"""A slot with a lower familiarity shows nothing that the model was trained on."""
+"""A slot with a lower familiarity is marked as unfamiliar."""
 
-COLUMNS = ("slot", "image", "most likely values", "familiarity")
+COLUMNS = ("slot", "share", "most likely values", "familiarity")
 """The headings of `ImageDescription.rows`."""
 
 _MOST_PRODUCTS = 2**24
@@ -35,12 +35,12 @@ class SlotDescription:
     """A slot of one image."""
 
     slot: int
-    share: float  # of the image, that its segment covers
+    share: float  # of the image that its segment covers
     values: Mapping[str, str]  # the most likely value of each categorical property
-    probabilities: Mapping[str, Mapping[str, float]]  # of all values of each of them
+    probabilities: Mapping[str, Mapping[str, float]]  # of all values of each property
     numbers: Mapping[str, tuple[float, ...]]  # of each continuous property
     score: float  # with the primitive that fits best
-    familiarity: float  # share of training objects whose slots score lower with theirs
+    familiarity: float  # share of training objects whose slots have a lower best score
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -122,11 +122,11 @@ class Descriptions(Plotted):
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads what slots show: candidates for the values, and scores to compare with.
+    """Describes slots by their scores with candidate primitives.
 
-    The probability of a primitive is taken as proportional to exp(score / τ), as in the contrastive
-    loss, with all candidates equally likely before. The probability of a value is the sum over the
-    candidates that have it. ``reference`` are the best scores (n,) of the slots of training
+    The probability of a primitive is proportional to exp(score / τ), as in the contrastive loss,
+    with a uniform prior over the candidates. The probability of a value is the sum over the
+    candidates that have it. ``reference`` holds the best scores (n,) of the slots of training
     objects, sorted.
     """
 
@@ -146,7 +146,7 @@ class Reader:
         return cls(schema, encode, found, tau, tuple(excluded), np.zeros(0, np.float32))
 
     def best_scores(self, slots: Floats) -> Floats:
-        """The highest score of each slot (n, E) with a candidate, (n,)."""
+        """The highest score of each slot (n, E) with any candidate, (n,)."""
         columns = self.found.embeddings.reshape(-1, slots.shape[1]).T
         step = max(1, _MOST_PRODUCTS // columns.shape[1])
         parts = [
@@ -155,12 +155,12 @@ class Reader:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def familiarity(self, slots: Floats) -> npt.NDArray[np.float64]:
-        """The share of the reference below the best score of each slot (n, E), (n,)."""
+        """The share of the reference scores below the best score of each slot (n, E), (n,)."""
         ranks = np.searchsorted(self.reference, self.best_scores(slots))
         return ranks / max(1, len(self.reference))
 
     def describe(self, predictions: Predictions, row: int = 0) -> list[SlotDescription]:
-        """Every slot of one image of a batch."""
+        """Describe every slot of one image of a batch."""
         slots = predictions.slot_embeddings[row]
         primitives, scores = read_out(
             slots, self.schema, self.encode, excluded=self.excluded, start=self.found

@@ -10,10 +10,10 @@ from pathlib import Path
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 SPIN_COUNT = "20000"
-"""Spins before a waiting thread sleeps; `benchmarks/contention.py` compares counts.
+"""Number of spins before a waiting thread sleeps; `benchmarks/contention.py` compares counts.
 
 Fewer spins, or none (``OMP_WAIT_POLICY=PASSIVE``), cost up to a quarter of the speed on an idle
-machine; beside other work, they are faster.
+machine, but are faster if other processes use the cores.
 """
 
 _MEASURED_SECONDS = 0.15
@@ -23,8 +23,9 @@ def set_thread_defaults() -> None:
     """Set the environment variables that OpenMP reads once, when torch is imported.
 
     By default, a waiting thread spins for a long time. If other work keeps the cores busy, this
-    can leave no core for the thread that it waits for. If at least half of the cores are busy now,
-    waiting threads sleep at once, else after `SPIN_COUNT` spins. Values that the user set are kept.
+    can leave no core for the thread that it is waiting for. If at least half of the cores are busy
+    now, waiting threads sleep at once; otherwise, after `SPIN_COUNT` spins. Values that the user
+    set are kept.
     """
     if not any(name in os.environ for name in _WAITING):
         if busy_cores() >= _allowed_cores() / 2:
@@ -37,9 +38,9 @@ def set_thread_defaults() -> None:
 
 
 def busy_cores(stat: Path = Path("/proc/stat"), seconds: float = _MEASURED_SECONDS) -> float:
-    """Return how many of the allowed cores other work keeps busy, measured for some ``seconds``.
+    """Return how many of the allowed cores other processes keep busy, measured over ``seconds``.
 
-    0 if the system does not tell (``/proc/stat``).
+    Returns 0 if ``/proc/stat`` cannot be read.
     """
     before = _core_times(stat)
     if not before:
@@ -61,7 +62,7 @@ def _core_times(stat: Path) -> list[tuple[int, int]]:
 
 
 def available_cores() -> int:
-    """Return the number of cores that its affinity and its cgroup's quota allow this process."""
+    """Return the number of cores that CPU affinity and the cgroup's quota allow this process."""
     quota = cgroup_quota()
     return _allowed_cores() if quota is None else min(_allowed_cores(), max(1, math.ceil(quota)))
 
@@ -79,7 +80,7 @@ def _affinity() -> set[int]:
 def cgroup_quota(
     groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
 ) -> float | None:
-    """Return the smallest number of cores that any of the cgroups allows; None if unlimited.
+    """Return the lowest limit, in cores, of all the process's cgroups; None if unlimited.
 
     ``groups`` names the process's cgroups, version 2 as ``0::PATH`` and version 1 as
     ``N:CONTROLLERS:PATH``; they are folders under ``mounted``.

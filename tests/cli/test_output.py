@@ -143,7 +143,7 @@ def test_a_query_has_a_table_and_a_page(nsi: Nsi, trained: Path, tmp_path: Path)
     assert result.code == 0, result
     lines = result.stdout.splitlines()
     assert lines[0] == "small"
-    assert re.search(r"^rank +scene +score +slot +has it +on it", lines[1])
+    assert re.search(r"^rank +scene +score +slot +relevant +on it", lines[1])
     assert lines[-1] == str(tmp_path / "queries.html")
     refused = nsi("-q", "interpret", trained, "--query", "smal1", "--out", tmp_path)
     assert (refused.code, refused.stdout) == (2, "")

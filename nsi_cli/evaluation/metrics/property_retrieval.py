@@ -19,13 +19,13 @@ from nsi_cli.schema import Schema
 
 DEPTHS = (1, 5, 10)
 MOST_QUERIES = 200
-"""The most queries of each set of properties; a seeded sample if there are more."""
+"""Maximum number of queries of each set of properties; a seeded sample if there are more."""
 
 REPETITIONS = 8
-"""How often the null is measured."""
+"""Number of repetitions of the null."""
 
 _MOST_PRODUCTS = 2**24
-"""The most dot products that are held at once."""
+"""Maximum number of dot products held at once."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -33,15 +33,16 @@ Numbers = npt.NDArray[np.float64]
 class PropertyRetrieval(Metric):
     """Mean average precision and R@k of queries that give one or two properties of an object.
 
-    A query is a value of a categorical property, or of each of two, that some object of the split
-    has, but not one of every image. Its answer is a ranking of all images of the split. The score
-    of an image is the mean over the query's completions (`nsi_cli.evaluation.candidates`), each
-    with its best slot; an image is relevant if one object has all given values. Continuous values
-    are spread over the range that they have in the split.
+    A query is a value of one categorical property, or of each of two. An image is relevant if one
+    of its objects has all given values; a query needs a relevant image and an irrelevant one. The
+    result of a query is a ranking of all images of the split. The score of an image is the mean
+    over the query's completions (`nsi_cli.evaluation.candidates`), each with its best slot.
+    Continuous values are spread over their range in the split.
 
-    R@k is the share of queries with a relevant image among the first k; equal scores are ordered
-    at random, by expectation. Intervals are over queries. ``null`` exchanges the images of
-    a ranking with others of as many objects, since an image of many objects is relevant more often.
+    R@k is the share of queries with a relevant image among the first k, in expectation if equal
+    scores are ordered at random. Intervals are over queries. ``null`` exchanges the images of a
+    ranking with others that have the same number of objects, because an image with many objects
+    is relevant more often.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class PropertyRetrieval(Metric):
                 yield " + ".join(names[column] for column in chosen), partial
 
     def _exchanges(self, objects: Ints) -> Iterator[Ints]:
-        """Orders of the images (n,) that keep the number of objects at each place."""
+        """Random orders of the images (n,) that keep the number of objects at each position."""
         generator = np.random.default_rng((self._seed, 2))
         places = np.argsort(objects, kind="stable")
         for _ in range(REPETITIONS):
@@ -133,7 +134,7 @@ class PropertyRetrieval(Metric):
 
 
 NAMES = ("mAP", *(f"R@{depth}" for depth in DEPTHS))
-"""The order of what `measures` returns."""
+"""The names of the rows that `measures` returns."""
 
 
 def _relevant(partial: Ints, ids: Floats, present: Bools) -> Bools:
@@ -146,9 +147,9 @@ def _relevant(partial: Ints, ids: Floats, present: Bools) -> Bools:
 
 
 def image_scores(slots: Floats, candidates: Floats) -> Floats:
-    """The score of each image's best slot, of (n, K, E), with candidates (M, P, E); (M, n).
+    """The score (M, n) of each image's best slot, from slots (n, K, E) and candidates (M, P, E).
 
-    The mean over the P points of each combination of values.
+    It is the mean over the P points of each combination of values.
     """
     combinations, points, size = candidates.shape
     columns = candidates.reshape(-1, size).T
@@ -161,7 +162,7 @@ def image_scores(slots: Floats, candidates: Floats) -> Floats:
 
 
 def measures(scores: Floats, relevant: Bools) -> Numbers:
-    """Average precision and R@k of one ranking under D versions of relevance (D, n); (4, D).
+    """Average precision and R@k (4, D) of one ranking, for D versions of relevance (D, n).
 
     Average precision is that of scikit-learn: the precision at each distinct score, weighted by
     the recall that the score adds.
@@ -177,8 +178,8 @@ def measures(scores: Floats, relevant: Bools) -> Numbers:
 def _hit_rate(hits: Numbers, added: Numbers, ends: Ints, depth: int) -> Numbers:
     """The probability (D,) of a relevant image among the first ``depth``.
 
-    ``hits`` and ``added`` (D, groups) count relevant images up to and in each group of equal
-    scores, which ``ends`` at these positions.
+    ``hits`` (D, groups) counts the relevant images up to the end of each group of equal scores,
+    and ``added`` those in the group. ``ends`` is the last position of each group.
     """
     group = min(int(np.searchsorted(ends, depth - 1)), len(ends) - 1)  # the last one reached
     start = 0 if group == 0 else int(ends[group - 1]) + 1

@@ -1,4 +1,4 @@
-"""The page that shows the images found by queries, each with the slot that answers."""
+"""The page that shows the images found by queries, each with its best slot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nsi_cli.support.files import replacing
 
 
 def write_query_page(path: Path, found: Sequence[Retrieved], heading: Heading) -> Path:
-    """Write the results of queries as one self-contained page. Raises `DataError` if it cannot."""
+    """Write the results of queries as a self-contained page. Raises `DataError` if it fails."""
     template = page_environment().get_template("queries.html.j2")
     page = template.render(
         heading=heading,

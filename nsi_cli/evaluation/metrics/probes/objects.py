@@ -14,11 +14,11 @@ from nsi_cli.evaluation.segments import overlap_ratios
 
 @dataclass(frozen=True)
 class Objects:
-    """N objects that have a slot; copies, since a view would keep its whole batch in memory."""
+    """N objects that have a slot; copies, because a view would keep its whole batch in memory."""
 
     scene: Ints  # (N,), the index of its scene in the split
     row: Ints  # (N,), its row in its scene
-    number: npt.NDArray[np.float64]  # (N,), random; a sample consists of the lowest
+    number: npt.NDArray[np.float64]  # (N,), random; a sample keeps the lowest
     primitives: Floats  # (N, W)
     vectors: dict[str, Floats]  # (N, D) of each kind: slots, features, random_slots
 
@@ -42,8 +42,8 @@ class ObjectSample:
     ``slots`` has the slot of each object. In each scene, slots and objects are matched one to one
     so that the sum of the IoUs of their masks is largest; an object without a slot, or whose slot
     does not overlap it, is left out. ``features`` is the mean of the backbone's tokens under the
-    object's true mask. ``random_slots`` is any slot of the same image. The sample and the random
-    slots depend on the seed and the scene's index only, not on the batches or their order.
+    object's true mask. ``random_slots`` is a random slot of the same image. The sample and the
+    random slots depend only on the seed and the scene's index, not on the batches or their order.
     """
 
     def __init__(self, seed: int, most: int | None = None) -> None:
@@ -69,9 +69,10 @@ class ObjectSample:
 
 
 def matched_slots(ratios: npt.NDArray[np.float64]) -> Ints:
-    """The slot of each object by their IoUs (M, K), one to one, (M,); −1 for an object without one.
+    """Match objects with slots one to one by their IoUs (M, K).
 
-    The sum of the IoUs is the largest possible (Kuhn 1955). A pair that shares no pixel is no pair.
+    Returns the slot of each object (M,), −1 without a slot. The sum of the IoUs is the largest
+    possible (Kuhn 1955). A pair that shares no pixel is not a match.
     """
     slots = np.full(len(ratios), -1)
     rows, columns = linear_sum_assignment(ratios, maximize=True)
@@ -81,7 +82,7 @@ def matched_slots(ratios: npt.NDArray[np.float64]) -> Ints:
 
 
 def mask_weights(mask: Bytes, numbers: Ints, grid: tuple[int, int]) -> Floats:
-    """The share of each cell of a grid (h, w) that objects of a mask (S, S) cover, (N, h, w).
+    """The share of each cell of a grid (h, w) that each object of a mask (S, S) covers, (N, h, w).
 
     ``numbers`` (N,) are the objects' numbers in the mask. S need not be a multiple of h or w: a
     pixel on the border of two cells counts for both, by its area in each.

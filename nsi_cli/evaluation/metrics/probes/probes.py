@@ -17,7 +17,7 @@ from nsi_cli.evaluation.predictions import Floats, Predictions
 from nsi_cli.schema import Categorical, Property, Schema
 
 TRAINING_OBJECTS = 5000
-"""The most objects of the train split that probes are trained on; a seeded sample if more."""
+"""Maximum number of training objects of the probes; a seeded sample if there are more."""
 
 PROBES = ("linear", "mlp")
 """A linear probe, and a multilayer perceptron with one hidden layer of `HIDDEN` units."""
@@ -27,18 +27,18 @@ MLP_ITERATIONS = 60
 LINEAR_ITERATIONS = 300
 
 L2 = 10.0
-"""The weight of the L2 penalty of all probes, against the sum of the loss over the objects."""
+"""The weight of the L2 penalty of all probes, relative to the sum of the loss over the objects."""
 
 
 class Probes(Metric):
     """Trains probes on frozen slots of the train split and tests them on the evaluated split.
 
-    Slots are matched to objects by the true mask. For each property, each kind of vectors
-    (`ObjectSample`) and each of the `PROBES`: ``accuracy`` and ``macro_f1`` if it is categorical,
-    else ``r2`` and ``mean_error``. ``features`` is the ceiling, ``random_slots`` the floor.
-    ``train`` returns the predictions for scenes of the train split. What cannot be measured is left
-    out: a property without a known value in either split or with a single value among the training
-    objects, and vectors that are missing or not finite.
+    Slots are matched with objects by the true masks. For each property, each kind of vectors
+    (`ObjectSample`) and each of the `PROBES`, the result has ``accuracy`` and ``macro_f1`` for a
+    categorical property, and ``r2`` and ``mean_error`` for a continuous one. ``features`` is the
+    ceiling, ``random_slots`` the floor. ``train`` returns the predictions for scenes of the train
+    split. A property is left out if it has no known value in one of the two splits, or only one
+    value among the training objects. Vectors that are missing or not finite are left out too.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Probes(Metric):
         if tested is None or trained is None:
             return {"probes": {}}
         with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore")  # the limit on the iterations is meant to stop the MLP
+            warnings.simplefilter("ignore")  # the MLP is meant to stop at the limit
             measures = {
                 item.name: self._measure(item, trained, tested) for item in self._schema.properties
             }
@@ -119,8 +119,8 @@ def _fitted(item: Property, probe: str, vectors: Floats, target: Floats, seed: i
 def _estimator(probe: str, categorical: bool, seed: int) -> Any:
     """The scikit-learn estimator of a probe.
 
-    L-BFGS fits both linear and MLP classifiers: it has no learning rate or batch size, and needs
-    no validation set, which a property with rare values may not allow.
+    L-BFGS fits the logistic regression and the MLPs. It has no learning rate or batch size and
+    needs no validation set, for which a rare value may have too few objects.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.neural_network import MLPClassifier, MLPRegressor

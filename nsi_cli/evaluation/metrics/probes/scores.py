@@ -38,13 +38,13 @@ def continuous_scores(
 
     R² is 1 − Σ (y − ŷ)² / Σ (y − ȳ)², averaged over the components. A component that is constant
     has no R² and is left out; ``r2`` is None if all are constant. The error of an object is the
-    Euclidean distance of its true and predicted value, in the dataset's units.
+    Euclidean distance between its true and predicted value, in the dataset's units.
     """
     distance = np.linalg.norm(true - predicted, axis=1)
     errors, objects = _by_scene(np.stack([distance, np.ones_like(distance)], 1), scene).T
     varies = np.ptp(true, axis=0) > 0
     true, predicted = true[:, varies], predicted[:, varies]
-    # Sums of squares lose their precision if the mean is large, so the values are standardised.
+    # Sums of squares lose precision if the mean is large, so the values are standardised.
     values, misses = ((true - shift) / true.std(0) for shift in (true.mean(0), predicted))
     sums = np.stack([np.ones_like(values), values, values**2, misses**2], 1)  # (N, 4, c)
     return {
@@ -80,7 +80,7 @@ def _by_scene(values: npt.NDArray[np.generic], scene: Ints) -> Numbers:
 
 
 def _with_interval(score: Callable[[Numbers], Numbers], sums: Numbers, seed: int) -> Measured:
-    """A score of sums over scenes, with its interval; ``sums`` is (scenes, …), one row a scene."""
+    """A score of the ``sums`` (scenes, …), with its interval over the scenes."""
     flat = sums.reshape(len(sums), -1)
     draws = []
     for rows in resampled(len(sums), seed):

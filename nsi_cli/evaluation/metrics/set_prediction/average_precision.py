@@ -18,7 +18,7 @@ from nsi_cli.evaluation.predictions import Bools, Ints
 
 Numbers = npt.NDArray[Any]
 
-_MAX_NUMBERS = 2**22  # the most weights of detections that are held at once
+_MAX_NUMBERS = 2**22  # maximum number of weights of detections held at once
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def detections(confidence: Numbers, distance: Numbers, threshold: float) -> Dete
 
     ``distance`` is that of each of K detections to each of T objects of the same scene, infinite
     if they do not match. A detection is correct if its nearest object is nearer than ``threshold``
-    and no correct detection of higher confidence has the same one; that it then misses a second
-    matching object does not matter. Equal confidences keep the order of scenes, then of
-    detections.
+    and no correct detection with a higher confidence has the same nearest object. Only the nearest
+    object counts, even if a second one is near enough. Equal confidences keep the order of scenes,
+    then of detections.
 
     >>> detections(np.array([[0.2, 0.9]]), np.array([[[0.0], [0.5]]]), 1.0).correct.tolist()
     [True, False]
@@ -53,11 +53,11 @@ def detections(confidence: Numbers, distance: Numbers, threshold: float) -> Dete
 
 
 def average_precision(found: Detections, objects: Ints, weights: Ints) -> Numbers:
-    """The average precision if scene i counts ``weights`` (R, N) times, (R,).
+    """The average precision (R,) if scene i counts ``weights[:, i]`` times, with weights (R, N).
 
     ``objects`` (N,) is the number of objects of each scene. Precision at a recall is the highest
-    precision at this recall or a higher one; the average is over recall, from 0 to 1. NaN without
-    an object. Copies of a scene count as different scenes.
+    precision at this recall or a higher one; the average is over recall, from 0 to 1. It is NaN if
+    there is no object. Copies of a scene count as different scenes.
     """
     step = max(1, _MAX_NUMBERS // max(1, len(found.scene)))
     parts = [
@@ -89,8 +89,8 @@ def precision_with_interval(
     """The average precision, its interval over scenes, and its null; None without an object.
 
     The null is the average precision of ``others``, D repetitions of the detections at chance. Its
-    value is their mean, and its interval covers a single one, as in `null_with_interval`. It is
-    None without a repetition.
+    value is their mean, and its interval covers a single repetition, as in `null_with_interval`.
+    The null is None without a repetition.
     """
     if not objects.sum():
         return None

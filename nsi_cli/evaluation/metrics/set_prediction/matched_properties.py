@@ -1,4 +1,4 @@
-"""Read-outs beside the objects of a scene: differences, one-to-one matches, and their values."""
+"""Read-outs compared with the objects of a scene: differences, matches, and their measures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Matches:
 def differences(
     read: Floats, objects: Floats, schema: Schema, properties: Sequence[Property]
 ) -> tuple[Ints, Numbers]:
-    """Compare read-outs (N, K, W) with objects (N, T, W) by some of their properties.
+    """Compare read-outs (N, K, W) with objects (N, T, W) in the given ``properties``.
 
     Returns the number of wrong categorical values (N, K, T), and the Euclidean distance (N, K, T)
     over all components of the continuous properties, scaled so that the bounds of a component are
@@ -67,8 +67,8 @@ def mask_ious(true_masks: Bytes, segments: Bytes, *, slots: int, objects: int) -
 def match(read: Floats, cost: Numbers, counted: Bools, *, limit: float = np.inf) -> Matches:
     """Match read-outs (N, K, W) one to one with the ``counted`` (N, T) objects.
 
-    The total of ``cost`` (N, K, T) is the lowest possible (Kuhn 1955). A pair that does not cost
-    less than ``limit`` is no match.
+    The total of ``cost`` (N, K, T) is the lowest possible (Kuhn 1955). A pair whose cost is
+    not below ``limit`` is not a match.
     """
     primitives = np.zeros((*counted.shape, read.shape[-1]), np.float32)
     matched = np.zeros_like(counted)
@@ -93,10 +93,10 @@ def measure(
     """The accuracy or the mean error of a property of objects (N, T, W), with interval and null.
 
     The accuracy of a categorical property is the share of ``counted`` (N, T) objects whose match
-    has the right value; without a match it is wrong. The error of a continuous property is the
-    Euclidean distance from the true value in its own unit, over objects with a match. The null has
-    all ``versions`` of matches but the first. An object without a value is skipped; None if no
-    object is left.
+    has the correct value; an object without a match counts as wrong. The error of a continuous
+    property is the Euclidean distance from the true value in the dataset's units, averaged over
+    objects with a match. The first of the ``versions`` of matches is measured; the others give the
+    null. An object without a value is skipped. Returns None if no object is left.
     """
     true = objects[..., columns]
     categorical = isinstance(item, Categorical)

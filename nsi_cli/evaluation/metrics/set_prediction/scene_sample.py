@@ -25,7 +25,7 @@ class SampledScenes:
 
 @dataclass(frozen=True)
 class _Scene:
-    """A scene of the sample; copies, since a view would keep its whole batch in memory."""
+    """A scene of the sample; copies, because a view would keep its whole batch in memory."""
 
     primitives: Floats  # (T, W)
     present: Bools  # (T,)
@@ -37,8 +37,8 @@ class _Scene:
 class SceneSample:
     """A random sample of at most ``most`` scenes of a split.
 
-    Every scene gets a random number from the seed and its index; the lowest are kept, so the
-    sample depends neither on the batches nor on their order.
+    Every scene gets a random number from the seed and its index. The scenes with the lowest
+    numbers are kept, so the sample does not depend on the batches or their order.
     """
 
     def __init__(self, most: int, seed: int) -> None:

@@ -31,7 +31,7 @@ from nsi_cli.evaluation.read_out import read_out
 from nsi_cli.schema import Continuous, Schema
 
 MOST_SCENES = 200
-"""The most scenes of a split that are read out; a seeded sample if there are more."""
+"""Maximum number of scenes that are read out; a seeded sample if there are more."""
 
 NULL_SCENES = 8
 """The number of other scenes whose read-outs are compared with each scene for the null."""
@@ -42,7 +42,7 @@ THRESHOLDS = {"AP@inf": np.inf, "AP@1": 1.0, "AP@0.5": 0.5, "AP@0.25": 0.25, "AP
 
 @dataclass(frozen=True)
 class _Compared:
-    """N scenes, each beside the read-outs of the K slots of an image, its own or another one."""
+    """N scenes, each compared with the read-outs of the K slots of its own or another image."""
 
     image: Ints  # (N,), the row of the image
     read: Floats  # (N, K, W)
@@ -54,20 +54,20 @@ class _Compared:
 class SetPrediction(Metric):
     """Compare the read-outs of all slots of a scene with its objects.
 
-    Each slot is read out on its own (`read_out`). Continuous values are searched for in the range
-    that they have in the split (`with_range`); nothing else is taken from the annotations.
+    Each slot is read out on its own (`read_out`). Continuous values are searched for within
+    their range in the split (`with_range`); nothing else is taken from the annotations.
 
     - ``AP@…``: average precision at the distances of `THRESHOLDS` (Locatello et al. 2020). The
-      confidence of a read-out is its score with the slot. Without a continuous property there is
-      ``AP@inf`` only.
+      confidence of a read-out is its score with the slot. Without a continuous property, there is
+      only ``AP@inf``.
     - ``by_mask``, ``by_prediction``: for each property, the accuracy or the mean error of the
       read-outs that are matched one to one with the objects. ``by_mask`` matches visible objects by
-      the IoU of the slots' segments with the true masks, and is None without these.
-      ``by_prediction`` matches all objects by the number of wrong values plus the distance in
-      units of the bounds.
+      the IoU of the slots' segments with the true masks, and is None without true masks.
+      ``by_prediction`` matches all objects by the number of wrong values plus the distance, scaled
+      so that the bounds of a component are 1 apart.
 
-    ``null`` is the same with the slots of other scenes. The ``excluded`` properties, which the
-    encoder does not see, are not compared. At most ``most`` scenes are read out.
+    ``null`` is the same measurement with the slots of other scenes. The ``excluded`` properties,
+    which the encoder does not see, are not compared. At most ``most`` scenes are read out.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SetPrediction(Metric):
         self._excluded = excluded
         self._properties = [item for item in schema.properties if item.name not in excluded]
         self._sample = SceneSample(most, seed)
-        self._values = np.zeros((0, schema.width), np.float32)  # lowest and highest, in two rows
+        self._values = np.zeros((0, schema.width), np.float32)  # two rows: lowest and highest
 
     def update(self, predictions: Predictions) -> None:
         """Add the scenes of a batch to the sample."""
@@ -160,7 +160,7 @@ class SetPrediction(Metric):
             ious = mask_ious(
                 scenes.true_masks, scenes.segments[part.image], slots=slots, objects=objects
             )
-            visible = scenes.present & ious.any(1)  # each pixel is in the segment of a slot
+            visible = scenes.present & ious.any(1)  # every pixel is in some slot's segment
             matches.append(match(part.read, 1 - ious, visible, limit=1))
         return self._measures(scenes, visible, matches)
 
