@@ -87,7 +87,7 @@ def store(path: Path, scenes: int | None) -> Path:
         count, size = chosen.pop("synthetic"), chosen.pop("image_size")
         api.build_store(
             "clevrtex", path, synthetic=scenes or count, seed=DATA_SEED, image_size=size,
-            options=chosen, progress=progress(),
+            options=chosen,
         )  # fmt: skip
     return path
 
@@ -99,19 +99,12 @@ def finished_run(path: Path, data: Path, seed: int, chosen: dict[str, Any]) -> P
     print(f"{path}", file=sys.stderr, flush=True)
     if not path.exists():
         config = api.train_config("demo", task="clevrtex", data=str(data), seed=seed, **chosen)
-        api.train(config, path, progress=progress())
+        api.train(config, path)
     elif not (path / "eval" / "test.json").exists():
-        api.resume(path, progress=progress())
+        api.resume(path)
     if not (path / "eval" / "test.json").exists():
-        api.evaluate(path, progress=progress())
+        api.evaluate(path)
     return path
-
-
-def progress() -> Any:
-    """Notes on stderr, without progress bars."""
-    from nsi_cli.support.progress import SILENT
-
-    return SILENT
 
 
 def comparison(runs: list[tuple[str, Path]]) -> dict[str, Any]:

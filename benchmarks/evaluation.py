@@ -4,8 +4,8 @@
 
 Scenes have 15 slots of 64 dimensions, up to 10 objects (4 shapes, 3 sizes, 60 materials, a
 position), masks on a grid of 28 × 28, and true masks of 224 × 224 pixels. The schema encoder has
-the published sizes and untrained weights. Prints the seconds and the peak memory of each metric.
-Exits 1 if segmentation takes more than `MOST_SECONDS`.
+the published sizes and untrained weights. Prints the seconds of each metric, and the peak memory of
+the process. Exits 1 if segmentation takes more than `MOST_SECONDS`.
 """
 
 from __future__ import annotations

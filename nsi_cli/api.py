@@ -612,7 +612,7 @@ def answer_table(found: Retrieved) -> ResultTable:
     """The matches of a query as a table."""
     from nsi_cli.interpretation.search import COLUMNS
 
-    note = f"{found.relevant:,} of {found.scenes:,} scenes have an object with all given values"
+    note = f"{found.relevant:,} of {found.scenes:,} scenes have an object with all given words"
     return ResultTable(COLUMNS, found.rows(), [note])
 
 

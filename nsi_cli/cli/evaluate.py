@@ -62,7 +62,7 @@ def evaluate(
         bool, typer.Option("--latex", help="Print the table as LaTeX (booktabs).")
     ] = False,
 ) -> None:
-    """Evaluate runs: retrieval, grounding, segmentation, properties.
+    """Evaluate runs: retrieval, grounding, segmentation, properties, probes.
 
     The result of the whole suite is also written to RUN/eval/SPLIT.json, or to
     RUN/eval/SPLIT-NAME.json for another checkpoint or store. Next to it, one

@@ -14,7 +14,7 @@ from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.models.alignment import align
 
 CHANCE_METRICS = ("retrieval", "grounding", "properties", "property_retrieval", "set_prediction")
-"""The metrics of the controls at chance: everything that has a null."""
+"""The metrics of the controls at chance: those with a null that a control can meet."""
 
 ORACLE_METRICS = (*CHANCE_METRICS, "segmentation", "probes")
 

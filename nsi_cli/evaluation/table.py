@@ -153,7 +153,7 @@ def notes(result: dict[str, Any]) -> list[str]:
     return [
         *(["null, the chance level: " + ", ".join(nulls)] if nulls else []),
         *(f"properties: read from {_SLOT_RULES[rule]}" for rule in sorted(rules)),
-        *(probed if measured["probes"] else []),
+        *(probed if measured["probes"] or measured["set_prediction"] else []),
         *_missing(result, measured["properties"]),
     ]
 
