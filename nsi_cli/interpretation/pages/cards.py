@@ -53,6 +53,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """The score of an object with a slot."""
+
+    score: float
+    strength: float  # from 0 to 1, between the scene's lowest and highest score
+    aligned: bool
+
+
+@dataclass(frozen=True)
 class SceneCard:
     """The parts of the page about one image."""
 
@@ -62,6 +71,7 @@ class SceneCard:
     masks: list[MaskPictures]
     truth: str | None
     objects: list[ObjectRow]
+    matrix: list[list[Cell]]  # for each object its score with every slot
     slots: list[Description]  # for each slot the nearest primitive of the split
     schemas: list[Candidate]
     images: list[Candidate]
@@ -113,6 +123,7 @@ class CardMaker:
             masks=_mask_pictures(predictions),
             truth=_truth(predictions),
             objects=object_rows(predictions, self.schema, image.shape[0]),
+            matrix=_matrix(predictions),
             slots=[describe(self.schema, primitive) for primitive in near],
             schemas=self._candidates(schemas, own),
             images=[] if images is None else self._candidates(images, own),
@@ -157,6 +168,24 @@ class CardMaker:
 
     def _name(self, row: int) -> str:
         return self.ids[int(self.collected.index[row])]
+
+
+def _matrix(predictions: Predictions) -> list[list[Cell]]:
+    """The scores of the objects of one scene with its slots."""
+    present = predictions.present[0]
+    if not present.any():
+        return []
+    scores = predictions.primitive_embeddings[0][present] @ predictions.slot_embeddings[0].T
+    strengths = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-9)
+    return [
+        [
+            Cell(float(score), float(strength), number == slot)
+            for number, (score, strength) in enumerate(zip(row, shown, strict=True))
+        ]
+        for row, shown, slot in zip(
+            scores, strengths, predictions.aligned_slot[0][present], strict=True
+        )
+    ]
 
 
 def _mask_pictures(predictions: Predictions) -> list[MaskPictures]:

@@ -207,3 +207,20 @@ def test_an_object_of_which_a_word_is_missing_is_like_no_other(split, tmp_path) 
     page = write(unknown, tmp_path / "unknown")
     assert "unknown shape" in page
     assert 'class="alike"' not in page
+
+
+def test_every_object_has_its_score_with_every_slot(split, tmp_path) -> None:
+    collected = collect([split.predictions], [0])
+    (scene,) = collected.scenes
+    card = CardMaker(collected, split.schema, split.ids, 3).of_scene(scene, split.images[0])
+    present = scene.present[0]
+    scores = scene.primitive_embeddings[0][present] @ scene.slot_embeddings[0].T
+    found = np.array([[cell.score for cell in row] for row in card.matrix])
+    np.testing.assert_allclose(found, scores, rtol=1e-6)
+    strengths = np.array([[cell.strength for cell in row] for row in card.matrix])
+    assert (strengths.min(), strengths.max()) == (0, 1)
+    aligned = [[cell.aligned for cell in row].index(True) for row in card.matrix]
+    assert aligned == scene.aligned_slot[0][present].tolist()
+    page = write(split, tmp_path, scenes=(0,))
+    assert page.count('class="matrix"') == 1
+    assert page.count('title="slot ') == found.size
