@@ -482,6 +482,7 @@ def interpret(
     """
     from nsi_cli.evaluation.predict import primitives_encoder
     from nsi_cli.interpretation.pages.collect import collect, spread
+    from nsi_cli.interpretation.pages.confusion import ConfusionTally
     from nsi_cli.interpretation.pages.gallery import GALLERY_SLOTS, value_searches
     from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
     from nsi_cli.support.files import read_json
@@ -498,7 +499,8 @@ def interpret(
         config.excluded,
     )
     predictions = loaded.predictions(split, batch_size, progress, "interpret")
-    collected = collect(predictions, shown, searches)
+    tally = ConfusionTally(loaded.run.schema, loaded.reader)
+    collected = collect(predictions, shown, [*searches, tally])
     title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")
     title += "" if data is None else f" on {data}"
     evaluation = loaded.evaluation_path(split)
@@ -513,6 +515,7 @@ def interpret(
         if evaluation.is_file()
         else None,
         searches=searches,
+        confusions=tally.matrices(),
         uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
         top=top,
     )

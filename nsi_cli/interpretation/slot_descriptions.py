@@ -186,29 +186,38 @@ class Reader:
             for slot, likely in enumerate(probabilities)
         ]
 
-    def _probabilities(self, slots: Floats) -> list[dict[str, dict[str, float]]]:
-        """The probability of each value of each categorical property, for each slot (K, E)."""
+    def probabilities(self, slots: Floats) -> dict[str, npt.NDArray[np.float64]]:
+        """The probability of each value of each categorical property, (n, V), for slots (n, E)."""
         count, points, width = self.found.embeddings.shape
-        scores = slots @ self.found.embeddings.reshape(-1, width).T / self.tau
-        logits = logsumexp(scores.reshape(len(slots), count, points).astype(np.float64), axis=2)
-        weights = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))  # (K, M)
+        columns = self.found.embeddings.reshape(-1, width).T
         ids = self.found.primitives[:, 0].astype(int)  # (M, W)
         kept = [item for item in self.schema.categorical if item.name not in self.excluded]
-        tables = {
-            item.name: np.stack(
-                [
-                    np.bincount(
-                        ids[:, self.schema.columns[item.name].start], of_slot, len(item.values)
-                    )
-                    for of_slot in weights
-                ]
-            )
+        has = [  # which combinations have each value, (M, V)
+            ids[:, self.schema.columns[item.name].start, None] == np.arange(len(item.values))
             for item in kept
+        ]
+        parts: list[list[npt.NDArray[np.float64]]] = [[] for _ in kept]
+        step = max(1, _MOST_PRODUCTS // columns.shape[1])
+        for start in range(0, len(slots), step):
+            scores = (slots[start : start + step] @ columns / self.tau).astype(np.float64)
+            logits = logsumexp(scores.reshape(-1, count, points), axis=2)
+            weights = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))  # (n, M)
+            for part, own in zip(parts, has, strict=True):
+                part.append(weights @ own)
+        empty = [np.zeros((0, len(item.values))) for item in kept]
+        return {
+            item.name: np.concatenate([none, *part])
+            for item, none, part in zip(kept, empty, parts, strict=True)
         }
+
+    def _probabilities(self, slots: Floats) -> list[dict[str, dict[str, float]]]:
+        """The same for each slot (K, E), by the names of the values."""
+        tables = self.probabilities(slots)
         return [
             {
                 item.name: dict(zip(item.values, tables[item.name][slot].tolist(), strict=True))
-                for item in kept
+                for item in self.schema.categorical
+                if item.name in tables
             }
             for slot in range(len(slots))
         ]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.predictions import Predictions
-from nsi_cli.interpretation.search import Search
 from nsi_cli.support.errors import DataError
+
+
+class Adds(Protocol):
+    """Something that collects a split on its own."""
+
+    def add(self, predictions: Predictions) -> object:
+        """Add a batch."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +42,20 @@ def spread(total: int, most: int) -> list[int]:
 
 
 def collect(
-    predictions: Iterable[Predictions], scenes: Sequence[int], searches: Sequence[Search] = ()
+    predictions: Iterable[Predictions], scenes: Sequence[int], also: Sequence[Adds] = ()
 ) -> Collected:
     """Collect the embeddings of a split, and the predictions for the scenes at ``scenes``.
 
-    The split is added to the ``searches`` too. Memory grows with the split only by its embeddings.
-    Raises `DataError` if there is no scene.
+    Every batch is added to each of ``also`` too. Memory grows with the split only by its
+    embeddings. Raises `DataError` if there is no scene.
     """
     wanted, kept = set(scenes), []
     embeddings = SplitEmbeddings()
     batches = []
     for batch in predictions:
         embeddings.add(batch)
-        for search in searches:
-            search.add(batch)
+        for other in also:
+            other.add(batch)
         batches.append((batch.index, batch.primitives, batch.present))
         kept += [batch.take([row]) for row, index in enumerate(batch.index) if int(index) in wanted]
     if not batches:

@@ -18,6 +18,7 @@ from nsi_cli.evaluation.table import COLUMNS, notes, rows
 from nsi_cli.interpretation.pages.cards import CardMaker, SceneCard
 from nsi_cli.interpretation.pages.collect import Collected
 from nsi_cli.interpretation.pages.colours import SLOT_COLOURS, ink_on, slot_colour
+from nsi_cli.interpretation.pages.confusion import Confusion
 from nsi_cli.interpretation.pages.gallery import galleries
 from nsi_cli.interpretation.pages.headline import property_tiles, tiles
 from nsi_cli.interpretation.pages.pictures import photo_uri
@@ -60,6 +61,7 @@ def write_report(
     result: dict[str, Any] | None = None,
     uploads: Sequence[Upload] = (),
     searches: Sequence[Search] = (),
+    confusions: Sequence[Confusion] = (),
     top: int = 5,
 ) -> Path:
     """Write ``out/index.html`` and return its path.
@@ -89,6 +91,7 @@ def write_report(
         tiles=tiles(result) if result else [],
         properties=property_tiles(result) if result else [],
         galleries=galleries(schema, searches, ids, images),
+        confusions={one.name: one for one in confusions},
         metric_columns=COLUMNS,
         metric_rows=rows(result) if result else [],
         metric_notes=notes(result) if result else [],
