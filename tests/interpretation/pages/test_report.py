@@ -224,3 +224,10 @@ def test_every_object_has_its_score_with_every_slot(split, tmp_path) -> None:
     page = write(split, tmp_path, scenes=(0,))
     assert page.count('class="matrix"') == 1
     assert page.count('title="slot ') == found.size
+
+
+def test_the_contents_lead_to_the_sections_that_are_there(split, tmp_path) -> None:
+    page = write(split, tmp_path)
+    links = re.findall(r'href="#([a-z]+)"', page)
+    assert links == ["guide", "scenes"]
+    assert all(page.count(f'id="{link}"') == 1 for link in links)
