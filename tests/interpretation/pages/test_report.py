@@ -62,7 +62,9 @@ def upload(split) -> Upload:
 
 def test_the_page_is_whole_in_itself(split, tmp_path) -> None:
     page = write(split, tmp_path)
-    assert not re.search(r"(src|href)=|@import|https?://|url\((?!data:image/)", page)
+    assert not re.search(
+        r"(src|href)=\"(?!#|data:image/)|@import|https?://|url\((?!data:image/)", page
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["index.html"]
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
