@@ -85,8 +85,7 @@ def interpret(
             data=data,
             checkpoint=checkpoint,
             tasks=context.tasks,
-            progress=context.progress,
-        )
+        )  # without progress: the report notes the same
         for one in described:
             table = api.description_table(one)
             print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nsi_cli import __version__
 from nsi_cli.evaluation.table import COLUMNS, rows
 from nsi_cli.interpretation.exported import Known, write_known
-from nsi_cli.interpretation.loaded_run import TRAIN, LoadedRun
+from nsi_cli.interpretation.loaded_run import LoadedRun
 from nsi_cli.schema import Categorical
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import disk_errors_explained, write_json
@@ -53,7 +53,7 @@ def _write(folder: Path, loaded: LoadedRun, result: dict[str, Any] | None) -> No
     (folder / CONFIG).write_text(as_yaml(plain(config)), encoding="utf-8")
     write_json(folder / SCHEMA, run.schema.to_json())
     known = Known(
-        loaded.seen(TRAIN),
+        loaded.seen(loaded.reference_split),
         loaded.reader.reference,
         {name: value for name, value in loaded.build_options.items() if name != "raw"},
     )

@@ -186,12 +186,12 @@ class LoadedRun:
         """Describes slots; its reference is the objects of a sample of the train split."""
         excluded = self.run.config.excluded
         encode = primitives_encoder(self.model)
-        reader = Reader.of(self.seen(TRAIN), encode, self.run.config.tau, excluded)
+        reader = Reader.of(self.seen(self.reference_split), encode, self.run.config.tau, excluded)
         if self.known is not None:
             return replace(reader, reference=self.known.reference)
         scores = [
             object_scores(reader, batch)
-            for batch in self.predictions(TRAIN, 64, sample=REFERENCE_SCENES)
+            for batch in self.predictions(self.reference_split, 64, sample=REFERENCE_SCENES)
         ]
         return replace(reader, reference=np.sort(np.concatenate(scores)))
 
@@ -226,7 +226,9 @@ class LoadedRun:
             queries = [f"{item.name}={shlex.quote(v)}" for item in kept for v in item.values]
         parsed = [parse_query(query, schema, excluded) for query in queries]
         own = list(self._own_images(images, progress))
-        return ground(parsed, self.seen(TRAIN), primitives_encoder(self.model), own, excluded)
+        return ground(
+            parsed, self.seen(self.reference_split), primitives_encoder(self.model), own, excluded
+        )
 
     def embed(self, images: Sequence[Own], *, progress: Progress = SILENT) -> Floats:
         """The embeddings of the slots of images, (n, K, E); images are those of `describe`."""
@@ -244,9 +246,16 @@ class LoadedRun:
             embedded.append(encode(rows[None], np.ones((1, len(rows)), bool))[0])
         return embedded
 
+    @property
+    def reference_split(self) -> str:
+        """The split whose objects are familiar: train, or the first one of a store without it."""
+        if self.opened is None or TRAIN in self.opened.splits:
+            return TRAIN
+        return self.opened.splits[0]
+
     def seen(self, split: str) -> Schema:
         """The schema with the range of a split's values as its bounds."""
-        if self.known is not None and split == TRAIN:
+        if self.known is not None and split == self.reference_split:
             return self.known.seen
         primitives, lengths = self.store.primitives(split)
         present = np.arange(primitives.shape[1]) < lengths[:, None]
