@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.evaluation.metrics.grounding import visible_objects
-from nsi_cli.evaluation.predictions import Bools, Bytes, Floats, Ints, Predictions
+from nsi_cli.evaluation.metrics.kept_scene import KeptScene, kept_scene
+from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
 
 NULL_IMAGES = 8
 """The number of other images whose slots score each primitive for the null."""
@@ -50,17 +51,6 @@ class SampledPrimitives:
         )
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """A scene of the sample; copies, since a view would keep its whole batch in memory."""
-
-    primitives: Floats  # (T, W)
-    present: Bools  # (T,)
-    slots: Floats  # (K, E)
-    true_mask: Bytes | None  # (S, S)
-    segments: Bytes | None  # (S, S), of the slots
-
-
 class PrimitiveSample:
     """A random sample of at most ``most`` primitives of a split, and their scenes.
 
@@ -72,7 +62,7 @@ class PrimitiveSample:
     def __init__(self, most: int, seed: int) -> None:
         self._most, self._seed = most, seed
         self._drawn: list[tuple[float, int, int]] = []  # number, scene's index, row in its scene
-        self._scenes: dict[int, _Scene] = {}
+        self._scenes: dict[int, KeptScene] = {}
         self._alignment = ""
 
     def add(self, predictions: Predictions) -> None:
@@ -89,7 +79,7 @@ class PrimitiveSample:
         self._scenes = {index: self._scenes[index] for index in kept & self._scenes.keys()}
         for row, index in enumerate(indices):
             if index in kept:
-                self._scenes[index] = _scene(predictions, row)
+                self._scenes[index] = kept_scene(predictions, row)
 
     def primitives(self) -> SampledPrimitives | None:
         """The sample, each primitive with its images and slots; None if it is empty."""
@@ -127,19 +117,9 @@ def other_scenes(scenes: int, most: int, seed: int) -> npt.NDArray[np.int64]:
     return others
 
 
-def _scene(predictions: Predictions, row: int) -> _Scene:
-    true_masks = predictions.true_masks
-    segments = predictions.segments_of(predictions.masks_name)
-    return _Scene(
-        primitives=predictions.primitives[row].copy(),
-        present=predictions.present[row].copy(),
-        slots=predictions.slot_embeddings[row].copy(),
-        true_mask=None if true_masks is None else true_masks[row].copy(),
-        segments=None if segments is None else segments[row].copy(),
-    )
-
-
-def _slots_by_mask(scenes: list[_Scene], scene: Ints, position: Ints, images: Ints) -> Ints | None:
+def _slots_by_mask(
+    scenes: list[KeptScene], scene: Ints, position: Ints, images: Ints
+) -> Ints | None:
     """For each primitive the slot of each image that has the largest IoU with its object."""
     chosen = np.empty_like(images)
     for column, (row, object_row) in enumerate(zip(scene, position, strict=True)):
@@ -151,7 +131,7 @@ def _slots_by_mask(scenes: list[_Scene], scene: Ints, position: Ints, images: In
     return chosen
 
 
-def _best_slot(inside: Bools, image: _Scene) -> int:
+def _best_slot(inside: Bools, image: KeptScene) -> int:
     """The slot of an image whose segment has the largest IoU with the pixels ``inside`` (S, S)."""
     assert image.segments is not None, "a split has masks for all its scenes or for none"
     slots = len(image.slots)

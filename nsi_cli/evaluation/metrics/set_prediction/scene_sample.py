@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nsi_cli.evaluation.metrics.kept_scene import KeptScene, kept_scene
 from nsi_cli.evaluation.predictions import Bools, Bytes, Floats, Predictions
 
 
@@ -23,17 +24,6 @@ class SampledScenes:
         return len(self.slots)
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """A scene of the sample; copies, because a view would keep its whole batch in memory."""
-
-    primitives: Floats  # (T, W)
-    present: Bools  # (T,)
-    slots: Floats  # (K, E)
-    true_mask: Bytes | None  # (S, S)
-    segments: Bytes | None  # (S, S)
-
-
 class SceneSample:
     """A random sample of at most ``most`` scenes of a split.
 
@@ -43,7 +33,7 @@ class SceneSample:
 
     def __init__(self, most: int, seed: int) -> None:
         self._most, self._seed = most, seed
-        self._scenes: dict[tuple[float, int], _Scene] = {}  # by number and index
+        self._scenes: dict[tuple[float, int], KeptScene] = {}  # by number and index
 
     def add(self, predictions: Predictions) -> None:
         """Add a batch to the sample."""
@@ -53,7 +43,7 @@ class SceneSample:
         }
         kept = sorted(self._scenes.keys() | rows.keys())[: self._most]
         self._scenes = {
-            key: _scene(predictions, rows[key]) if key in rows else self._scenes[key]
+            key: kept_scene(predictions, rows[key]) if key in rows else self._scenes[key]
             for key in kept
         }
 
@@ -69,18 +59,6 @@ class SceneSample:
             true_masks=_stacked([scene.true_mask for scene in scenes]),
             segments=_stacked([scene.segments for scene in scenes]),
         )
-
-
-def _scene(predictions: Predictions, row: int) -> _Scene:
-    true_masks = predictions.true_masks
-    segments = predictions.segments_of(predictions.masks_name)
-    return _Scene(
-        primitives=predictions.primitives[row].copy(),
-        present=predictions.present[row].copy(),
-        slots=predictions.slot_embeddings[row].copy(),
-        true_mask=None if true_masks is None else true_masks[row].copy(),
-        segments=None if segments is None else segments[row].copy(),
-    )
 
 
 def _stacked(masks: list[Bytes | None]) -> Bytes | None:
