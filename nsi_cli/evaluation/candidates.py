@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
 from nsi_cli.evaluation.predict import EncodePrimitives
-from nsi_cli.evaluation.predictions import Floats, Ints
+from nsi_cli.evaluation.predictions import Bools, Floats, Ints
 from nsi_cli.schema import Continuous, Schema
 
 MOST_COMBINATIONS = 4096
@@ -42,7 +43,12 @@ class Candidates:
     def completing(self, partial: Ints) -> Ints:
         """The indices (n,) of the combinations with all values of a partial one (columns,)."""
         ids = self.primitives[:, 0, : len(partial)]
-        return np.flatnonzero(((ids == partial) | (partial == OPEN)).all(1))
+        return np.flatnonzero(has_values(ids, partial))
+
+
+def has_values(ids: npt.NDArray[Any], partial: Ints) -> Bools:
+    """Which ids (…, columns) have all values of a partial combination (columns,), (…)."""
+    return np.asarray(((ids == partial) | (partial == OPEN)).all(-1))
 
 
 def candidates(
@@ -83,7 +89,7 @@ def completed(
     ids = _combinations(
         schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=seed
     )
-    primitives = _with_points(schema, ids[((ids == partial) | (partial == OPEN)).all(1)])
+    primitives = _with_points(schema, ids[has_values(ids, partial)])
     for column, number in numbers.items():
         primitives[..., column] = number
     return primitives

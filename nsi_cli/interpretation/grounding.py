@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nsi_cli.evaluation.candidates import completed, embed_objects
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Predictions
 from nsi_cli.interpretation.plots import Pixels, Plotted, picture_grid, spotlight
 from nsi_cli.interpretation.query import Query
-from nsi_cli.interpretation.search import scored
+from nsi_cli.interpretation.search import completions_of, scored
 from nsi_cli.schema import Schema
 
 if TYPE_CHECKING:
@@ -91,15 +90,7 @@ def ground(
     Queries are completed as in `nsi_cli.interpretation.search`; ``schema`` has the range of the
     training data as bounds.
     """
-    completions = [
-        embed_objects(
-            encode,
-            completed(schema, query.ids, query.numbers, excluded=excluded).reshape(
-                -1, schema.width
-            ),
-        )
-        for query in queries
-    ]
+    completions = [completions_of(query, schema, encode, excluded) for query in queries]
     found = []
     for name, image, predictions in images:
         groundings = []

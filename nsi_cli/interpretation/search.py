@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.evaluation.candidates import OPEN, completed, embed_objects
+from nsi_cli.evaluation.candidates import completed, embed_objects, has_values
 from nsi_cli.evaluation.metrics.grounding import peak_pixels
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Ints, Predictions
@@ -68,7 +69,6 @@ class Search:
     scenes: int = 0
     relevant: int = 0  # scenes with an object that has all given categorical values
     _matches: list[Match] = field(default_factory=list)
-    _completions: Floats | None = None
 
     def add(self, predictions: Predictions) -> None:
         """Add the scenes of a batch."""
@@ -111,23 +111,23 @@ class Search:
             images=images(index),
         )
 
-    @property
+    @cached_property
     def completions(self) -> Floats:
         """The embeddings (C, E) of the query's completions."""
-        if self._completions is None:
-            primitives = completed(
-                self.schema, self.query.ids, self.query.numbers, excluded=self.excluded
-            )
-            self._completions = embed_objects(
-                self.encode, primitives.reshape(-1, self.schema.width)
-            )
-        return self._completions
+        return completions_of(self.query, self.schema, self.encode, self.excluded)
 
     def _right(self, predictions: Predictions) -> npt.NDArray[np.bool_]:
         """Which objects have all given categorical values, (B, T)."""
-        ids = self.query.ids
-        own = predictions.primitives[..., : len(ids)]
-        return np.asarray(((own == ids) | (ids == OPEN)).all(-1) & predictions.present)
+        own = predictions.primitives[..., : len(self.query.ids)]
+        return np.asarray(has_values(own, self.query.ids) & predictions.present)
+
+
+def completions_of(
+    query: Query, schema: Schema, encode: EncodePrimitives, excluded: Sequence[str]
+) -> Floats:
+    """The embeddings (C, E) of a query's completions, within the bounds of ``schema``."""
+    primitives = completed(schema, query.ids, query.numbers, excluded=excluded)
+    return embed_objects(encode, primitives.reshape(-1, schema.width))
 
 
 def _on_one(

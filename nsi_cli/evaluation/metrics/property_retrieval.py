@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.stats import hypergeom
 
 from nsi_cli.evaluation.bootstrap import mean_with_interval, null_with_interval
-from nsi_cli.evaluation.candidates import OPEN, candidates, with_range
+from nsi_cli.evaluation.candidates import OPEN, candidates, has_values, with_range
 from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
@@ -139,10 +139,7 @@ NAMES = ("mAP", *(f"R@{depth}" for depth in DEPTHS))
 
 def _relevant(partial: Ints, ids: Floats, present: Bools) -> Bools:
     """Which images have an object with all given values, (Q, n)."""
-    relevant = [
-        ((ids == query) | (query == OPEN)).all(-1) & present  # (n, T)
-        for query in partial
-    ]
+    relevant = [has_values(ids, query) & present for query in partial]  # (n, T) each
     return np.asarray(np.array(relevant).reshape(len(partial), *present.shape).any(-1))
 
 
