@@ -47,6 +47,7 @@ from nsi_cli.training.checkpoint import BEST, load_weights, restore
 from nsi_cli.training.run import Run, open_run
 
 TRAIN = "train"
+
 Own = Path | str | Pixels
 """An image of the user's own: a file, or an array (H, W, 3) uint8."""
 
@@ -295,9 +296,14 @@ class LoadedRun:
             return self.known.build_options
         return options_of(Path(self.run.config.data), self.store)
 
+    @cached_property
+    def _builder(self) -> Any:
+        """The schema builder of the run's store; None if it does not accept the options."""
+        return builder_of(self.task, self.build_options)
+
     def _crop(self, name: str, progress: Progress) -> Callable[[Pixels], Pixels]:
         """What crops an image like those of the run's store."""
-        builder = builder_of(self.task, self.build_options)
+        builder = self._builder
 
         def crop(image: Pixels) -> Pixels:
             cropped = builder.prepare(image) if isinstance(builder, Preparer) else image

@@ -21,11 +21,10 @@ from nsi_cli.evaluation.predict import primitives_encoder
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.samples import mean_columns, mean_result
 from nsi_cli.evaluation.suite import Evaluated
-from nsi_cli.interpretation.loaded_run import LoadedRun
+from nsi_cli.interpretation.loaded_run import TRAIN, LoadedRun
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.progress import SILENT, Progress
 
-TRAIN = "train"
 PROBE_SCENES = 1000
 """Maximum number of scenes of the train split that probes are trained on."""
 
@@ -106,20 +105,21 @@ def _controls(
     config, schema = loaded.run.config, loaded.run.schema
     untrained = loaded.untrained()
     encode, oracle = primitives_encoder(loaded.model), Oracle(schema, config.excluded)
-    of_split = partial(
-        loaded.predictions, options.split, options.batch_size, progress, mask_size=options.mask_size
-    )
+
+    def of(run: LoadedRun, stage: str) -> Iterator[Predictions]:
+        return run.predictions(
+            options.split, options.batch_size, progress, stage, mask_size=options.mask_size
+        )
+
     train = _train(loaded, options, progress)
     controls = {
         "untrained": Control(
-            partial(untrained.predictions, options.split, options.batch_size, progress,
-                    "untrained", mask_size=options.mask_size),
-            primitives_encoder(untrained.model),
+            lambda: of(untrained, "untrained"), primitives_encoder(untrained.model)
         ),
-        "shuffled_schemas": Control(lambda: shuffled_schemas(of_split("shuffled")), encode),
-        "random_slots": Control(lambda: random_slots(of_split("random slots")), encode),
+        "shuffled_schemas": Control(lambda: shuffled_schemas(of(loaded, "shuffled")), encode),
+        "random_slots": Control(lambda: random_slots(of(loaded, "random slots")), encode),
         "oracle": Control(
-            lambda: oracle.predictions(of_split("oracle")), oracle.encode, ORACLE_METRICS,
+            lambda: oracle.predictions(of(loaded, "oracle")), oracle.encode, ORACLE_METRICS,
             train=None if train is None else lambda: oracle.predictions(train()), at_chance=False,
         ),
     }  # fmt: skip
