@@ -27,7 +27,7 @@ class Query:
     def __str__(self) -> str:
         words = [value for value in self.values.values() if isinstance(value, str)]
         numbers = [
-            f"{name}={','.join(f'{part:g}' for part in value)}"
+            f"{name}={','.join(_number_text(part) for part in value)}"
             for name, value in self.values.items()
             if not isinstance(value, str)
         ]
@@ -44,12 +44,13 @@ class Query:
 
     @property
     def numbers(self) -> dict[int, float]:
-        """The given numbers by their column in a primitive."""
+        """The given numbers by their column in a primitive; one that is NaN is open."""
         given: dict[int, float] = {}
         for name, value in self.values.items():
             if not isinstance(value, str):
                 start = self.schema.columns[name].start
-                given |= {start + number: part for number, part in enumerate(value)}
+                parts = enumerate(value, start)
+                given |= {column: part for column, part in parts if not np.isnan(part)}
         return given
 
 
@@ -57,7 +58,8 @@ def parse_query(text: str, schema: Schema, excluded: Sequence[str] = ()) -> Quer
     """Parse a query: values in any order, or ``PROPERTY=VALUE``.
 
     A value can be shortened to any part that no other value contains; case is ignored. Numbers
-    need their property's name. A value with spaces needs quotes. Raises `ConfigError` if the text
+    need their property's name, and ``?`` leaves one of several open, as in ``position=?,?,0.5``. A
+    value with spaces needs quotes. Raises `ConfigError` if the text
     is not a query, for a word that matches no value or several values, for two values of a
     property, and for an ``excluded`` property.
     """
@@ -120,11 +122,12 @@ def _matches(word: str, items: tuple[Categorical, ...]) -> Iterator[tuple[str, s
 def _value(item: Property, text: str) -> str | tuple[float, ...]:
     """The value of a property that a text stands for. Raises `ConfigError`."""
     if isinstance(item, Continuous):
+        parts = text.split(",")
         try:
-            numbers = tuple(float(part) for part in text.split(","))
+            numbers = tuple(_number(part) for part in parts)
         except ValueError:
             numbers = ()
-        if len(numbers) != item.size or not np.isfinite(numbers).all():
+        if len(numbers) != item.size or np.isnan(numbers).all():
             wanted = "a number" if item.size == 1 else f"{item.size} numbers separated by commas"
             raise ConfigError(f"{item.name}={text}: expected {wanted}", _example_of(item))
         return numbers
@@ -139,6 +142,19 @@ def _value(item: Property, text: str) -> str | tuple[float, ...]:
         else f"{item.name} has no value '{text}'",
         "write more of it" if matches else near,
     )
+
+
+def _number(text: str) -> float:
+    """The number that a text stands for, NaN for ``?``. Raises `ValueError`."""
+    if text.strip() == "?":
+        return float("nan")
+    if not np.isfinite(number := float(text)):
+        raise ValueError
+    return number
+
+
+def _number_text(number: float) -> str:
+    return "?" if np.isnan(number) else f"{number:g}"
 
 
 def _example(schema: Schema) -> str:

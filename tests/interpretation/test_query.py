@@ -87,3 +87,13 @@ def test_a_schema_of_numbers_alone_has_an_example() -> None:
         parse_query("red", schema)
     assert "x=2,2" in error.value.hint
     assert parse_query("x=1,1", schema).numbers == {0: 1, 1: 1}
+
+
+def test_a_component_of_a_number_can_be_left_open() -> None:
+    schema = Schema((Continuous("position", 3, -1.0, 1.0),), 2)
+    query = parse_query("position=?,?,0.5", schema)
+    assert query.numbers == {2: 0.5}
+    assert str(query) == "position=?,?,0.5"
+    for text in ("position=?,?,?", "position=nan,0,0", "position=?,1"):
+        with pytest.raises(ConfigError, match="expected 3 numbers"):
+            parse_query(text, schema)
