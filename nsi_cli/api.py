@@ -480,44 +480,21 @@ def interpret(
     ``images`` are files of the user's own to show; ``scenes`` are shown, with ``top`` retrieved
     images and schemas each.
     """
-    from nsi_cli.evaluation.predict import primitives_encoder
-    from nsi_cli.interpretation.pages.collect import collect, spread
-    from nsi_cli.interpretation.pages.confusion import ConfusionTally
-    from nsi_cli.interpretation.pages.gallery import GALLERY_SLOTS, value_searches
-    from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
-    from nsi_cli.support.files import read_json
+    from nsi_cli.interpretation.pages.make import make_report
 
     loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
-    store, config = loaded.store, loaded.run.config
-    uploads = [(file.name, loaded.read_image(file, progress)) for file in map(Path, images)]
-    shown = spread(store.count(split), scenes)
-    searches = value_searches(
-        loaded.run.schema,
-        loaded.seen(split),
-        primitives_encoder(loaded.model),
-        GALLERY_SLOTS,
-        config.excluded,
-    )
-    predictions = loaded.predictions(split, batch_size, progress, "interpret")
-    tally = ConfusionTally(loaded.run.schema, loaded.reader)
-    collected = collect(predictions, shown, [*searches, tally])
     title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")
     title += "" if data is None else f" on {data}"
-    evaluation = loaded.evaluation_path(split)
-    return write_report(
+    return make_report(
+        loaded,
         Path(out) if out else loaded.run.path / f"report{loaded.suffix}",
-        collected,
-        heading=Heading(config.task, title, split),
-        schema=loaded.run.schema,
-        ids=store.ids(split),
-        images=lambda index: store.images(split, index),
-        result=read_json(evaluation, "evaluation", "run nsi eval again")
-        if evaluation.is_file()
-        else None,
-        searches=searches,
-        confusions=tally.matrices(),
-        uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
+        split=split,
+        title=title,
+        images=[Path(image) for image in images],
+        scenes=scenes,
         top=top,
+        batch_size=batch_size,
+        progress=progress,
     )
 
 

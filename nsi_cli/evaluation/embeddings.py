@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nsi_cli.evaluation.predictions import Predictions
-from nsi_cli.models.alignment import score_matrix
+from nsi_cli.models.alignment import align, score_matrix
 
 Rows = slice | Sequence[int]
 
@@ -62,6 +62,12 @@ class SplitEmbeddings:
         """
         primitives, present = self.primitives[schemas], self.present[schemas]
         return score_matrix(slots, primitives, present, alignment=self._alignment, floor=floor)
+
+    def object_scores(self, slots: Tensor, schema: int) -> Tensor:
+        """The share of each primitive (T,) in the score of slots (K, E) with one of the schemas."""
+        primitives, present = self.primitives[[schema]], self.present[[schema]]
+        alignment = align(slots[None], primitives, present, alignment=self._alignment)
+        return torch.where(present, alignment.score, 0.0)[0]
 
     def _joined(self) -> tuple[Tensor, Tensor, Tensor]:
         if len(self._batches) > 1:

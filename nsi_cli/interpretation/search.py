@@ -41,6 +41,7 @@ class Match:
     mask: Floats  # (h, w), of that slot
     right: bool  # whether an object of the scene has all given categorical values
     on_it: bool | None  # whether the mask's peak lies on such an object; None without true masks
+    primitive: Floats | None = None  # (W,), of the object that the peak lies on
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without the mask."""
@@ -78,6 +79,7 @@ class Search:
         self.relevant += int(right.any(1).sum())
         for row in np.argsort(-scores, kind="stable")[: self.top].tolist():
             mask = predictions.masks[row, slots[row]].copy()
+            under = _object_under(mask, predictions, row)
             self._matches.append(
                 Match(
                     index=int(predictions.index[row]),
@@ -85,7 +87,10 @@ class Search:
                     slot=int(slots[row]),
                     mask=mask,
                     right=bool(right[row].any()),
-                    on_it=_on_one(mask, right[row], predictions, row),
+                    on_it=None
+                    if predictions.true_masks is None
+                    else under is not None and bool(right[row, under]),
+                    primitive=None if under is None else predictions.primitives[row, under].copy(),
                 )
             )
         self._matches = self.matches
@@ -130,15 +135,14 @@ def completions_of(
     return embed_objects(encode, primitives.reshape(-1, schema.width))
 
 
-def _on_one(
-    mask: Floats, right: npt.NDArray[np.bool_], predictions: Predictions, row: int
-) -> bool | None:
-    """Whether the peak of a mask lies on one of the ``right`` (T,) objects of a scene."""
+def _object_under(mask: Floats, predictions: Predictions, row: int) -> int | None:
+    """The object of a scene on which the peak of a mask lies; None if there is none or unknown."""
     if predictions.true_masks is None:
         return None
     true = predictions.true_masks[row]
     y, x = peak_pixels(mask, len(true))
-    return bool(np.append(False, right)[true[y, x]])
+    under = int(true[y, x]) - 1
+    return under if 0 <= under < predictions.present.shape[1] else None
 
 
 def scored(slots: Floats, completions: Floats) -> tuple[Floats, Ints]:

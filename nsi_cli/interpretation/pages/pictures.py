@@ -20,12 +20,12 @@ _OUTLINE = 255
 _FILL_ALPHA = 150
 
 
-def photo_uri(image: npt.NDArray[np.uint8], side: int | None = None) -> str:
+def photo_uri(image: npt.NDArray[np.uint8], side: int | None = None, *, quality: int = 88) -> str:
     """An image (S, S, 3) as WebP, shrunk to ``side`` if it is larger."""
     picture = Image.fromarray(image)
     if side is not None and side < picture.width:
         picture = picture.resize((side, side), Image.Resampling.LANCZOS)
-    return _uri(picture, "WEBP", quality=88, method=6)
+    return _uri(picture, "WEBP", quality=quality, method=4)
 
 
 def mask_uri(mask: npt.NDArray[np.float32]) -> str:

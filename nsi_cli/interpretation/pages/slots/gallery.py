@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from nsi_cli.evaluation.predict import EncodePrimitives
-from nsi_cli.evaluation.segments import upsampled
-from nsi_cli.interpretation.pages.object_rows import region_around_peak, square_around
+from nsi_cli.interpretation.pages.crops import cut
 from nsi_cli.interpretation.pages.pictures import photo_uri
-from nsi_cli.interpretation.plots import Pixels, spotlight
+from nsi_cli.interpretation.plots import Pixels
 from nsi_cli.interpretation.query import Query
 from nsi_cli.interpretation.search import Match, Search
 from nsi_cli.schema import Schema
@@ -23,8 +18,6 @@ MOST_VALUES = 24
 
 GALLERY_SLOTS = 8
 """The most slots of a shelf."""
-
-CROP_SIDE = 84
 
 
 @dataclass(frozen=True)
@@ -101,14 +94,4 @@ def galleries(
 def _crop(match: Match, ids: Sequence[str], images: Callable[[Sequence[int]], Pixels]) -> Crop:
     image = images([match.index])[0]
     right = match.right if match.on_it is None else match.on_it
-    return Crop(photo_uri(cut(image, match.mask), CROP_SIDE), ids[match.index], match.score, right)
-
-
-def cut(image: Pixels, mask: npt.NDArray[np.float32]) -> Pixels:
-    """The square of an image (S, S, 3) around the peak of a mask (h, w), dimmed outside of it."""
-    size = len(image)
-    side, left, top = square_around(region_around_peak(upsampled(mask, size)))
-    square = spotlight(image, mask)[top : top + side, left : left + side]
-    return np.asarray(
-        Image.fromarray(square).resize((CROP_SIDE, CROP_SIDE), Image.Resampling.BICUBIC)
-    )
+    return Crop(photo_uri(cut(image, match.mask)), ids[match.index], match.score, right)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os.path import commonprefix
 
@@ -16,14 +17,15 @@ from nsi_cli.evaluation.segments import segments
 from nsi_cli.interpretation.description import Description, describe
 from nsi_cli.interpretation.pages.collect import Collected
 from nsi_cli.interpretation.pages.colours import slot_colour
-from nsi_cli.interpretation.pages.neighbours import (
+from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri, segments_uri, truth_uri
+from nsi_cli.interpretation.pages.scenes.nearest_slots import NearestSlots, NearSlot
+from nsi_cli.interpretation.pages.scenes.neighbours import (
     Ranking,
     images_for_schema,
     nearest_primitives,
     schemas_for_image,
 )
-from nsi_cli.interpretation.pages.object_rows import ObjectRow, object_rows
-from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri, segments_uri, truth_uri
+from nsi_cli.interpretation.pages.scenes.object_rows import ObjectRow, object_rows
 from nsi_cli.schema import Schema
 
 Image = npt.NDArray[np.uint8]
@@ -62,6 +64,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class SlotNeighbours:
+    """The slots of other scenes that are nearest to a slot that an object aligns with."""
+
+    slot: int
+    description: Description  # of the object
+    slots: list[NearSlot]
+
+
+@dataclass(frozen=True)
 class SceneCard:
     """The parts of the page about one image."""
 
@@ -77,6 +88,8 @@ class SceneCard:
     images: list[Candidate]
     schema_rank: int | None
     image_rank: int | None
+    nearest: list[SlotNeighbours]
+    kind: str = ""  # best, median or worst; empty if the scenes were not chosen by that
 
     @property
     def grounded(self) -> tuple[int, int] | None:
@@ -93,6 +106,8 @@ class CardMaker:
     schema: Schema
     ids: list[str]  # by index in the split
     top: int
+    kinds: Mapping[int, str] = field(default_factory=dict)  # by index
+    nearest: NearestSlots | None = None
 
     def of_scene(self, predictions: Predictions, image: Image) -> SceneCard:
         """The card of a scene of the split; ``predictions`` hold one scene."""
@@ -100,7 +115,9 @@ class CardMaker:
         slots = predictions.slot_embeddings[0]
         schemas = schemas_for_image(self.collected, slots, self.top, own=row)
         images = images_for_schema(self.collected, row, self.top)
-        return self._card(f"scene-{row}", self._name(row), predictions, image, schemas, images)
+        card = self._card(f"scene-{row}", self._name(row), predictions, image, schemas, images)
+        kind = self.kinds.get(int(predictions.index[0]), "")
+        return replace(card, kind=kind, nearest=self._neighbours(row, card.objects))
 
     def of_upload(
         self, number: int, name: str, predictions: Predictions, image: Image
@@ -129,7 +146,18 @@ class CardMaker:
             images=[] if images is None else self._candidates(images, own),
             schema_rank=schemas.own_rank,
             image_rank=None if images is None else images.own_rank,
+            nearest=[],
         )
+
+    def _neighbours(self, row: int, objects: list[ObjectRow]) -> list[SlotNeighbours]:
+        """The neighbours of each slot that an object aligns with, once for each slot."""
+        if self.nearest is None:
+            return []
+        first = {one.slot: one.description for one in reversed(objects) if one.slot is not None}
+        return [
+            SlotNeighbours(slot, description, self.nearest.of(row, slot, description.words))
+            for slot, description in sorted(first.items())
+        ]
 
     def _candidates(self, ranking: Ranking, own: Counter[tuple[str, ...]]) -> list[Candidate]:
         matches = zip(ranking.rows, ranking.scores, strict=True)

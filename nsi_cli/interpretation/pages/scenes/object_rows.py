@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from nsi_cli.evaluation.metrics.grounding import peaks_inside, visible_objects
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import overlap_ratios, upsampled
 from nsi_cli.interpretation.description import Description, describe
+from nsi_cli.interpretation.pages.crops import region_around_peak, square_around
 from nsi_cli.schema import Schema
 
 Crop = tuple[float, float, float]
@@ -61,25 +61,6 @@ def object_rows(predictions: Predictions, schema: Schema, size: int) -> list[Obj
             )
         )
     return found
-
-
-def region_around_peak(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """The connected region around a mask's peak where it reaches at least half the peak."""
-    regions, _ = ndimage.label(mask >= mask.max() / 2)
-    return np.asarray(regions == regions.flat[mask.argmax()])
-
-
-def square_around(region: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
-    """The side, left and top of the square around a region (S, S), with a margin."""
-    size = len(region)
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-    extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    side = min(size, max(round(extent * 1.1), size // 6))
-    left, top = (
-        int(min(max(0, (cells[0] + cells[-1] + 1 - side) // 2), size - side))
-        for cells in (columns, rows)
-    )
-    return side, left, top
 
 
 def _crop(region: npt.NDArray[np.bool_]) -> Crop:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsi_cli.interpretation.pages import gallery as module
+from nsi_cli.interpretation.pages import crops
 from nsi_cli.interpretation.pages.collect import collect
-from nsi_cli.interpretation.pages.gallery import cut, galleries, value_searches
+from nsi_cli.interpretation.pages.slots import gallery as module
+from nsi_cli.interpretation.pages.slots.gallery import cut, galleries, value_searches
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 
@@ -63,7 +64,7 @@ def test_a_crop_is_the_square_around_the_peak_of_the_mask() -> None:
     mask = np.zeros((12, 12), np.float32)
     mask[8:10, 2:4] = 1
     picture = cut(image, mask)
-    assert picture.shape == (module.CROP_SIDE, module.CROP_SIDE, 3)
-    middle = module.CROP_SIDE // 2
+    assert picture.shape == (crops.CROP_SIDE, crops.CROP_SIDE, 3)
+    middle = crops.CROP_SIDE // 2
     assert picture[middle, middle].min() > 200
     assert picture[0, 0].max() < 80

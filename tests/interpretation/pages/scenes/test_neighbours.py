@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nsi_cli.interpretation.pages.collect import collect, spread
-from nsi_cli.interpretation.pages.neighbours import (
+from nsi_cli.interpretation.pages.scenes.neighbours import (
     images_for_schema,
     nearest_primitives,
     schemas_for_image,

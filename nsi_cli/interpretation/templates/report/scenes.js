@@ -34,3 +34,7 @@ for (const button of document.querySelectorAll("[data-kind]")) {
     }
   });
 }
+const opacity = document.getElementById("opacity");
+opacity.addEventListener("input", () => {
+  document.documentElement.style.setProperty("--opacity", String(opacity.value / 100));
+});

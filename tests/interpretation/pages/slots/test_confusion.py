@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nsi_cli.evaluation.oracle import Oracle
-from nsi_cli.interpretation.pages import confusion as module
-from nsi_cli.interpretation.pages.confusion import ConfusionTally
+from nsi_cli.interpretation.pages.slots import confusion as module
+from nsi_cli.interpretation.pages.slots.confusion import ConfusionTally
 from nsi_cli.interpretation.slot_descriptions import Reader
 
 

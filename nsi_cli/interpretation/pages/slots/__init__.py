@@ -1,0 +1,1 @@
+"""The parts of a report about the slots of all scenes."""
