@@ -10,6 +10,7 @@ A plugin is a module with one hook and an entry point in the group ``nsi.tasks``
 """
 
 from nsi_cli.plugins.archive import Archive
+from nsi_cli.plugins.boxes import Box, box_in_image, boxes_in_mask
 from nsi_cli.plugins.contract import (
     Downloadable,
     HasNotes,
@@ -20,6 +21,8 @@ from nsi_cli.plugins.contract import (
     Task,
 )
 from nsi_cli.plugins.hooks import hookimpl, hookspec
+from nsi_cli.plugins.raw_files import read_image, read_json, read_mask
+from nsi_cli.plugins.splitting import split_randomly
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.schema.scene import Scene, keep_visible
 from nsi_cli.support.errors import DataError, NsiError, SchemaError
@@ -33,6 +36,7 @@ __all__ = [
     "JSON_LIMIT",
     "Advance",
     "Archive",
+    "Box",
     "Categorical",
     "Continuous",
     "DataError",
@@ -47,11 +51,17 @@ __all__ = [
     "Source",
     "Synthesizer",
     "Task",
+    "box_in_image",
+    "boxes_in_mask",
     "did_you_mean",
     "hookimpl",
     "hookspec",
     "keep_visible",
     "option",
+    "read_image",
+    "read_json",
+    "read_mask",
     "read_regular",
+    "split_randomly",
     "worker_pool",
 ]
