@@ -54,6 +54,7 @@ __all__ = [
     "evaluate",
     "export",
     "find_tasks",
+    "infer_schema",
     "interpret",
     "load_run",
     "new_task",
@@ -151,6 +152,27 @@ def build_store(
         builder, task, out, store_options, progress, lambda store: write_summary(store, progress)
     )
     return open_store(path)
+
+
+def infer_schema(
+    task: str,
+    raw: PathLike,
+    *,
+    options: Mapping[str, Any] | None = None,
+    tasks: TaskRegistry | None = None,
+) -> str:
+    """The schema that a task's builder infers from raw data, as YAML to edit; writes nothing.
+
+    ``options`` are those of the schema builder. Raises `ConfigError` if it infers none.
+    """
+    from nsi_cli.plugins.contract import Inferrer
+    from nsi_cli.support.options import check_options
+
+    kind = (tasks or find_tasks()).task(task).load_schema_builder()
+    builder: Any = check_options(kind, options or {}, where=f"build-data {task}", raw=Path(raw))
+    if not isinstance(builder, Inferrer):
+        raise ConfigError(f"task '{task}' has a fixed schema", "build it without --infer")
+    return builder.infer()
 
 
 def store_summary(store: PathLike) -> tuple[dict[str, Any], Path]:

@@ -85,6 +85,22 @@ def read_mask(
     return np.asarray(picture)
 
 
+def read_mask_values(path: Path, *, hint: str = RESTORE) -> npt.NDArray[np.int64]:
+    """Return the values of a mask of any kind, (H, W): also of 16 bits, and colours as 0xRRGGBB.
+
+    An alpha channel is ignored. Raises `DataError`.
+    """
+    picture = _open(path, FORMATS, None, IMAGE_LIMIT, hint)
+    if picture.mode in ("RGBA", "LA", "PA"):
+        picture = picture.convert({"RGBA": "RGB", "LA": "L", "PA": "P"}[picture.mode])
+    values = np.asarray(picture).astype(np.int64)
+    if values.ndim == 2:
+        return values
+    if picture.mode != "RGB":
+        raise DataError(f"{path.name}: a mask of mode {picture.mode} has no values", hint)
+    return (values[..., 0] << 16) + (values[..., 1] << 8) + values[..., 2]
+
+
 def _open(
     path: Path, formats: Collection[str], size: tuple[int, int] | None, limit: int, hint: str
 ) -> Image:
