@@ -32,6 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 PACKAGES = {
     "nsi_cli": ROOT / "nsi_cli",
     "nsi_clevrtex": ROOT / "plugins/clevrtex/nsi_clevrtex",
+    "nsi_coco": ROOT / "plugins/coco/nsi_coco",
     "nsi_table": ROOT / "plugins/table/nsi_table",
 }
 
@@ -71,6 +72,7 @@ def test_it_brings_the_command_and_the_tasks(wheel: ZipFile) -> None:
     text = wheel.read(entries).decode()
     assert "[console_scripts]\nnsi = nsi_cli.cli:main" in text
     assert "[nsi.tasks]\nclevrtex = nsi_clevrtex\n" in text
+    assert "\ncoco = nsi_coco\n" in text
     assert "\ntable = nsi_table\n" in text
 
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 BoxFormat = Literal["xywh", "xyxy", "cxcywh"]
 
+MOST_IN_MASK = 255
+"""The most objects of a mask, whose values have 8 bits."""
+
 SPLITS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -43,7 +46,6 @@ _QUANTITIES = re.compile(
     r"|latitude|longitude|alpha|beta|gamma|brightness|hue|saturation)(_.*)?|(n|num)_.*"
 )
 _TIMES = re.compile(r"(.*_)?(timestamp|datetime|date|time|created|updated|modified)(_at)?")
-_IMAGE_SIZES = re.compile(r"(image|img|frame|original|picture)_?(width|height|w|h|size|depth)")
 _SUFFIX = re.compile(r"\.(png|jpe?g|bmp|gif|tiff?|webp|ppm)", re.IGNORECASE)
 
 _BOX_PREFIXES = ("", "bbox", "box", "bb", "bounding_box", "rect", "boundingbox")
@@ -92,14 +94,19 @@ def means_time(name: str) -> bool:
     return bool(_TIMES.fullmatch(plain(name)))
 
 
-def means_image_size(name: str) -> bool:
-    """Whether a name is that of the image's own width or height."""
-    return bool(_IMAGE_SIZES.fullmatch(plain(name)))
-
-
 def is_image_file(text: str) -> bool:
     """Whether a text ends like the name of an image file."""
     return bool(_SUFFIX.search(text[-6:])) and bool(_SUFFIX.fullmatch(text[text.rfind(".") :]))
+
+
+def size_columns(names: Iterable[str], *, bare: bool) -> tuple[str, str] | None:
+    """Return the columns of the image's width and height; ``width`` alone counts if ``bare``."""
+    by_name = {plain(name): name for name in names}
+    for prefix in ("image_", "img_", "frame_", "original_", *([""] if bare else [])):
+        for width, height in (("width", "height"), ("w", "h")):
+            if prefix + width in by_name and prefix + height in by_name:
+                return by_name[prefix + width], by_name[prefix + height]
+    return None
 
 
 def box_columns(names: Iterable[str]) -> tuple[BoxFormat, tuple[str, ...]] | None:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from nsi_cli.plugins.tables.cells import is_missing
 from nsi_cli.plugins.tables.names import means_id
-from nsi_cli.plugins.tables.schema_file import TableSchema
 from nsi_cli.plugins.tables.table import Table
+from nsi_cli.plugins.tables.table_schema import TableSchema
 
 Duplicates = Literal["auto", "keep", "drop"]
 

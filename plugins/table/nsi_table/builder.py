@@ -80,8 +80,8 @@ class TableBuilder:
         help="Rows that are equal to another one. auto: drop them if a column tells equal objects "
         "apart, such as a box.",
     )
-    keep_unlisted: bool = option(
-        False, help="Store images that no row names, as scenes without objects."
+    keep_empty: bool = option(
+        False, help="Store images without an object too, also those that no row names."
     )
 
     def faults(self) -> list[str]:
@@ -147,7 +147,7 @@ class TableBuilder:
             self._table,
             how,
             self._images,
-            keep_unlisted=self.keep_unlisted,
+            keep_empty=self.keep_empty,
             duplicates=self.duplicates,
             seed=self.split_seed,
         )

@@ -224,7 +224,7 @@ def test_the_imagefolder_convention_has_a_list_of_objects_for_each_image(
                 item["objects"] = [{"bbox": box, "category": word} for box, word in pairs]
         path = path.with_suffix(".jsonl")
         path.write_text("\n".join(map(json.dumps, records)))
-    builder = TableBuilder(raw_table.root)
+    builder = TableBuilder(raw_table.root, keep_empty=True)
     assert {item.name for item in builder.schema().properties} == {"category", "center", "size"}
     assert objects(builder, names[0]) == []
     assert [item["category"] for item in objects(builder, names[2])] == ["cat", "dog"]
@@ -239,7 +239,7 @@ def test_imagefolder_metadata_in_folders_of_splits_is_read_as_one(raw_table) -> 
         text = "\n".join(map(json.dumps, records))
         (raw_table.root / split / "metadata.jsonl").write_text(text)
     builder = TableBuilder(raw_table.root)
-    assert {name: len(part) for name, part in builder.splits().items()} == {"train": 6, "test": 6}
+    assert {name: len(part) for name, part in builder.splits().items()} == {"train": 4, "test": 4}
 
 
 def test_parquet_without_pyarrow_is_one_line(raw_table, monkeypatch) -> None:
@@ -250,14 +250,16 @@ def test_parquet_without_pyarrow_is_one_line(raw_table, monkeypatch) -> None:
     assert "nsi-cli[parquet]" in caught.value.hint
 
 
-def test_images_without_a_row_are_said_and_kept_if_asked_for(raw_table) -> None:
+def test_images_without_an_object_are_said_and_kept_if_asked_for(raw_table) -> None:
     names = fill(raw_table)
-    raw_table.csv(("image", "kind"), [(name, "ab"[i % 2]) for i, name in enumerate(names[:10])])
+    rows = [(name, "ab"[i % 2]) for i, name in enumerate(names[:10])] + [(names[10], "")]
+    raw_table.csv(("image", "kind"), rows)
     builder = TableBuilder(raw_table.root)
-    assert any("without a row: 2, for example 10.png" in line for line in builder.notes())
-    kept = TableBuilder(raw_table.root, keep_unlisted=True)
+    assert any("without an object, left out: 2, of which 1" in line for line in builder.notes())
+    assert sum(map(len, builder.splits().values())) == 10
+    kept = TableBuilder(raw_table.root, keep_empty=True)
     assert sum(map(len, kept.splits().values())) == 12
-    assert objects(kept, "11.png") == []
+    assert objects(kept, "10.png") == objects(kept, "11.png") == []
 
 
 def test_of_too_many_objects_those_with_the_largest_boxes_are_kept(raw_table) -> None:
@@ -396,3 +398,21 @@ def test_a_build_in_worker_processes_stores_what_the_table_says(raw_table, tmp_p
     ]
     expected = np.asarray(Image.open(raw_table.root / ids[3]).resize((32, 32), 3))
     np.testing.assert_array_equal(store.images("train", [3])[0], expected)
+
+
+def test_an_image_on_its_side_is_turned_to_the_size_that_the_table_states(raw_table) -> None:
+    rows = []
+    for number in range(4):
+        turned = Image.new("RGB", (30, 40), (number, 0, 0))
+        exif = turned.getexif()
+        exif[0x0112] = 6  # to be turned by 270 degrees
+        turned.save(raw_table.root / f"{number}.jpg", exif=exif)
+        rows.append((f"{number}.jpg", 40, 30, "ab"[number % 2], 0, 0, 20, 15))
+    raw_table.csv(("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"), rows)
+    builder = TableBuilder(raw_table.root)
+    assert [item.name for item in builder.schema().properties] == ["class", "center", "size"]
+    scene = builder.load(builder.splits()["train"][0])
+    assert scene.pixels.shape == (30, 40, 3)
+    Image.new("RGB", (31, 40)).save(raw_table.root / "0.jpg")
+    with pytest.raises(DataError, match="31×40 pixels, but the annotations are for 40×30"):
+        builder.load(builder._scenes._scene("0.jpg"))

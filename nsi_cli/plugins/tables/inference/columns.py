@@ -16,9 +16,9 @@ from nsi_cli.plugins.tables.cells import (
     vector,
     word,
 )
-from nsi_cli.plugins.tables.schema_file import TableProperty
-from nsi_cli.plugins.tables.spellings import merged, near_duplicates
+from nsi_cli.plugins.tables.inference.spellings import merged, near_duplicates
 from nsi_cli.plugins.tables.table import Cell
+from nsi_cli.plugins.tables.table_schema import TableProperty
 
 FEW = 20
 """Whole numbers with at most so many different values are read as categories."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nsi_cli.plugins.tables.csv_files import parse_csv
-from nsi_cli.plugins.tables.names import SPLITS
-from nsi_cli.plugins.tables.records import (
+from nsi_cli.plugins.tables.files.csv_files import parse_csv
+from nsi_cli.plugins.tables.files.records import (
     parse_json,
     parse_json_lines,
     read_parquet,
     with_objects,
 )
+from nsi_cli.plugins.tables.names import SPLITS
 from nsi_cli.plugins.tables.table import Table, joined
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.reading import read_regular, reason_of

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from nsi_cli.plugins.tables import names
 from nsi_cli.plugins.tables.cells import is_missing, word
 from nsi_cli.plugins.tables.image_paths import ImageFolder
-from nsi_cli.plugins.tables.schema_file import TableMask, TableSplit
 from nsi_cli.plugins.tables.table import Cell, Table
+from nsi_cli.plugins.tables.table_schema import TableMask, TableSplit
 from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.support.options import did_you_mean
 

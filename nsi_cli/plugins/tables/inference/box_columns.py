@@ -9,8 +9,8 @@ from nsi_cli.plugins.raw_files import FORMATS
 from nsi_cli.plugins.tables import names
 from nsi_cli.plugins.tables.cells import is_missing, number, vector, word
 from nsi_cli.plugins.tables.image_paths import ImageFolder
-from nsi_cli.plugins.tables.schema_file import TableBox
 from nsi_cli.plugins.tables.table import Cell, Table
+from nsi_cli.plugins.tables.table_schema import TableBox
 from nsi_cli.support.errors import DataError
 
 _SAMPLE = 200  # images whose size is looked at

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.plugins.tables.cells import is_missing, number, vector, word
-from nsi_cli.plugins.tables.schema_file import TableBox, TableProperty
 from nsi_cli.plugins.tables.table import Cell, Table
+from nsi_cli.plugins.tables.table_schema import TableBox, TableProperty
 from nsi_cli.schema.schema import Value
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.options import did_you_mean

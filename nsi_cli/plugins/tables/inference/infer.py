@@ -7,25 +7,26 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nsi_cli.plugins.tables import names
-from nsi_cli.plugins.tables.box_columns import find_box
 from nsi_cli.plugins.tables.cells import is_missing, number, word
-from nsi_cli.plugins.tables.columns import Verdict, continuous_of, judge
 from nsi_cli.plugins.tables.image_paths import ImageFolder
+from nsi_cli.plugins.tables.inference.box_columns import find_box
+from nsi_cli.plugins.tables.inference.columns import Verdict, continuous_of, judge
+from nsi_cli.plugins.tables.inference.roles import check_name, find_image, find_mask, find_split
 from nsi_cli.plugins.tables.names import BoxFormat
-from nsi_cli.plugins.tables.roles import check_name, find_image, find_mask, find_split
 from nsi_cli.plugins.tables.rows import Duplicates, are_dropped, object_rows, repeated_rows
-from nsi_cli.plugins.tables.schema_file import (
+from nsi_cli.plugins.tables.schema_file import as_yaml
+from nsi_cli.plugins.tables.table import Table
+from nsi_cli.plugins.tables.table_schema import (
     TableBox,
+    TableImageSize,
     TableMask,
     TableProperty,
     TableSchema,
     TableSplit,
-    as_yaml,
 )
-from nsi_cli.plugins.tables.table import Table
 from nsi_cli.support.errors import DataError
 
-Use = Literal["image", "split", "box", "mask", "property", "left out"]
+Use = Literal["image", "split", "size", "box", "mask", "property", "left out"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class _Inferring:
         mask = self._mask()
         split = self._split(image)
         box = self._box(image)
-        self._of_image(box)
+        size = self._size(box)
+        self._of_image()
         self._vectors()
         for name in self._free:
             self._property(name)
@@ -140,7 +142,12 @@ class _Inferring:
                 "keep one with --categorical COLUMN or --continuous COLUMN",
             )
         most, header = self._counts(image)
-        schema = TableSchema(image, most, self.properties, box, mask, split)
+        if mask is not None and most > names.MOST_IN_MASK:
+            self.warnings.append(
+                f"a mask has at most {names.MOST_IN_MASK} objects; max_objects is lowered"
+            )
+            most = names.MOST_IN_MASK
+        schema = TableSchema(image, most, self.properties, box, mask, size, split)
         return Inference(schema, tuple(self.decisions), tuple(self.warnings), header)
 
     @property
@@ -176,7 +183,7 @@ class _Inferring:
             for name in files if reason else ():
                 self._decide((name,), "left out", "a mask whose values are unknown")
             return None
-        self._decide((mask.file, *([mask.value] if mask.value else [])), "mask", reason)
+        self._decide(tuple(mask.columns), "mask", reason)
         return mask
 
     def _split(self, image: str) -> TableSplit:
@@ -199,15 +206,18 @@ class _Inferring:
             self._decide(box.columns, "box", reason)
         return box
 
-    def _of_image(self, box: TableBox | None) -> None:
+    def _size(self, box: TableBox | None) -> TableImageSize | None:
+        """Return the columns of the image's own width and height."""
+        columns = names.size_columns(self._unforced, bare=box is not None)
+        if columns is None:
+            return None
+        self._decide(columns, "size", "the size of the image")
+        return TableImageSize(*columns)
+
+    def _of_image(self) -> None:
         """Leave out the columns that describe the image and not the object."""
-        sizes = [name for name in self._unforced if names.plain(name) in ("width", "height")]
         for name in self._unforced:
-            if names.means_image_size(name) or (
-                box is not None and len(sizes) == 2 and name in sizes
-            ):
-                self._decide((name,), "left out", "the size of the image")
-            elif name in self.table.of_image:
+            if name in self.table.of_image:
                 reason = f"it describes the image, not its objects; --categorical {name} keeps it"
                 self._decide((name,), "left out", reason)
 

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.plugins.splitting import split_randomly
-from nsi_cli.plugins.tables.cells import is_missing, word
+from nsi_cli.plugins.tables.cells import is_missing, number, word
 from nsi_cli.plugins.tables.image_paths import ImageFolder
-from nsi_cli.plugins.tables.loading import TableScene
+from nsi_cli.plugins.tables.inference.roles import folder_split
 from nsi_cli.plugins.tables.names import SPLITS, plain
-from nsi_cli.plugins.tables.roles import folder_split
 from nsi_cli.plugins.tables.rows import Duplicates, are_dropped, object_rows, repeated_rows
-from nsi_cli.plugins.tables.schema_file import TableSchema, check_columns
+from nsi_cli.plugins.tables.scenes.loading import SceneBoxes, SceneMasks, TableScene
+from nsi_cli.plugins.tables.scenes.values import Reader, boxes_of, reader_of
 from nsi_cli.plugins.tables.table import Table
-from nsi_cli.plugins.tables.values import Reader, boxes_of, reader_of
+from nsi_cli.plugins.tables.table_schema import TableBox, TableMask, TableSchema, check_columns
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import DataError
 
@@ -29,7 +29,7 @@ _ORDER = ("train", "val", "test")
 class TableScenes:
     """The scenes of a table as a schema file reads them.
 
-    ``keep_unlisted`` adds the images without a row, as scenes without objects. ``duplicates`` says
+    ``keep_empty`` keeps images without objects, also those that no row names. ``duplicates`` says
     what happens to rows that are equal to another one. ``seed`` draws the splits if nothing else
     says them. Raises `DataError` if the table lacks a column.
     """
@@ -37,7 +37,7 @@ class TableScenes:
     table: Table
     how: TableSchema
     images: ImageFolder
-    keep_unlisted: bool = False
+    keep_empty: bool = False
     duplicates: Duplicates = "auto"
     seed: int = 0
 
@@ -56,7 +56,11 @@ class TableScenes:
         Raises `DataError` if a row has a value that the schema file does not allow, or if an image
         is in no split or in two.
         """
-        rows = self._rows_by_image
+        rows = {
+            name: rows
+            for name, rows in self._rows_by_image.items()
+            if self.keep_empty or self._objects_by_image[name]
+        }
         if self.how.split.by == "random":
             return split_randomly([self._scene(name) for name in rows], seed=self.seed)
         splits: dict[str, list[TableScene]] = {}
@@ -86,12 +90,12 @@ class TableScenes:
                 + (dropped if self._dropped else kept)
             )
         empty = sum(not rows for rows in self._objects_by_image.values())
-        if empty:
+        if empty and self.keep_empty:
             yield f"images without an object, stored as scenes without objects: {empty:,}"
-        if self._unlisted and not self.keep_unlisted:
+        elif empty or self._unlisted:
             yield (
-                f"images in {self.images.root} without a row: {len(self._unlisted):,}, for example "
-                f"{self._unlisted[0]}; --keep-unlisted stores them as scenes without objects"
+                f"images without an object, left out: {empty + len(self._unlisted):,}, of which "
+                f"{len(self._unlisted):,} are in no row; --keep-empty stores them"
             )
         full = sum(len(rows) > self.how.max_objects for rows in self._objects_by_image.values())
         if full:
@@ -114,7 +118,7 @@ class TableScenes:
     def _unlisted(self) -> list[str]:
         """The images of the folder that the table does not name, without masks."""
         named = {path for path in self._paths.values() if path}
-        if self.how.mask:
+        if self.how.mask and self.how.mask.file:
             cells = self.table.columns[self.how.mask.file]
             files = dict.fromkeys(word(cell) for cell in cells if not is_missing(cell))
             named |= {path for name in files if (path := self.images.find(name, mask=True))}
@@ -128,7 +132,7 @@ class TableScenes:
             if not is_missing(cell):
                 name = word(cell)
                 by_image.setdefault(self._paths[name] or name, []).append(row)
-        if self.keep_unlisted:
+        if self.keep_empty and self.how.split.by != "column":
             by_image |= {path: [] for path in self._unlisted}
         return by_image
 
@@ -165,22 +169,16 @@ class TableScenes:
     def _scene(self, image: str) -> TableScene:
         rows, box = self._kept(self._objects_by_image[image]), self.how.box
         blank = dict.fromkeys((box.center, box.size)) if box else {}
-        objects = [
-            {name: read(row) for name, read in self._readers.items()} | blank for row in rows
-        ]
-        columns = self.schema.columns
-        masks, values = self._masks(rows)
+        readers = self._readers.items()
+        objects = [{name: read(row) for name, read in readers} | blank for row in rows]
         return TableScene(
             image,
             str(self.images.path(image)),
             self.schema.width,
             self.schema.encode(objects).tobytes(),
-            self._boxes[rows].tobytes() if box else b"",
-            (columns[box.center].start, columns[box.size].start) if box else (0, 0),
-            box is None or box.unit == "pixels",
-            masks,
-            values,
-            self.how.mask is not None,
+            self._scene_boxes(box, rows) if box else None,
+            self._scene_masks(self.how.mask, rows) if self.how.mask else None,
+            self._size(self._rows_by_image[image]),
         )
 
     def _kept(self, rows: Sequence[int]) -> Sequence[int]:
@@ -193,21 +191,30 @@ class TableScenes:
         largest = np.argsort(-areas, kind="stable")[: self.how.max_objects]
         return [rows[index] for index in sorted(largest.tolist())]
 
-    def _masks(self, rows: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the path of each object's mask, and its value if there is a column of values."""
-        if self.how.mask is None:
-            return (), ()
-        files = self.table.columns[self.how.mask.file]
-        paths = tuple(
-            "" if is_missing(files[row]) else self._mask_path(word(files[row])) for row in rows
-        )
-        if self.how.mask.value is None:
-            return paths, ()
-        values = self.table.columns[self.how.mask.value]
-        return paths, tuple(word(values[row]) for row in rows)
+    def _scene_boxes(self, box: TableBox, rows: Sequence[int]) -> SceneBoxes:
+        center, size = (self.schema.columns[name].start for name in (box.center, box.size))
+        return SceneBoxes(self._boxes[list(rows)].tobytes(), center, size, box.unit == "pixels")
+
+    def _scene_masks(self, mask: TableMask, rows: Sequence[int]) -> SceneMasks:
+        def texts(column: str) -> tuple[str, ...]:
+            cells = self.table.columns[column] if column else []
+            return tuple(
+                "" if is_missing(cells[row]) else word(cells[row]) for row in rows if column
+            )
+
+        files = tuple(self._mask_path(name) if name else "" for name in texts(mask.file))
+        return SceneMasks(files, texts(mask.value), texts(mask.segmentation))
 
     def _mask_path(self, name: str) -> str:
         return str(self.images.path(self.images.find(name, mask=True) or name))
+
+    def _size(self, rows: Sequence[int]) -> tuple[int, int] | None:
+        """Return the width and height that the table states for an image."""
+        if self.how.size is None or not rows:
+            return None
+        columns = (self.table.columns[name] for name in (self.how.size.width, self.how.size.height))
+        width, height = (number(cells[rows[0]]) for cells in columns)
+        return (int(width), int(height)) if width and height else None
 
     def _split_of(self, image: str, rows: Sequence[int]) -> str:
         if self.how.split.by == "folders":
