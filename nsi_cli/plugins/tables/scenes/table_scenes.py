@@ -74,6 +74,10 @@ class TableScenes:
         """Lines about images without a file, without a row, or without objects."""
         return list(self._notes())
 
+    def rows(self, image: str) -> list[int]:
+        """Return the rows of the scene with this id."""
+        return self._rows_by_image[image]
+
     def _notes(self) -> Iterable[str]:
         missing = [name for name, path in self._paths.items() if path is None]
         if missing:
