@@ -48,7 +48,8 @@ class TableBox(Strict):
     """The columns of boxes: four, or one of lists. They become `center` and `size`.
 
     ``format`` is xywh (left, top, width, height), xyxy (left, top, right, bottom) or cxcywh
-    (centre, width, height), in ``pixels`` or as ``shares`` of the image.
+    (centre, width, height), in ``pixels`` or as ``shares`` of the image. ``center`` and ``size``
+    are the names of the properties; an empty ``size`` is not stored.
     """
 
     columns: tuple[str, ...]
@@ -56,6 +57,11 @@ class TableBox(Strict):
     unit: Literal["pixels", "shares"] = "pixels"
     center: str = "center"
     size: str = "size"
+
+    @property
+    def properties(self) -> list[str]:
+        """The names of its properties."""
+        return [name for name in (self.center, self.size) if name]
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,7 @@ class TableSchema(Strict):
     def schema(self) -> Schema:
         """Return the schema of the store. Raises `SchemaError` if it is not valid."""
         properties = [item.named(name) for name, item in self.properties.items()]
-        if self.box:
-            properties += [Continuous(self.box.center, 2), Continuous(self.box.size, 2)]
+        properties += [Continuous(name, 2) for name in self.box.properties] if self.box else []
         return Schema(tuple(properties), self.max_objects)
 
     @property

@@ -416,3 +416,38 @@ def test_an_image_on_its_side_is_turned_to_the_size_that_the_table_states(raw_ta
     Image.new("RGB", (31, 40)).save(raw_table.root / "0.jpg")
     with pytest.raises(DataError, match="31×40 pixels, but the annotations are for 40×30"):
         builder.load(builder._scenes._scene("0.jpg"))
+
+
+def test_a_size_that_all_boxes_have_is_left_out(raw_table) -> None:
+    names = fill(raw_table, 24)
+    rows = [(name, "ab"[i % 2], i, 2, i + 8, 10) for i, name in enumerate(names)]
+    raw_table.csv(("image", "kind", "xmin", "ymin", "xmax", "ymax"), rows)
+    builder = TableBuilder(raw_table.root)
+    assert [item.name for item in builder.schema().properties] == ["kind", "center"]
+    assert objects(builder, names[0]) == [{"kind": "a", "center": pytest.approx((0.1, 0.2))}]
+
+
+def test_a_number_of_each_word_is_left_out(raw_table, inferred) -> None:
+    names = fill(raw_table)
+    rows = [(name, 3 + i % 3, "abc"[i % 3], i % 2) for i, name in enumerate(names)]
+    raw_table.csv(("image", "class_id", "class_name", "solid"), rows)
+    assert list(inferred().schema.properties) == ["class_name", "solid"]
+    assert "class_id" in inferred(categorical="class_id").schema.properties
+
+
+def test_a_column_that_is_left_out_has_no_role(raw_table, inferred) -> None:
+    names = fill(raw_table)
+    for name in names:
+        raw_table.mask(f"masks/{name}", np.ones((30, 40), np.uint8))
+    rows = [(n, f"masks/{n}", ("train", "test")[i % 2], "ab"[i % 2]) for i, n in enumerate(names)]
+    raw_table.csv(("image", "mask", "split", "kind"), rows)
+    assert inferred().schema.mask is not None
+    result = inferred(leave_out="mask, split")
+    assert (result.schema.mask, result.schema.split.by) == (None, "random")
+
+
+def test_a_vector_does_not_take_the_name_of_a_column(raw_table, inferred) -> None:
+    names = fill(raw_table)
+    rows = [(name, i, i / 2, ("left", "right")[i % 2]) for i, name in enumerate(names)]
+    raw_table.csv(("image", "x", "y", "position"), rows)
+    assert list(inferred().schema.properties) == ["x_y", "position"]

@@ -35,8 +35,8 @@ def read_annotations(raw: Path, annotations: Path | None) -> Table:
     if not raw.is_dir():
         raise DataError(f"no raw folder at {raw}", "name the folder of the images with --raw")
     if annotations is not None:
-        here = annotations if annotations.exists() else raw / annotations
-        return read_table(here)
+        inside = raw / annotations
+        return read_table(inside if inside.exists() else annotations)
     folders = [path for name in _IMAGEFOLDER for path in sorted(raw.glob(f"*/{name}"))]
     whole = [raw / name for name in _IMAGEFOLDER if (raw / name).is_file()]
     if whole:

@@ -40,7 +40,8 @@ def read_coco(raw: Path, annotations: Path | None, categories: Sequence[str] = (
     if not raw.is_dir():
         raise DataError(f"no raw folder at {raw}", "name the folder of the images with --raw")
     if annotations is not None:
-        files = {annotations if annotations.exists() else raw / annotations: ""}
+        inside = raw / annotations
+        files = {inside if inside.exists() else annotations: ""}
     else:
         files = _files(raw)
     parsed = [_CocoFile(raw, path, split).parse() for path, split in files.items()]

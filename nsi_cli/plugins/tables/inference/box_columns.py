@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from nsi_cli.plugins.raw_files import FORMATS
@@ -14,6 +15,7 @@ from nsi_cli.plugins.tables.table_schema import TableBox
 from nsi_cli.support.errors import DataError
 
 _SAMPLE = 200  # images whose size is looked at
+_ENOUGH = 20  # boxes of one size, so that it is no accident
 _EDGE = 1.01  # a box may exceed the image by rounding
 _MEANING: dict[names.BoxFormat, str] = {
     "xywh": "left, top, width, height",
@@ -23,7 +25,11 @@ _MEANING: dict[names.BoxFormat, str] = {
 
 
 def find_box(
-    table: Table, free: Collection[str], image: str, images: ImageFolder, form: str
+    table: Table,
+    free: Collection[str],
+    image: str,
+    images: ImageFolder,
+    form: Literal["auto", names.BoxFormat],
 ) -> tuple[TableBox | None, str, list[str]]:
     """Return the columns of boxes among the ``free`` ones, why, and warnings.
 
@@ -35,13 +41,26 @@ def find_box(
     if not known:
         return None, "", []
     unit: Literal["pixels", "shares"] = "shares" if max(map(max, known)) <= _EDGE else "pixels"
+    warnings: list[str] = []
     if form != "auto":
-        return TableBox(columns, form, unit), "as asked for", []  # type: ignore[arg-type]
-    if guessed is None:
+        guessed, reason = form, "as asked for"
+    elif guessed is None:
         guessed, reason, warnings = _format_of(table, columns[0], image, images, unit)
-        return TableBox(columns, guessed, unit), reason, warnings
-    reason = f"{_MEANING[guessed]}, in {unit}, by their names"
-    return TableBox(columns, guessed, unit), reason, []
+    else:
+        reason = f"{_MEANING[guessed]}, in {unit}, by their names"
+    box = TableBox(columns, guessed, unit)
+    if len(known) >= _ENOUGH and _have_one_size(known, guessed):
+        box, reason = replace(box, size=""), f"{reason}; all have one size, which is left out"
+    return box, reason, warnings
+
+
+def _have_one_size(rows: Sequence[tuple[float, ...]], form: names.BoxFormat) -> bool:
+    """Whether all boxes have the same width and height."""
+    sizes = {
+        (third - left, fourth - top) if form == "xyxy" else (third, fourth)
+        for left, top, third, fourth in rows
+    }
+    return len(sizes) == 1
 
 
 def _columns(table: Table, free: Collection[str]) -> tuple[names.BoxFormat | None, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nsi_cli.plugins.tables import names
@@ -28,6 +28,7 @@ MANY = 1000
 _FEW_FRACTIONS = 5
 _SHORT_TABLE = 40  # rows; in fewer, each word may occur once
 _MOSTLY = 0.9  # the share of numbers in a column of numbers with some words
+_FEW_WORDS = 3  # different words in such a column
 _SENTENCE = 3  # spaces in a text
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"0", "1"}, {"on", "off"})
 _SENTINELS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0}
@@ -40,6 +41,21 @@ class Verdict:
     found: TableProperty | None
     reason: str
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column, its cells with a value, and the number of rows of each word."""
+
+    name: str
+    cells: Sequence[Cell]
+    known: Sequence[Cell]
+    words: Counter[str]
+    limit: int  # the most different words of a category
+    merge_spellings: bool
+
+    def categorical(self, reason: str) -> Verdict:
+        return _categorical(self.name, self.words, reason, self.merge_spellings)
 
 
 def judge(
@@ -56,98 +72,98 @@ def judge(
     of a category; 0 is `MANY`, or half the rows of a long table.
     """
     known = [cell for cell in cells if not is_missing(cell)]
-    words = Counter(map(word, known))
+    limit = max_values or _limit(len(known))
+    column = _Column(name, cells, known, Counter(map(word, known)), limit, merge_spellings)
     if not known:
         return Verdict(None, "empty")
-    limit = max_values or _limit(len(known))
     if forced == "categorical":
-        return _categorical(name, words, "as asked for", merge_spellings)
+        return column.categorical("as asked for")
     if forced == "continuous":
         return _continuous(name, cells, "as asked for")
-    if len(words) == 1:
-        again = "; " + _ask("categorical", name, "keeps it") if len(known) < len(cells) else ""
-        return Verdict(None, f"the same value in all rows: {next(iter(words))!r}{again}")
-    rules: tuple[Callable[[], Verdict | None], ...] = (
-        lambda: _identifier(name),
-        lambda: _time(name, known),
-        lambda: _boolean(name, words),
-        lambda: _vector(name, cells, known),
-        lambda: _numbers(name, cells, known, words, limit, merge_spellings),
-    )
-    for rule in rules:
-        if (verdict := rule()) is not None:
+    for rule in (_one_value, _identifier, _time, _boolean, _vector, _numbers):
+        if (verdict := rule(column)) is not None:
             return verdict
-    return _text(name, known, words, limit, merge_spellings)
+    return _text(column)
 
 
 def _limit(rows: int) -> int:
     return MANY if rows <= _SHORT_TABLE else min(MANY, rows // 2)
 
 
-def _identifier(name: str) -> Verdict | None:
-    if not names.means_id(name):
+def _one_value(column: _Column) -> Verdict | None:
+    if len(column.words) > 1:
         return None
-    return Verdict(None, "an identifier, by its name; " + _ask("categorical", name, "keeps it"))
+    has_missing = len(column.known) < len(column.cells)
+    again = "; " + _ask("categorical", column.name, "keeps it") if has_missing else ""
+    return Verdict(None, f"the same value in all rows: {next(iter(column.words))!r}{again}")
 
 
-def _time(name: str, known: Sequence[Cell]) -> Verdict | None:
-    numbers = all(number(cell) is not None for cell in known)
-    if all(map(is_date, known)) or (numbers and names.means_time(name)):
+def _identifier(column: _Column) -> Verdict | None:
+    if not names.means_id(column.name):
+        return None
+    question = _ask("categorical", column.name, "keeps it")
+    return Verdict(None, f"an identifier, by its name; {question}")
+
+
+def _time(column: _Column) -> Verdict | None:
+    numbers = all(number(cell) is not None for cell in column.known)
+    if all(map(is_date, column.known)) or (numbers and names.means_time(column.name)):
         return Verdict(None, "dates or times, which an image does not show")
     return None
 
 
-def _boolean(name: str, words: Counter[str]) -> Verdict | None:
-    if {text.lower() for text in words} not in _BOOLEANS or len(words) != 2:
+def _boolean(column: _Column) -> Verdict | None:
+    words = sorted(column.words)
+    if len(words) != 2 or {text.lower() for text in words} not in _BOOLEANS:
         return None
-    return _categorical(name, words, f"two values, {' and '.join(sorted(words))}", False)
+    return column.categorical(f"two values, {' and '.join(words)}")
 
 
-def _vector(name: str, cells: Sequence[Cell], known: Sequence[Cell]) -> Verdict | None:
-    sizes = {len(value) if (value := vector(cell)) else 0 for cell in known}
+def _vector(column: _Column) -> Verdict | None:
+    sizes = {len(value) if (value := vector(cell)) else 0 for cell in column.known}
     if len(sizes) == 1 and sizes != {0}:
-        return _continuous(name, cells, f"lists of {sizes.pop()} numbers")
-    if any(isinstance(cell, list) for cell in known):
+        return _continuous(column.name, column.cells, f"lists of {sizes.pop()} numbers")
+    if any(isinstance(cell, list) for cell in column.known):
         return Verdict(None, "lists that are not vectors of one length")
     return None
 
 
-def _numbers(
-    name: str,
-    cells: Sequence[Cell],
-    known: Sequence[Cell],
-    words: Counter[str],
-    limit: int,
-    merge_spellings: bool,
-) -> Verdict | None:
+def _numbers(column: _Column) -> Verdict | None:
     """Return the verdict on a column of numbers; None if it is one of words."""
-    values = [value for cell in known if (value := number(cell)) is not None]
-    others = sorted({word(cell) for cell in known if number(cell) is None})
-    if any(map(is_code, known)) or not values:
+    values = [value for cell in column.known if (value := number(cell)) is not None]
+    others = sorted({word(cell) for cell in column.known if number(cell) is None})
+    if any(map(is_code, column.known)) or not values:
         return None
-    if others and (len(values) < _MOSTLY * len(known) or len(others) > 3):
+    if others and (len(values) < _MOSTLY * len(column.known) or len(others) > _FEW_WORDS):
         return None
+    verdict = None if others else _codes(column, values)
+    if verdict is not None:
+        return verdict
     different = len(set(values))
+    verdict = _continuous(column.name, column.cells, f"{different} different numbers", others)
+    all_differ = different == len(values) > FEW and all(value.is_integer() for value in values)
+    if not all_differ or names.means_quantity(column.name):
+        return verdict
+    question = _ask("leave-out", column.name, "drops them")
+    warning = f"{column.name}: whole numbers that all differ; if they are identifiers, {question}"
+    return Verdict(verdict.found, verdict.reason, (*verdict.warnings, warning))
+
+
+def _codes(column: _Column, values: Sequence[float]) -> Verdict | None:
+    """Return the verdict on numbers that are no quantities; None if they are."""
+    name, different = column.name, len(set(values))
     whole = all(value.is_integer() for value in values)
-    if whole and not others and names.means_category(name) and different <= limit:
-        reason = f"{different} different numbers; by its name, codes of categories"
-        return _categorical(name, words, reason, merge_spellings)
-    if not names.means_quantity(name) and not others:
-        if whole and _is_row_number(values):
-            return Verdict(None, f"a row number; {_ask('continuous', name, 'keeps it')}")
-        few, times = (FEW, 2) if whole else (_FEW_FRACTIONS, 10)
-        if different <= few and len(values) >= times * different:
-            reason = f"{different} different numbers; {_ask('continuous', name, 'changes it')}"
-            return _categorical(name, words, reason, merge_spellings)
-    verdict = _continuous(name, cells, f"{different} different numbers", others)
-    if whole and different == len(values) > FEW and not names.means_quantity(name):
-        question = f"{name}: whole numbers that are all different; if they are identifiers, "
-        verdict = Verdict(
-            verdict.found,
-            verdict.reason,
-            (*verdict.warnings, question + _ask("leave-out", name, "drops them")),
-        )
-    return verdict
+    if whole and names.means_category(name) and different <= column.limit:
+        return column.categorical(f"{different} different numbers; by its name, codes")
+    if names.means_quantity(name):
+        return None
+    if whole and _is_row_number(values):
+        return Verdict(None, f"a row number; {_ask('continuous', name, 'keeps it')}")
+    few, times = (FEW, 2) if whole else (_FEW_FRACTIONS, 10)
+    if different > few or len(values) < times * different:
+        return None
+    question = _ask("continuous", name, "reads them as quantities")
+    return column.categorical(f"{different} different numbers; {question}")
 
 
 def _is_row_number(values: Sequence[float]) -> bool:
@@ -213,19 +229,19 @@ def _sentinel(name: str, values: Sequence[float]) -> list[str]:
     return []
 
 
-def _text(
-    name: str, known: Sequence[Cell], words: Counter[str], limit: int, merge_spellings: bool
-) -> Verdict:
-    many, count = len(words), len(known)
-    sentences = sum(text.count(" ") * times for text, times in words.items()) >= _SENTENCE * count
-    if many <= limit and not (sentences and many > count / 2):
-        kind = "words" if not any(map(is_code, known)) else "codes"
-        return _categorical(name, words, f"{many} different {kind}", merge_spellings)
-    remedy = (
-        f"--max-values {many} keeps it" if many > limit else _ask("categorical", name, "keeps it")
-    )
-    what = "free text" if sentences else f"{many:,} different words in {count:,} rows"
-    return Verdict(None, f"{what}; {remedy}", (f"{name} is left out: {what}; {remedy}",))
+def _text(column: _Column) -> Verdict:
+    words, rows = column.words, len(column.known)
+    many = len(words)
+    sentences = sum(text.count(" ") * count for text, count in words.items()) >= _SENTENCE * rows
+    if many <= column.limit and not (sentences and many > rows / 2):
+        kind = "codes" if any(map(is_code, column.known)) else "words"
+        return column.categorical(f"{many} different {kind}")
+    too_many = many > column.limit
+    asked = _ask("categorical", column.name, "keeps it")
+    remedy = f"--max-values {many} keeps it" if too_many else asked
+    what = "free text" if sentences else f"{many:,} different words in {rows:,} rows"
+    warning = f"{column.name} is left out: {what}; {remedy}"
+    return Verdict(None, f"{what}; {remedy}", (warning,))
 
 
 def _categorical(name: str, words: Counter[str], reason: str, merge_spellings: bool) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nsi_cli.plugins.tables import names
@@ -134,6 +134,7 @@ class _Inferring:
         self._vectors()
         for name in self._free:
             self._property(name)
+        self._leave_out_codes()
         box = self._named_apart(box)
         if not self.properties and box is None:
             raise DataError(
@@ -147,12 +148,12 @@ class _Inferring:
                 f"a mask has at most {names.MOST_IN_MASK} objects; max_objects is lowered"
             )
             most = names.MOST_IN_MASK
-        schema = TableSchema(image, most, self.properties, box, mask, size, split)
+        schema = TableSchema(image, most, self._in_order(), box, mask, size, split)
         return Inference(schema, tuple(self.decisions), tuple(self.warnings), header)
 
     @property
     def _free(self) -> list[str]:
-        """The columns without a decision. Those of forced properties keep theirs for the end."""
+        """The columns without a decision."""
         used = {name for decision in self.decisions for name in decision.columns}
         return [name for name in self.table.columns if name not in used]
 
@@ -162,7 +163,14 @@ class _Inferring:
 
     @property
     def _unforced(self) -> list[str]:
+        """The columns without a decision that may become anything."""
         return [name for name in self._free if name not in self._forced]
+
+    @property
+    def _open(self) -> Table:
+        """The table with these columns only."""
+        columns = {name: self.table.columns[name] for name in self._unforced}
+        return replace(self.table, columns=columns)
 
     def _decide(self, columns: tuple[str, ...], use: Use, reason: str, name: str = "") -> None:
         self.decisions.append(Decision(columns, use, reason, name))
@@ -171,12 +179,12 @@ class _Inferring:
         if self.answers.image:
             self._decide((self.answers.image,), "image", "as asked for")
             return self.answers.image
-        role = find_image(self.table, self.images)
+        role = find_image(self._open, self.images)
         self._decide(role.columns, "image", role.reason)
         return role.columns[0]
 
     def _mask(self) -> TableMask | None:
-        mask, reason = find_mask(self.table, self.images)
+        mask, reason = find_mask(self._open, self.images)
         if mask is None:
             self.warnings += [f"masks are not used: {reason}"] if reason else []
             files = [name for name in self._free if names.plain(name) in names.MASK_COLUMNS]
@@ -189,7 +197,7 @@ class _Inferring:
     def _split(self, image: str) -> TableSplit:
         asked = self.answers.split_by
         if asked == "auto":
-            split, reason = find_split(self.table, image, self.images)
+            split, reason = find_split(self._open, self.table.columns[image], self.images)
         elif asked in ("random", "folders"):
             split, reason = TableSplit(asked), "as asked for"  # type: ignore[arg-type]
         else:
@@ -234,6 +242,8 @@ class _Inferring:
             whole = [row for row in rows if len(row) == len(columns)]
             if not whole:
                 continue
+            if name in self.table.columns:
+                name = "_".join(columns)
             self.properties[name], warnings = continuous_of(columns, whole)
             self.warnings += warnings
             self._decide(columns, "property", f"a vector of {len(columns)} numbers", name)
@@ -262,6 +272,33 @@ class _Inferring:
         if missing:
             self._missing(name, missing)
 
+    def _leave_out_codes(self) -> None:
+        """Leave out properties that only number the words of another one."""
+        found = {name: item for name, item in self.properties.items() if item.kind == "categorical"}
+        for name, item in found.items():
+            if name in self._forced or any(number(value) is None for value in item.values):
+                continue
+            for other, words in found.items():
+                if number(words.values[0]) is None and self._is_one_to_one(item, words):
+                    del self.properties[name]
+                    self.decisions = [each for each in self.decisions if each.property != name]
+                    self._decide((name,), "left out", f"the number of each {other}")
+                    break
+
+    def _is_one_to_one(self, one: TableProperty, other: TableProperty) -> bool:
+        """Whether each value of a property always occurs with the same value of the other."""
+        if len(one.values) != len(other.values):
+            return False
+        columns = (self.table.columns[item.columns[0]] for item in (one, other))
+        pairs = {tuple(map(word, row)) for row in zip(*columns, strict=True)}
+        return len(pairs) == len(one.values)
+
+    def _in_order(self) -> dict[str, TableProperty]:
+        """Return the properties in the order of their columns."""
+        order = list(self.table.columns)
+        named = self.properties.items()
+        return dict(sorted(named, key=lambda pair: order.index(pair[1].columns[0])))
+
     def _missing(self, name: str, count: int) -> None:
         self.warnings.append(
             f"{name}: {count:,} of {len(self.table):,} objects have no value, stored as missing"
@@ -271,7 +308,7 @@ class _Inferring:
         """Return the box with names that no other property has."""
         if box is None or not {"center", "size"} & self.properties.keys():
             return box
-        return TableBox(box.columns, box.format, box.unit, "box_center", "box_size")
+        return replace(box, center="box_center", size=box.size and "box_size")
 
     def _counts(self, image: str) -> tuple[int, str]:
         """Return the most objects of an image, and the first line of the schema file."""

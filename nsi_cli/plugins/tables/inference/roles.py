@@ -63,7 +63,9 @@ def find_image(table: Table, images: ImageFolder) -> Role:
     )
 
 
-def find_split(table: Table, image: str, images: ImageFolder) -> tuple[TableSplit, str]:
+def find_split(
+    table: Table, names_of_images: Sequence[Cell], images: ImageFolder
+) -> tuple[TableSplit, str]:
     """Return where the splits come from, and why."""
     for name, cells in table.columns.items():
         words = {word(cell).lower() for cell in cells if not is_missing(cell)}
@@ -72,7 +74,7 @@ def find_split(table: Table, image: str, images: ImageFolder) -> tuple[TableSpli
             or (names.plain(name) in names.SPLIT_COLUMNS and words & names.SPLITS.keys())
         ):
             return TableSplit("column", name), f"'{name}' has the words {', '.join(sorted(words))}"
-    folders = {folder_split(word(cell), images) for cell in _different(table.columns[image])}
+    folders = {folder_split(word(cell), images) for cell in _different(names_of_images)}
     if len(folders) > 1 and None not in folders:
         return TableSplit("folders"), "every image is in a folder named like a split"
     return TableSplit("random"), "no column or folder names splits"

@@ -32,8 +32,8 @@ class SceneBoxes:
     """The boxes of the objects of a scene, and where they are in a primitive."""
 
     values: bytes  # float64 (n, 4): left, top, width, height
-    center: int  # the first column of the centre
-    size: int
+    center: int | None  # the first column of the centre; None if it is not stored
+    size: int | None
     in_pixels: bool
 
 
@@ -110,8 +110,9 @@ def _add_boxes(
         if box is None:
             present[number] = False
             continue
-        primitives[number, boxes.center : boxes.center + 2] = box.center
-        primitives[number, boxes.size : boxes.size + 2] = box.size
+        for column, pair in ((boxes.center, box.center), (boxes.size, box.size)):
+            if column is not None:
+                primitives[number, column : column + 2] = pair
     return present
 
 

@@ -172,7 +172,7 @@ class TableScenes:
 
     def _scene(self, image: str) -> TableScene:
         rows, box = self._kept(self._objects_by_image[image]), self.how.box
-        blank = dict.fromkeys((box.center, box.size)) if box else {}
+        blank = dict.fromkeys(box.properties) if box else {}
         readers = self._readers.items()
         objects = [{name: read(row) for name, read in readers} | blank for row in rows]
         return TableScene(
@@ -196,7 +196,8 @@ class TableScenes:
         return [rows[index] for index in sorted(largest.tolist())]
 
     def _scene_boxes(self, box: TableBox, rows: Sequence[int]) -> SceneBoxes:
-        center, size = (self.schema.columns[name].start for name in (box.center, box.size))
+        columns = self.schema.columns
+        center, size = (columns[name].start if name else None for name in (box.center, box.size))
         return SceneBoxes(self._boxes[list(rows)].tobytes(), center, size, box.unit == "pixels")
 
     def _scene_masks(self, mask: TableMask, rows: Sequence[int]) -> SceneMasks:
