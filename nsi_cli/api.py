@@ -54,6 +54,7 @@ __all__ = [
     "evaluate",
     "export",
     "find_tasks",
+    "infer_schema",
     "interpret",
     "load_run",
     "new_task",
@@ -151,6 +152,27 @@ def build_store(
         builder, task, out, store_options, progress, lambda store: write_summary(store, progress)
     )
     return open_store(path)
+
+
+def infer_schema(
+    task: str,
+    raw: PathLike,
+    *,
+    options: Mapping[str, Any] | None = None,
+    tasks: TaskRegistry | None = None,
+) -> str:
+    """The schema that a task's builder infers from raw data, as YAML to edit; writes nothing.
+
+    ``options`` are those of the schema builder. Raises `ConfigError` if it infers none.
+    """
+    from nsi_cli.plugins.contract import Inferrer
+    from nsi_cli.support.options import check_options
+
+    kind = (tasks or find_tasks()).task(task).load_schema_builder()
+    builder: Any = check_options(kind, options or {}, where=f"build-data {task}", raw=Path(raw))
+    if not isinstance(builder, Inferrer):
+        raise ConfigError(f"task '{task}' has a fixed schema", "build it without --infer")
+    return builder.infer()
 
 
 def store_summary(store: PathLike) -> tuple[dict[str, Any], Path]:
@@ -596,11 +618,35 @@ def answer_table(found: Retrieved) -> ResultTable:
     return ResultTable(COLUMNS, found.rows(), [note])
 
 
-def new_task(name: str, folder: PathLike = ".") -> list[Path]:
-    """Write a plugin for a new task into ``folder``/NAME; returns its files, the first on top."""
-    from nsi_cli.plugins.scaffold import render_plugin
+def new_task(
+    name: str,
+    folder: PathLike = ".",
+    *,
+    from_csv: PathLike | None = None,
+    from_coco: PathLike | None = None,
+    raw: PathLike | None = None,
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Write a plugin for a new task into ``folder``/NAME; returns its files, the first on top.
 
-    return render_plugin(name, Path(folder))
+    ``from_csv`` is a table and ``from_coco`` a file of COCO annotations from which the schema is
+    inferred; their images are in ``raw``, or beside the file. ``progress`` notes what was decided.
+    """
+    from nsi_cli.plugins.scaffold import render_plugin
+    from nsi_cli.plugins.scaffold_table import coco_dataset, table_dataset
+
+    if from_csv is not None and from_coco is not None:
+        raise ConfigError("--from-csv and --from-coco exclude each other", "choose one of them")
+    dataset = None
+    if from_csv is not None:
+        dataset = table_dataset(Path(from_csv), _path(raw))
+    elif from_coco is not None:
+        dataset = coco_dataset(Path(from_coco), _path(raw))
+    elif raw is not None:
+        raise ConfigError("--raw has no effect without --from-csv or --from-coco", "leave it out")
+    for note in dataset.notes if dataset else ():
+        progress.note(note)
+    return render_plugin(name, Path(folder), dataset)
 
 
 def read_options(path: PathLike) -> dict[str, Any]:

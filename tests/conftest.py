@@ -21,7 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-IMPORT_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "plugins" / "clevrtex")))
+PLUGINS = [ROOT / "plugins" / name for name in ("clevrtex", "coco", "table")]
+IMPORT_PATH = os.pathsep.join(map(str, (ROOT, *PLUGINS)))
 
 TINY: dict[str, Any] = {
     "task": "clevrtex",

@@ -29,11 +29,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     return ZipFile(path)
 
 
-def test_every_file_of_both_packages_is_in_it(wheel: ZipFile) -> None:
-    packages = {"nsi_cli": ROOT / "nsi_cli", "nsi_clevrtex": ROOT / "plugins/clevrtex/nsi_clevrtex"}
+PACKAGES = {
+    "nsi_cli": ROOT / "nsi_cli",
+    "nsi_clevrtex": ROOT / "plugins/clevrtex/nsi_clevrtex",
+    "nsi_coco": ROOT / "plugins/coco/nsi_coco",
+    "nsi_table": ROOT / "plugins/table/nsi_table",
+}
+
+
+def test_every_file_of_each_package_is_in_it(wheel: ZipFile) -> None:
     expected = {
         f"{name}/{path.relative_to(folder)}"
-        for name, folder in packages.items()
+        for name, folder in PACKAGES.items()
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -49,21 +56,24 @@ def test_every_file_of_both_packages_is_in_it(wheel: ZipFile) -> None:
         "nsi_cli/interpretation/templates/report.html.j2",
         "nsi_cli/_templates/plugin/pyproject.toml.jinja",
         "nsi_clevrtex/py.typed",
+        "nsi_table/py.typed",
     }
     assert expected <= set(wheel.namelist())
 
 
 def test_nothing_else_is_in_it(wheel: ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"nsi_cli", "nsi_clevrtex"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES.keys()
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
 
 
-def test_it_brings_the_command_and_the_task(wheel: ZipFile) -> None:
+def test_it_brings_the_command_and_the_tasks(wheel: ZipFile) -> None:
     (entries,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entries).decode()
     assert "[console_scripts]\nnsi = nsi_cli.cli:main" in text
-    assert "[nsi.tasks]\nclevrtex = nsi_clevrtex" in text
+    assert "[nsi.tasks]\nclevrtex = nsi_clevrtex\n" in text
+    assert "\ncoco = nsi_coco\n" in text
+    assert "\ntable = nsi_table\n" in text
 
 
 @pytest.mark.slow

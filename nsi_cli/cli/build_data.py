@@ -50,7 +50,11 @@ def build_data() -> None:
     """
 
 
-_NEEDED = {"archives": ("download", *DOWNLOAD_FLAGS), "synthesize": ("synthetic",)}
+_NEEDED = {
+    "archives": ("download", *DOWNLOAD_FLAGS),
+    "synthesize": ("synthetic",),
+    "infer": ("infer",),
+}
 """The flags that say something only where the builder has a method."""
 
 
@@ -125,6 +129,12 @@ def _command(task: Task) -> Callable[..., None]:
                 + default_shown("no; the sheet at DIR-check.png"),
             ),
         ] = None,
+        infer: Annotated[
+            bool,
+            typer.Option(
+                "--infer", help="Build nothing: print the inferred schema, as a file to edit."
+            ),
+        ] = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print build.json instead of a table.")
         ] = False,
@@ -134,6 +144,11 @@ def _command(task: Task) -> Callable[..., None]:
             check_and_print(ctx, task.name, check, sheet=out, seed=seed, as_json=as_json)
             return
         context, own = context_of(ctx), given(options)
+        if infer:
+            folder = raw or (out or Path("data") / task.name).with_name(f"{task.name}-raw")
+            text = api.infer_schema(task.name, folder, options=own, tasks=context.tasks)
+            typer.echo(text, nl=False)
+            return
         chosen = {name: own.pop(name) for name in DOWNLOAD_FLAGS if name in own}
         with resume_hinted():
             store = api.build_store(

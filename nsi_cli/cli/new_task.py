@@ -7,28 +7,57 @@ from typing import Annotated
 
 import typer
 
+from nsi_cli.cli.context import context_of
+
 
 def new_task(
+    ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the task, in lower case.")],
     directory: Annotated[
         Path, typer.Option("--dir", help="Where the plugin's folder is made.", metavar="DIR")
     ] = Path(),
+    from_csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A table with a row per object (CSV, JSON Lines, Parquet) that the plugin reads; "
+            "its schema is inferred.",
+        ),
+    ] = None,
+    from_coco: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="COCO annotations that the plugin reads instead."),
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The folder of the images, if they are not beside that file."
+        ),
+    ] = None,
 ) -> None:
     """Make a plugin for a dataset of your own: a working example, ready to be edited."""
     import shlex
 
     from nsi_cli import api
 
-    files = api.new_task(name, directory)
-    root = files[0].parent
-    for file in files[1:]:
-        while not file.is_relative_to(root):
-            root = root.parent
+    context = context_of(ctx)
+    files = api.new_task(
+        name,
+        directory,
+        from_csv=from_csv,
+        from_coco=from_coco,
+        raw=raw,
+        progress=context.progress,
+    )
+    root = directory / name
     typer.echo(f"{root}/")
     for file in sorted(files):
         typer.echo(f"    {file.relative_to(root)}")
     typer.echo("\nTry it as it is, then make it yours:")
     plugin = shlex.quote(str(root))
-    typer.echo(f"    nsi --plugin-dir {plugin} build-data {name} --synthetic 200 --image-size 128")
+    data = from_csv or from_coco
+    folder = shlex.quote(str(raw or data.parent)) if data else ""
+    source = f"--raw {folder}" if data else "--synthetic 200"
+    typer.echo(f"    nsi --plugin-dir {plugin} build-data {name} {source} --image-size 128")
     typer.echo(f"    nsi --plugin-dir {plugin} train --task {name} --preset demo")
     typer.echo(f"    pip install -e {shlex.quote(f'{root}[dev]')} && pytest {plugin}")

@@ -10,9 +10,11 @@ A plugin is a module with one hook and an entry point in the group ``nsi.tasks``
 """
 
 from nsi_cli.plugins.archive import Archive
+from nsi_cli.plugins.boxes import Box, box_in_image, boxes_in_mask
 from nsi_cli.plugins.contract import (
     Downloadable,
     HasNotes,
+    Inferrer,
     Preparer,
     SchemaBuilder,
     Source,
@@ -20,9 +22,11 @@ from nsi_cli.plugins.contract import (
     Task,
 )
 from nsi_cli.plugins.hooks import hookimpl, hookspec
+from nsi_cli.plugins.raw_files import read_image, read_json, read_mask, read_mask_values
+from nsi_cli.plugins.splitting import split_randomly
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.schema.scene import Scene, keep_visible
-from nsi_cli.support.errors import DataError, NsiError, SchemaError
+from nsi_cli.support.errors import ConfigError, DataError, NsiError, SchemaError
 from nsi_cli.support.options import did_you_mean, option
 from nsi_cli.support.processes import worker_pool
 from nsi_cli.support.progress import Advance
@@ -33,11 +37,14 @@ __all__ = [
     "JSON_LIMIT",
     "Advance",
     "Archive",
+    "Box",
     "Categorical",
+    "ConfigError",
     "Continuous",
     "DataError",
     "Downloadable",
     "HasNotes",
+    "Inferrer",
     "NsiError",
     "Preparer",
     "Scene",
@@ -47,11 +54,18 @@ __all__ = [
     "Source",
     "Synthesizer",
     "Task",
+    "box_in_image",
+    "boxes_in_mask",
     "did_you_mean",
     "hookimpl",
     "hookspec",
     "keep_visible",
     "option",
+    "read_image",
+    "read_json",
+    "read_mask",
+    "read_mask_values",
     "read_regular",
+    "split_randomly",
     "worker_pool",
 ]

@@ -86,6 +86,14 @@ class HasNotes(Protocol):
         """Return lines that the build prints and records in ``build.json``."""
 
 
+@runtime_checkable
+class Inferrer(Protocol):
+    """A schema builder that infers its schema, for ``nsi build-data TASK --infer``."""
+
+    def infer(self) -> str:
+        """Return the inferred schema as text that a person can edit and give back, in YAML."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A dataset with its schema, as a plugin returns it.

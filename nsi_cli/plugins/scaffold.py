@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nsi_cli
 from nsi_cli.plugins.discovery.entry_points import location_of
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.files import replacing_folder
 
+if TYPE_CHECKING:
+    from nsi_cli.plugins.scaffold_table import Dataset
+
 SUFFIX = ".jinja"
 
+_SHARED = ("pyproject.toml.jinja", "{{ package }}/__init__.py.jinja", "{{ package }}/py.typed")
+"""The templates of the example that a plugin for a dataset has too."""
 
-def render_plugin(name: str, into: Path) -> list[Path]:
+
+def render_plugin(name: str, into: Path, dataset: Dataset | None = None) -> list[Path]:
     """Write the plugin project of a new task at ``into / name``, and return its files, sorted.
 
-    If writing fails, no file is left. Raises `ConfigError` for an invalid name, or if the package
-    or ``into / name`` exists already; `DataError` if the files cannot be written.
+    With a dataset, the plugin reads it; else it is an example that draws its own scenes. If writing
+    fails, no file is left. Raises `ConfigError` for an invalid name, or if the package or
+    ``into / name`` exists already; `DataError` if the files cannot be written.
     """
     target = into / name
-    variables = _variables(name)
+    variables = _variables(name, dataset)
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target} exists already", "choose another name, or another --dir")
     with replacing_folder(target) as folder:
-        for path, text in _rendered(variables):
+        for path, text in _rendered(variables, _templates(dataset)):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
+        if dataset is not None:
+            schema = folder / str(variables["package"]) / "schema.yaml"
+            schema.write_text(dataset.schema_file, encoding="utf-8")
+            dataset.write_sample(folder / "tests" / "raw")
     return sorted(path for path in target.rglob("*") if path.is_file())
 
 
@@ -38,7 +51,7 @@ def templates_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "templates"
 
 
-def _variables(name: str) -> dict[str, str]:
+def _variables(name: str, dataset: Dataset | None) -> dict[str, object]:
     """Return the template variables. Raises `ConfigError` for an invalid or existing name."""
     if not re.fullmatch(r"[a-z]([a-z0-9_-]*[a-z0-9])?", name):
         raise ConfigError(
@@ -58,16 +71,49 @@ def _variables(name: str) -> dict[str, str]:
         "package": package,
         "project": package.replace("_", "-"),
         "class_name": f"{title}Builder",
+        **_dataset_variables(dataset),
     }
 
 
-def _rendered(variables: dict[str, str]) -> Iterator[tuple[Path, str]]:
-    """Yield the path and the text of each file of the project; paths are templates too."""
+def _dataset_variables(dataset: Dataset | None) -> dict[str, object]:
+    if dataset is None:
+        summary = "discs and rectangles on a grey ground"
+        return {"summary": summary, "table": False, "extra": ""}
+    masked = dataset.coco and dataset.scenes.how.mask is not None
+    return {
+        "summary": "images with COCO annotations" if dataset.coco else "images with a table",
+        "table": True,
+        "extra": "[coco]" if masked else "",
+        "coco": dataset.coco,
+        "annotations": json.dumps(dataset.annotations, ensure_ascii=False),
+        "annotations_name": dataset.annotations,
+        "sample": json.dumps(dataset.sample, ensure_ascii=False),
+        "raw": str(dataset.scenes.images.root),
+    }
+
+
+def _templates(dataset: Dataset | None) -> dict[str, Path]:
+    """Return the templates by their paths in the project, which are templates too."""
+    found = _files(templates_folder() / "plugin")
+    if dataset is None:
+        return found
+    own = _files(templates_folder() / "table_plugin")
+    return {path: file for path, file in found.items() if path in _SHARED} | own
+
+
+def _files(root: Path) -> dict[str, Path]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {file.relative_to(root).as_posix(): file for file in files}
+
+
+def _rendered(
+    variables: dict[str, object], templates: dict[str, Path]
+) -> Iterator[tuple[Path, str]]:
+    """Yield the path and the text of each file of the project."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    root = templates_folder() / "plugin"
-    for template in sorted(path for path in root.rglob("*") if path.is_file()):
-        path = environment.from_string(template.relative_to(root).as_posix()).render(variables)
-        text = environment.from_string(template.read_text(encoding="utf-8")).render(variables)
+    for name, file in templates.items():
+        path = environment.from_string(name).render(variables)
+        text = environment.from_string(file.read_text(encoding="utf-8")).render(variables)
         yield Path(path.removesuffix(SUFFIX)), text

@@ -40,10 +40,13 @@ class Option:
 class Declared:
     """One declared option of a dataclass: name, type, default and declaration.
 
-    ``type`` is the annotation without the bounds of ``annotation``.
+    ``type`` is the annotation without the bounds of ``annotation``. ``field`` is the name of the
+    dataclass field. ``name`` is the same without a ``_`` at its end, which a field needs if a
+    method has its name.
     """
 
     name: str
+    field: str
     type: Any
     annotation: Any
     default: Any
@@ -95,7 +98,12 @@ def declared_options(cls: type) -> tuple[Declared, ...]:
     bare, full = (typing.get_type_hints(cls, include_extras=extras) for extras in (False, True))
     return tuple(
         Declared(
-            field.name, bare[field.name], full[field.name], field.default, field.metadata[_KEY]
+            field.name.rstrip("_"),
+            field.name,
+            bare[field.name],
+            full[field.name],
+            field.default,
+            field.metadata[_KEY],
         )
         for field in dataclasses.fields(cls)
         if _KEY in field.metadata
@@ -124,7 +132,8 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     checked, more = _validated(cls, {key: values[key] for key in values if key in known})
     faults += more
     if not faults:
-        instance = cls(**fixed, **checked)
+        fields = {item.name: item.field for item in declared}
+        instance = cls(**fixed, **{fields[name]: value for name, value in checked.items()})
         faults = list(getattr(instance, "faults", list)())
         if not faults:
             return instance
@@ -217,7 +226,7 @@ def _as_word(value: Any) -> Any:
 def plain(instance: Any) -> dict[str, Any]:
     """Return the options of an instance as plain values for YAML or JSON."""
     options = declared_options(type(instance))
-    return {item.name: _plain(getattr(instance, item.name)) for item in options}
+    return {item.name: _plain(getattr(instance, item.field)) for item in options}
 
 
 def _plain(value: Any) -> Any:

@@ -49,7 +49,7 @@ def _check_class(kind: Any) -> None:
     expect(frozen, f"{name} must be a class under @dataclass(frozen=True)")
     first, *others = [field.name for field in dataclasses.fields(kind)] or [""]
     expect(first == "raw", f"the first field of {name} must be `raw: Path`, not '{first}'")
-    declared = [item.name for item in declared_options(kind)]
+    declared = [item.field for item in declared_options(kind)]
     undeclared = sorted(set(others) - set(declared))
     expect(
         not undeclared, f"{name}: declare the fields {undeclared} with nsi_cli.plugins.option(…)"

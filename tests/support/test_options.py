@@ -137,3 +137,19 @@ def test_the_nearest_name_is_suggested_if_one_is_near() -> None:
 
 def test_an_empty_key_is_unknown_like_any_other() -> None:
     assert "unknown key ''" in _faults(**{"": 3})
+
+
+@dataclasses.dataclass(frozen=True)
+class WithMethod:
+    schema_: Path | None = option(None, help="A schema file.")  # noqa: RUF009
+
+    def schema(self) -> str:
+        return "a method"
+
+
+def test_a_field_may_end_with_an_underscore_that_its_option_lacks() -> None:
+    (declared,) = declared_options(WithMethod)
+    assert (declared.name, declared.flag) == ("schema", "--schema")
+    instance = check_options(WithMethod, {"schema": "file.yaml"}, where="test")
+    assert (instance.schema_, instance.schema()) == (Path("file.yaml"), "a method")
+    assert plain(instance) == {"schema": "file.yaml"}

@@ -72,7 +72,7 @@ FAULTS = {
     "truncated JSON": (_truncate_json, "000001: its JSON is damaged", "restore the scene"),
     "corrupt image": (_corrupt_image, r"000001\.png: a damaged PNG", "restore the scene"),
     "corrupt mask": (_corrupt_mask, r"000001_flat\.png: a damaged PNG", "restore the scene"),
-    "missing image": (lambda m, *_: m.image(1).unlink(), "is missing next to", "restore"),
+    "missing image": (lambda m, *_: m.image(1).unlink(), "is missing", "restore"),
     "a pipe for JSON": (
         _pipe("json"),
         "000001: its JSON cannot be read: .* a named pipe",

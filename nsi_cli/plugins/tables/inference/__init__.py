@@ -1,0 +1,1 @@
+"""Inferring how a table is read."""
