@@ -13,6 +13,7 @@ from nsi_cli.plugins.archive import Archive
 from nsi_cli.plugins.contract import (
     Downloadable,
     HasNotes,
+    HasSceneLabel,
     Preparer,
     SchemaBuilder,
     Source,
@@ -38,6 +39,7 @@ __all__ = [
     "DataError",
     "Downloadable",
     "HasNotes",
+    "HasSceneLabel",
     "NsiError",
     "Preparer",
     "Scene",

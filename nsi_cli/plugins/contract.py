@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.plugins.archive import Archive
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import PluginError, one_line, text_of
 from nsi_cli.support.progress import Advance
@@ -84,6 +84,17 @@ class HasNotes(Protocol):
 
     def notes(self) -> Sequence[str]:
         """Return lines that the build prints and records in ``build.json``."""
+
+
+@runtime_checkable
+class HasSceneLabel(Protocol):
+    """A schema builder whose scenes have a label each, for example the class of the image."""
+
+    def scene_label(self) -> Categorical | None:
+        """Return the name and the values of the label; None if scenes have none.
+
+        `Scene.label` is one of the values, or None in a scene whose label is unknown.
+        """
 
 
 @dataclass(frozen=True)

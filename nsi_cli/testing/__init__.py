@@ -18,6 +18,7 @@ from nsi_cli.testing.builder import make_builder
 from nsi_cli.testing.expect import expect, expected_to_work
 from nsi_cli.testing.scenes import (
     check_prepare,
+    check_scene_label,
     check_scenes,
     check_schema,
     check_splits,
@@ -35,7 +36,8 @@ def check_task(task: Task, raw: Path | None = None, **options: Any) -> None:
     Raises `AssertionError`, with what to fix, at the first fault. A script that calls this needs
     an ``if __name__ == "__main__":`` guard, since a process is spawned.
     """
-    from nsi_cli.testing.parts import check_dataloader, check_schema_encoder
+    from nsi_cli.testing.dataloader import check_dataloader
+    from nsi_cli.testing.schema_encoder import check_schema_encoder
 
     _check_description(task)
     with TemporaryDirectory() as scratch:
@@ -43,6 +45,7 @@ def check_task(task: Task, raw: Path | None = None, **options: Any) -> None:
         schema = check_schema(builder)
         splits = check_splits(builder)
         scenes = check_scenes(builder, schema, splits)
+        check_scene_label(builder, scenes)
         check_prepare(builder)
         check_worker(builder, splits, scenes)
         check_schema_encoder(task, schema, scenes)

@@ -10,8 +10,8 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from nsi_cli.plugins.contract import Preparer, SchemaBuilder, Source
-from nsi_cli.schema import Schema
+from nsi_cli.plugins.contract import HasSceneLabel, Preparer, SchemaBuilder, Source
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.schema.scene import Scene
 from nsi_cli.testing.expect import expect, expected_to_work
 
@@ -87,6 +87,27 @@ def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list
     return scenes
 
 
+def check_scene_label(builder: SchemaBuilder, scenes: Sequence[Scene]) -> None:
+    """Check that the labels of scenes are values of the builder's scene label."""
+    label = None
+    if isinstance(builder, HasSceneLabel):
+        with expected_to_work("scene_label()"):
+            label, again = builder.scene_label(), builder.scene_label()
+        valid = label is None or isinstance(label, Categorical)
+        expect(valid, f"scene_label() must return a Categorical or None, not {label!r}")
+        expect(label == again, "scene_label() returns a different value each time")
+    for scene in scenes:
+        if label is None:
+            expect(
+                scene.label is None,
+                f"scene {scene.id} has the label '{scene.label}', but the builder declares none: "
+                "add a method scene_label() that returns Categorical(…)",
+            )
+        else:
+            with expected_to_work(f"scene {scene.id}: encoding its label"):
+                label.encode(scene.label)
+
+
 def check_prepare(builder: SchemaBuilder) -> None:
     """If the builder is a `Preparer`, check that it returns an image or None."""
     if not isinstance(builder, Preparer):
@@ -119,7 +140,8 @@ def same_scene(one: Scene, other: Scene) -> bool:
     """Whether two scenes are equal, byte for byte."""
     masks = one.mask is None, other.mask is None
     return (
-        (one.id, one.dropped, one.hidden) == (other.id, other.dropped, other.hidden)
+        (one.id, one.dropped, one.hidden, one.label)
+        == (other.id, other.dropped, other.hidden, other.label)
         and np.array_equal(one.pixels, other.pixels)
         and np.array_equal(one.primitives, other.primitives, equal_nan=True)
         and masks[0] == masks[1]

@@ -15,7 +15,7 @@ from nsi_cli.plugins import Task
 from nsi_cli.testing import check_task
 
 GOOD = """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +137,18 @@ FAULTS = {
         "prepare\\(\\) must return",
     ),
     "one id for all": ("Scene(source,", "Scene('scene',", "share an id"),
+    "undeclared label": (
+        ".encode(objects), mask)",
+        ".encode(objects), mask, label='cat')",
+        "has the label 'cat', but the builder declares none",
+    ),
+    "unknown label": (
+        "    def load(self, source):",
+        "    def scene_label(self):\n        return Categorical('class', ('dog',))\n\n"
+        "    def load(self, source):\n        return replace(self._load(source), label='cat')\n\n"
+        "    def _load(self, source):",
+        "encoding its label failed: unknown class 'cat'",
+    ),
     "masks of some scenes only": (
         ".encode(objects), mask)",
         ".encode(objects), None if source == '0.npy' else mask)",
@@ -190,6 +202,10 @@ LOADERS = {
         "the parts of each batch",
     ),
     "wrong records": ("[vars(item) for item in batches]", "must return Batch records"),
+    "no scene labels": (
+        "[dataclasses.replace(item, scene_labels=torch.ones(len(item))) for item in batches]",
+        "`scene_labels`",
+    ),
     "no length": ("(item for item in batches)", "has no len"),
     "float images": (
         "[item.map(lambda x: x.float() if x.ndim == 4 else x) for item in batches]",
