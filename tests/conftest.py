@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-IMPORT_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "plugins" / "clevrtex")))
+IMPORT_PATH = os.pathsep.join(map(str, (ROOT, *sorted((ROOT / "plugins").iterdir()))))
 
 TINY: dict[str, Any] = {
     "task": "clevrtex",

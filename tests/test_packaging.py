@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = {path.name: path for path in sorted((ROOT / "plugins").glob("*/nsi_*"))}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     return ZipFile(path)
 
 
-def test_every_file_of_both_packages_is_in_it(wheel: ZipFile) -> None:
-    packages = {"nsi_cli": ROOT / "nsi_cli", "nsi_clevrtex": ROOT / "plugins/clevrtex/nsi_clevrtex"}
+def test_every_file_of_all_packages_is_in_it(wheel: ZipFile) -> None:
+    packages = {"nsi_cli": ROOT / "nsi_cli", **PLUGINS}
     expected = {
         f"{name}/{path.relative_to(folder)}"
         for name, folder in packages.items()
@@ -48,22 +49,23 @@ def test_every_file_of_both_packages_is_in_it(wheel: ZipFile) -> None:
         "nsi_cli/training/presets/readme.yaml",
         "nsi_cli/interpretation/templates/report.html.j2",
         "nsi_cli/_templates/plugin/pyproject.toml.jinja",
-        "nsi_clevrtex/py.typed",
+        *(f"{name}/py.typed" for name in ("nsi_clevr", "nsi_clevrtex")),
     }
     assert expected <= set(wheel.namelist())
 
 
 def test_nothing_else_is_in_it(wheel: ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"nsi_cli", "nsi_clevrtex"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"nsi_cli", *PLUGINS}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
 
 
-def test_it_brings_the_command_and_the_task(wheel: ZipFile) -> None:
+def test_it_brings_the_command_and_the_tasks(wheel: ZipFile) -> None:
     (entries,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entries).decode()
     assert "[console_scripts]\nnsi = nsi_cli.cli:main" in text
-    assert "[nsi.tasks]\nclevrtex = nsi_clevrtex" in text
+    for name in PLUGINS:
+        assert f"\n{name.removeprefix('nsi_')} = {name}\n" in f"{text}\n"
 
 
 @pytest.mark.slow

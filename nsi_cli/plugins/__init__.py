@@ -27,7 +27,7 @@ from nsi_cli.support.errors import DataError, NsiError, SchemaError
 from nsi_cli.support.options import did_you_mean, option
 from nsi_cli.support.processes import worker_pool
 from nsi_cli.support.progress import Advance
-from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, read_regular
+from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, open_regular, read_regular
 
 __all__ = [
     "IMAGE_LIMIT",
@@ -53,6 +53,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "keep_visible",
+    "open_regular",
     "option",
     "read_regular",
     "worker_pool",
