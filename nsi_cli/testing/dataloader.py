@@ -51,11 +51,15 @@ class Excerpt:
         return self.builder.scene_label() if isinstance(self.builder, HasSceneLabel) else None
 
 
-def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
-    """Check that the batches of a small store have each scene once, in order, with its data."""
+def build_small_store(task: Task, builder: SchemaBuilder, out: Path) -> Store:
+    """Build a store of the first few scenes at ``out``."""
     with expected_to_work("building a store"):
         build_store(Excerpt(builder), task.name, out, BuildOptions(IMAGE_SIZE, max_skipped=0.0))
-        store = open_store(out)
+        return open_store(out)
+
+
+def check_dataloader(task: Task, store: Store) -> None:
+    """Check that the batches of a small store have each scene once, in order, with its data."""
     for split in store.splits:
         if not store.count(split):
             continue
@@ -75,7 +79,20 @@ def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
             f"shuffled, the dataloader returns the scenes {index.tolist()} of split '{split}': "
             "expected each once",
         )
+        _check_order(task, store, split, mixed)
         _check_parts(task, store, split, mixed)
+
+
+def _check_order(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
+    """Check that an epoch has the same order each time, and that it can start at any batch."""
+    order = [batch.index.tolist() for batch in mixed]
+    for start in (0, 1):
+        again = _batches(task, store, split, shuffle=True, start=start)
+        expect(
+            [batch.index.tolist() for batch in again] == order[start:],
+            f"shuffled again, the dataloader returns another order from batch {start} on: derive "
+            "the order from `seed` and `epoch` of its options, and skip the first `start` batches",
+        )
 
 
 def _check_parts(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
@@ -95,18 +112,31 @@ def _check_parts(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -
 
 
 def _batches(
-    task: Task, store: Store, split: str, *, shuffle: bool, part: tuple[int, int] = (0, 1)
+    task: Task,
+    store: Store,
+    split: str,
+    *,
+    shuffle: bool,
+    part: tuple[int, int] = (0, 1),
+    start: int = 0,
 ) -> list[Batch]:
     shared = part != (0, 1)
-    options = LoaderOptions(2, shuffle=shuffle, masks=True, part=part, drop_last=shared)
+    options = LoaderOptions(
+        2, shuffle=shuffle, masks=True, part=part, drop_last=shared, start=start
+    )
     with expected_to_work(f"the dataloader on split '{split}'"):
         loader = task.load_dataloader()(store, split, options)
         batches, length = list(loader), len(loader)
     wrong = [batch for batch in batches if not isinstance(batch, Batch)]
     expect(
-        not wrong and bool(batches), f"the dataloader must return Batch records, not {wrong[:1]}"
+        not wrong and bool(batches or start),
+        "the dataloader must return nsi_cli.data.loading.batch.Batch records, not "
+        f"{type(wrong[0]).__name__ if wrong else 'nothing'}",
     )
-    expect(length == len(batches), f"the dataloader's len is {length}, but it has {len(batches)}")
+    expect(
+        length == len(batches),
+        f"the dataloader's len is {length}, but it has {len(batches)} batches: return that number",
+    )
     return batches
 
 
