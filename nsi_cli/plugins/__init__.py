@@ -11,6 +11,7 @@ A plugin is a module with one hook and an entry point in the group ``nsi.tasks``
 
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.plugins.contract import (
+    API_VERSION,
     Downloadable,
     HasNotes,
     HasSceneLabel,
@@ -30,6 +31,7 @@ from nsi_cli.support.progress import Advance
 from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, open_regular, read_regular
 
 __all__ = [
+    "API_VERSION",
     "IMAGE_LIMIT",
     "JSON_LIMIT",
     "Advance",

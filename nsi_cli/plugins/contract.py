@@ -19,6 +19,9 @@ from nsi_cli.support.errors import PluginError, one_line, text_of
 from nsi_cli.support.progress import Advance
 from nsi_cli.support.streams import output_to_stderr
 
+API_VERSION = 1
+"""The version of the plugin interface; it increases when a change breaks plugins."""
+
 Source = Any
 """A light picklable value from which one scene can be loaded, usually a path."""
 
@@ -109,7 +112,9 @@ class Task:
       (B, T, W) and present (B, T) to embeddings (B, T, E);
     - ``dataloader``: ``(store, split, options) -> iterable of batches``.
 
-    The last two have defaults that work for every schema and store.
+    The last two have defaults that work for every schema and store. ``api_version`` is the version
+    of the plugin interface for which the plugin was written. Raises `PluginError` if this toolkit
+    does not support it.
     """
 
     name: str
@@ -117,6 +122,7 @@ class Task:
     schema_builder: type[SchemaBuilder] | str
     schema_encoder: Callable[..., Any] | str = "nsi_cli.models.schema_encoder:PropertySchemaEncoder"
     dataloader: Callable[..., Any] | str = "nsi_cli.data.loading.loader:make_dataloader"
+    api_version: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
@@ -129,6 +135,12 @@ class Task:
                 f"the summary of task '{self.name}' must be a string, "
                 f"not a {type(self.summary).__name__}",
                 "for example Task('shapes', 'coloured shapes', …)",
+            )
+        if self.api_version != API_VERSION:
+            raise PluginError(
+                f"task '{self.name}' needs version {self.api_version!r} of the plugin interface, "
+                f"but this toolkit has version {API_VERSION}",
+                "install another version of the plugin, or of nsi-cli",
             )
         object.__setattr__(self, "summary", one_line(self.summary))
 
