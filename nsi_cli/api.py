@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.download.options import DownloadOptions
 from nsi_cli.evaluation import KMEANS_SCENES, METRIC_NAMES
-from nsi_cli.support.errors import ConfigError, DataError
+from nsi_cli.support.errors import ConfigError, DataError, PluginError
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.config import TrainConfig
 
@@ -45,6 +45,7 @@ __all__ = [
     "ask",
     "build_store",
     "check_store",
+    "check_task",
     "compare",
     "comparison_table",
     "control_tables",
@@ -89,6 +90,29 @@ def find_tasks(
 
     folders = (*map(Path, plugin_dirs), *plugin_dirs_from_environment())
     return discover(folders, disabled_from_environment(), probe_again=probe_again, note=note)
+
+
+def check_task(
+    task: str, *, raw: PathLike | None = None, tasks: TaskRegistry | None = None, **options: Any
+) -> None:
+    """Check that a task meets the contract, on synthetic scenes or a few of those in ``raw``.
+
+    ``options`` are those of its schema builder. Raises `PluginError` at the first fault: the
+    message says what to fix, the hint where.
+    """
+    from nsi_cli.support.streams import output_to_stderr
+    from nsi_cli.testing import ContractError
+    from nsi_cli.testing import check_task as check
+
+    found = (tasks or find_tasks()).task(task)
+    try:
+        with output_to_stderr():
+            check(found, _path(raw), **options)
+    except ContractError as error:
+        where = error.where or f"the Task that nsi_tasks() returns for '{task}'"
+        raise PluginError(
+            f"task '{task}' does not meet the contract: {error.message}", f"in {where}"
+        ) from error
 
 
 def build_store(

@@ -21,8 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-PLUGINS = [ROOT / "plugins" / name for name in ("clevrtex", "coco", "table")]
-IMPORT_PATH = os.pathsep.join(map(str, (ROOT, *PLUGINS)))
+IMPORT_PATH = os.pathsep.join(map(str, (ROOT, *sorted((ROOT / "plugins").iterdir()))))
 
 TINY: dict[str, Any] = {
     "task": "clevrtex",

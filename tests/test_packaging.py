@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = {path.name: path for path in sorted((ROOT / "plugins").glob("*/nsi_*"))}
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +30,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     return ZipFile(path)
 
 
-PACKAGES = {
-    "nsi_cli": ROOT / "nsi_cli",
-    "nsi_clevrtex": ROOT / "plugins/clevrtex/nsi_clevrtex",
-    "nsi_coco": ROOT / "plugins/coco/nsi_coco",
-    "nsi_table": ROOT / "plugins/table/nsi_table",
-}
-
-
-def test_every_file_of_each_package_is_in_it(wheel: ZipFile) -> None:
+def test_every_file_of_all_packages_is_in_it(wheel: ZipFile) -> None:
+    packages = {"nsi_cli": ROOT / "nsi_cli", **PLUGINS}
     expected = {
         f"{name}/{path.relative_to(folder)}"
-        for name, folder in PACKAGES.items()
+        for name, folder in packages.items()
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -53,17 +47,16 @@ def test_every_file_of_each_package_is_in_it(wheel: ZipFile) -> None:
         "nsi_cli/py.typed",
         "nsi_cli/cli/demo-data.yaml",
         "nsi_cli/training/presets/readme.yaml",
-        "nsi_cli/interpretation/templates/report.html.j2",
+        "nsi_cli/interpretation/templates/report/page.html.j2",
         "nsi_cli/_templates/plugin/pyproject.toml.jinja",
-        "nsi_clevrtex/py.typed",
-        "nsi_table/py.typed",
+        *(f"{name}/py.typed" for name in PLUGINS),
     }
     assert expected <= set(wheel.namelist())
 
 
 def test_nothing_else_is_in_it(wheel: ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES.keys()
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"nsi_cli", *PLUGINS}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
 
 
@@ -71,9 +64,8 @@ def test_it_brings_the_command_and_the_tasks(wheel: ZipFile) -> None:
     (entries,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entries).decode()
     assert "[console_scripts]\nnsi = nsi_cli.cli:main" in text
-    assert "[nsi.tasks]\nclevrtex = nsi_clevrtex\n" in text
-    assert "\ncoco = nsi_coco\n" in text
-    assert "\ntable = nsi_table\n" in text
+    for name in PLUGINS:
+        assert f"\n{name.removeprefix('nsi_')} = {name}\n" in f"{text}\n"
 
 
 @pytest.mark.slow

@@ -34,6 +34,10 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
     spreads = list(_spreads(summary))
     if spreads:
         print_table("", ("property", "min", "5 %", "median", "95 %", "max"), spreads)
+    if "scene_label" in summary:
+        splits = summary["scene_label"]["splits"]
+        columns = (f"{summary['scene_label']['name']} of scenes", *splits)
+        print_table("", columns, list(_scene_labels(splits)))
     for line in _vocabulary(build):
         typer.echo(line)
     for group in summary["skipped"]:
@@ -94,6 +98,18 @@ def _values(summary: dict[str, Any]) -> Rows:
         if entry["missing"]:
             count = entry["missing"]
             yield "", "(missing)", f"{count:,}", f"{100 * count / total:.1f}", _bar(count / most)
+
+
+def _scene_labels(splits: dict[str, Any]) -> Rows:
+    """A row for each value of the scene labels, with the number of scenes in each split."""
+    totals: Counter[str] = Counter()
+    for entry in splits.values():
+        totals.update(entry["counts"])
+    for value, total in _shown(totals):
+        counts = [entry["counts"].get(value, 0) for entry in splits.values()]
+        yield _cut(value), *("" if total is None else f"{count:,}" for count in counts)
+    if any(entry["missing"] for entry in splits.values()):
+        yield "(missing)", *(f"{entry['missing']:,}" for entry in splits.values())
 
 
 def _shown(counts: dict[str, int]) -> Iterator[tuple[str, int | None]]:

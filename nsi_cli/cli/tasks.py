@@ -1,14 +1,16 @@
-"""``nsi tasks``: lists all tasks, and why a plugin does not work."""
+"""``nsi tasks``: lists all tasks and why a plugin does not work, or checks one task."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nsi_cli.cli.context import context_of
+from nsi_cli.cli.context import AppContext, context_of
 from nsi_cli.cli.output import print_json
+from nsi_cli.support.errors import ConfigError
 
 _COLORS = {"ok": "green", "disabled": "yellow"}
 
@@ -24,9 +26,29 @@ def tasks(
             "changed plugins are always checked; NSI_PROBE_TIMEOUT is the limit in seconds.",
         ),
     ] = False,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Check that a task meets the contract for plugins, on a few scenes; the first "
+            "fault is reported with what to fix and where.",
+        ),
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="With --check: a folder of raw scenes, for a task that has no synthetic ones.",
+        ),
+    ] = None,
 ) -> None:
     """List the tasks of all plugins, broken ones too."""
     context = context_of(ctx)
+    if check is not None:
+        _check(context, check, raw, as_json=as_json)
+        return
+    if raw is not None:
+        raise ConfigError("--raw has no effect without --check", "name a task: --check NAME")
     rows = (context.find_tasks(probe_again=True) if probe else context.tasks).rows
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -40,3 +62,14 @@ def tasks(
         typer.echo(f"    {row.source}{version}  {row.path}".rstrip())
         if row.reason:
             typer.echo(f"    {row.reason}")
+
+
+def _check(context: AppContext, name: str, raw: Path | None, *, as_json: bool) -> None:
+    """Check one task. Raises `PluginError` at its first fault."""
+    from nsi_cli import api
+
+    api.check_task(name, raw=raw, tasks=context.tasks)
+    if as_json:
+        print_json({"task": name, "ok": True})
+    else:
+        typer.echo(f"{name}: meets the contract")

@@ -12,8 +12,10 @@ A plugin is a module with one hook and an entry point in the group ``nsi.tasks``
 from nsi_cli.plugins.archive import Archive
 from nsi_cli.plugins.boxes import Box, box_in_image, boxes_in_mask
 from nsi_cli.plugins.contract import (
+    API_VERSION,
     Downloadable,
     HasNotes,
+    HasSceneLabel,
     Inferrer,
     Preparer,
     SchemaBuilder,
@@ -30,9 +32,10 @@ from nsi_cli.support.errors import ConfigError, DataError, NsiError, SchemaError
 from nsi_cli.support.options import did_you_mean, option
 from nsi_cli.support.processes import worker_pool
 from nsi_cli.support.progress import Advance
-from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, read_regular
+from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, open_regular, read_regular
 
 __all__ = [
+    "API_VERSION",
     "IMAGE_LIMIT",
     "JSON_LIMIT",
     "Advance",
@@ -44,6 +47,7 @@ __all__ = [
     "DataError",
     "Downloadable",
     "HasNotes",
+    "HasSceneLabel",
     "Inferrer",
     "NsiError",
     "Preparer",
@@ -60,6 +64,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "keep_visible",
+    "open_regular",
     "option",
     "read_image",
     "read_json",

@@ -12,7 +12,7 @@ from nsi_cli.support.errors import PluginError
 
 @dataclass(frozen=True)
 class Archive:
-    """A tar archive, compressed or not, that ``nsi build-data TASK --download`` fetches.
+    """A tar or zip archive that ``nsi build-data TASK --download`` fetches.
 
     ``wanted`` is a regular expression for the last parts of a member's name, for example
     ``r"\\d+/scene_\\d+\\.json"``. The parts before them are dropped, and the file is written under

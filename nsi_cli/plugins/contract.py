@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.plugins.archive import Archive
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import PluginError, one_line, text_of
 from nsi_cli.support.progress import Advance
 from nsi_cli.support.streams import output_to_stderr
+
+API_VERSION = 1
+"""The version of the plugin interface; it increases when a change breaks plugins."""
 
 Source = Any
 """A light picklable value from which one scene can be loaded, usually a path."""
@@ -94,6 +97,17 @@ class Inferrer(Protocol):
         """Return the inferred schema as text that a person can edit and give back, in YAML."""
 
 
+@runtime_checkable
+class HasSceneLabel(Protocol):
+    """A schema builder whose scenes have a label each, for example the class of the image."""
+
+    def scene_label(self) -> Categorical | None:
+        """Return the name and the values of the label; None if scenes have none.
+
+        `Scene.label` is one of the values, or None in a scene whose label is unknown.
+        """
+
+
 @dataclass(frozen=True)
 class Task:
     """A dataset with its schema, as a plugin returns it.
@@ -106,7 +120,9 @@ class Task:
       (B, T, W) and present (B, T) to embeddings (B, T, E);
     - ``dataloader``: ``(store, split, options) -> iterable of batches``.
 
-    The last two have defaults that work for every schema and store.
+    The last two have defaults that work for every schema and store. ``api_version`` is the version
+    of the plugin interface for which the plugin was written. Raises `PluginError` if this toolkit
+    does not support it.
     """
 
     name: str
@@ -114,6 +130,7 @@ class Task:
     schema_builder: type[SchemaBuilder] | str
     schema_encoder: Callable[..., Any] | str = "nsi_cli.models.schema_encoder:PropertySchemaEncoder"
     dataloader: Callable[..., Any] | str = "nsi_cli.data.loading.loader:make_dataloader"
+    api_version: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
@@ -126,6 +143,12 @@ class Task:
                 f"the summary of task '{self.name}' must be a string, "
                 f"not a {type(self.summary).__name__}",
                 "for example Task('shapes', 'coloured shapes', …)",
+            )
+        if self.api_version != API_VERSION:
+            raise PluginError(
+                f"task '{self.name}' needs version {self.api_version!r} of the plugin interface, "
+                f"but this toolkit has version {API_VERSION}",
+                "install another version of the plugin, or of nsi-cli",
             )
         object.__setattr__(self, "summary", one_line(self.summary))
 

@@ -27,7 +27,8 @@ class Scene:
     ``dropped`` is the number of objects that were removed because they have no pixel in the image.
     ``hidden`` counts those that have no pixel in the dataset's own mask, before any crop or resize.
     ``lost`` lists (property, value) pairs that became missing because the store has no id for the
-    value.
+    value. ``label`` is the scene's class if the dataset has one: a value of the builder's
+    `scene_label`, or None if it is unknown.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Scene:
     dropped: int = 0
     hidden: int = 0
     lost: tuple[tuple[str, str], ...] = ()
+    label: str | None = None
 
     def __post_init__(self) -> None:
         fault = _image_fault(self.image)
@@ -48,6 +50,11 @@ class Scene:
         if self.primitives.ndim != 2 or self.primitives.dtype != np.float32:
             raise DataError(
                 f"scene {self.id}: primitives must be float32 (n, width)", "use Schema.encode"
+            )
+        if self.label is not None and not isinstance(self.label, str):
+            raise DataError(
+                f"scene {self.id}: a label must be a string, not {self.label!r}",
+                "use the name of a value of scene_label(); the store assigns the ids",
             )
         if self.mask is not None:
             self._check_mask(self.mask)
@@ -104,17 +111,18 @@ def _values(mask: Pixels) -> set[int]:
 
 
 def keep_visible(scene_id: str, image: Pixels | Picture, primitives: npt.NDArray[np.float32],
-                 mask: Pixels, dropped: int = 0, hidden: int = 0) -> Scene:  # fmt: skip
+                 mask: Pixels, dropped: int = 0, hidden: int = 0,
+                 label: str | None = None) -> Scene:  # fmt: skip
     """Return a scene without the objects that have no pixel in ``mask``; ``dropped`` counts them.
 
-    ``dropped`` and ``hidden`` are earlier counts, as in `Scene`. The remaining objects keep their
-    order, and are renumbered 1, 2, … in the mask.
+    ``dropped`` and ``hidden`` are earlier counts, and ``label`` the label, as in `Scene`. The
+    remaining objects keep their order, and are renumbered 1, 2, … in the mask.
     """
     present, count = _values(mask), len(primitives)
     visible = np.array([number in present for number in range(1, count + 1)], dtype=bool)
     if visible.all() or max(present) > count:  # Scene raises the error
-        return Scene(scene_id, image, primitives, mask, dropped, hidden)
+        return Scene(scene_id, image, primitives, mask, dropped, hidden, label=label)
     numbers = np.zeros(count + 1, dtype=np.uint8)
     numbers[1:][visible] = np.arange(1, visible.sum() + 1)
     dropped += int((~visible).sum())
-    return Scene(scene_id, image, primitives[visible], numbers[mask], dropped, hidden)
+    return Scene(scene_id, image, primitives[visible], numbers[mask], dropped, hidden, label=label)

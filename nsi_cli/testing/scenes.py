@@ -10,10 +10,11 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from nsi_cli.plugins.contract import Preparer, SchemaBuilder, Source
+from nsi_cli.data.store.record import is_split_name
+from nsi_cli.plugins.contract import SchemaBuilder, Source
 from nsi_cli.schema import Schema
 from nsi_cli.schema.scene import Scene
-from nsi_cli.testing.expect import expect, expected_to_work
+from nsi_cli.testing.expect import expect, expected_to_work, located
 
 PER_SPLIT = 4
 """The number of scenes of each split that are checked."""
@@ -43,8 +44,13 @@ def check_splits(builder: SchemaBuilder) -> Splits:
     expect(isinstance(splits, Mapping), "splits() must return {split: sources}")
     for split, sources in splits.items():
         expect(
+            isinstance(split, str) and is_split_name(split),
+            f"a split cannot be called {split!r}: use a plain word such as train, val or test",
+        )
+        expect(
             isinstance(sources, Sequence) and not isinstance(sources, str),
-            f"the sources of split '{split}' must be a list or another sequence",
+            f"the sources of split '{split}' must be a list or another sequence, not "
+            f"{type(sources).__name__}",
         )
         for source in sources[:PER_SPLIT]:
             with expected_to_work(f"pickling a source of split '{split}'"):
@@ -54,32 +60,55 @@ def check_splits(builder: SchemaBuilder) -> Splits:
                 f"a source of split '{split}' pickles to {size} bytes, more than {LIGHT}: "
                 "use a path or an index, and read the file in load()",
             )
-    expect(any(len(sources) for sources in splits.values()), "splits() returns no scene")
+    expect(
+        any(len(sources) for sources in splits.values()),
+        f"splits() returns no scene: check that it finds the files under {builder.raw}",
+    )
     same = {split: list(sources) for split, sources in splits.items()} == {
         split: list(sources) for split, sources in again.items()
     }
     expect(same, "splits() returns different splits each time; sort the files that it lists")
+    _check_disjoint(splits)
     return splits
+
+
+def _check_disjoint(splits: Splits) -> None:
+    """Check that no source is in two splits, or twice in one."""
+    owners: dict[bytes, str] = {}
+    for split, sources in splits.items():
+        for source in sources:
+            owner = owners.setdefault(pickle.dumps(source), split)
+            expect(
+                owner == split,
+                f"splits '{owner}' and '{split}' have the same source {source!r}: give each scene "
+                "to one split",
+            )
 
 
 def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list[Scene]:
     """Return the first scenes of each split; check that they fit the schema and load the same."""
     scenes = []
-    for split, sources in splits.items():
-        loaded = []
+    for sources in splits.values():
         for source in sources[:PER_SPLIT]:
             with expected_to_work(f"load({source!r})"):
                 scene, again = builder.load(source), builder.load(source)
-            expect(isinstance(scene, Scene), f"load() must return a Scene, not {scene!r}")
+            kind = type(scene).__name__
+            expect(isinstance(scene, Scene), f"load() must return a Scene, not a {kind}")
             expect(
                 same_scene(scene, again),
                 f"scene {scene.id} loads differently the second time: load() must be pure",
             )
             _check_primitives(schema, scene)
-            loaded.append(scene)
-        ids = [scene.id for scene in loaded]
-        expect(len(set(ids)) == len(ids), f"scenes of split '{split}' share an id: {ids}")
-        scenes += loaded
+            scenes.append(scene)
+    ids = [scene.id for scene in scenes]
+    expect(
+        len(set(ids)) == len(ids),
+        f"scenes share an id: {ids}; give each scene of the dataset an id of its own",
+    )
+    expect(
+        any(len(scene.primitives) for scene in scenes),
+        f"none of the {len(scenes)} scenes that were loaded has an object: check what load() reads",
+    )
     masked = {scene.mask is not None for scene in scenes}
     expect(
         len(masked) == 1, "some scenes have a mask and some have none: all or none must have one"
@@ -87,39 +116,42 @@ def check_scenes(builder: SchemaBuilder, schema: Schema, splits: Splits) -> list
     return scenes
 
 
-def check_prepare(builder: SchemaBuilder) -> None:
-    """If the builder is a `Preparer`, check that it returns an image or None."""
-    if not isinstance(builder, Preparer):
-        return
-    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    with expected_to_work("prepare() of an image (90, 120, 3)"):
-        result = builder.prepare(image)
-    valid = result is None or (
-        result.dtype == np.uint8 and result.ndim == 3 and result.shape[2] == 3
-    )
-    expect(valid, "prepare() must return an image uint8 (H, W, 3), or None")
-
-
-def check_worker(builder: SchemaBuilder, splits: Splits, scenes: Sequence[Scene]) -> None:
-    """Check that a spawned process loads the same first scene."""
+def check_worker(
+    builder: SchemaBuilder, schema: Schema, splits: Splits, scenes: Sequence[Scene]
+) -> None:
+    """Check that a spawned process finds the same schema, and loads the same first scene."""
+    kind = type(builder)
     source = next(sources[0] for sources in splits.values() if len(sources))
     with (
+        located(kind.load),
         expected_to_work("loading a scene in a spawned process"),
         ProcessPoolExecutor(1, get_context("spawn")) as pool,
     ):
-        scene = pool.submit(builder.load, source).result()
-    expect(
-        same_scene(scene, scenes[0]),
-        f"scene {scene.id} loads differently in another process: load() must depend "
-        "only on its source and the builder's fields",
-    )
+        scene, other = pool.submit(_load, builder, source).result()
+    with located(kind.schema):
+        expect(
+            other == schema,
+            "schema() returns a different schema in another process: sort what it collects in a "
+            "set",
+        )
+    with located(kind.load):
+        expect(
+            same_scene(scene, scenes[0]),
+            f"scene {scene.id} loads differently in another process: load() must depend "
+            "only on its source and the builder's fields",
+        )
+
+
+def _load(builder: SchemaBuilder, source: Source) -> tuple[Scene, Schema]:
+    return builder.load(source), builder.schema()
 
 
 def same_scene(one: Scene, other: Scene) -> bool:
     """Whether two scenes are equal, byte for byte."""
     masks = one.mask is None, other.mask is None
     return (
-        (one.id, one.dropped, one.hidden) == (other.id, other.dropped, other.hidden)
+        (one.id, one.dropped, one.hidden, one.label)
+        == (other.id, other.dropped, other.hidden, other.label)
         and np.array_equal(one.pixels, other.pixels)
         and np.array_equal(one.primitives, other.primitives, equal_nan=True)
         and masks[0] == masks[1]

@@ -191,7 +191,7 @@ def test_a_page_in_place_of_an_archive(nsi: Nsi, one_line: OneLine, mirror: Mirr
     mirror.folder.mkdir()
     (mirror.folder / "clevrtex_camo.tar.gz").write_text("<html>Please log in</html>" * 40)
     result = nsi("-q", *words(mirror, "--variant", "camo"))
-    one_line(result, 1, "is damaged: not a tar archive", "remove it")
+    one_line(result, 1, "is damaged: not a tar or zip archive", "remove it")
 
 
 def test_synthetic_scenes_are_not_mixed_with_real_ones(

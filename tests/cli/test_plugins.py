@@ -124,8 +124,9 @@ def test_plugins_that_would_end_the_process_leave_one_json_document(
 
     assert result.code == 0, result
     statuses = {row["name"]: row["status"] for row in json.loads(result.stdout)}
-    expected = {"healthy": "ok", "noisy": "ok", "clevrtex": "ok", "coco": "ok", "table": "ok"}
-    assert statuses == {**expected, **dict.fromkeys(HARMFUL, "broken")}
+    broken = {name for name, status in statuses.items() if status != "ok"}
+    assert broken == set(HARMFUL)
+    assert {"healthy", "noisy", "clevrtex"} <= statuses.keys()
     assert "noise" in result.stderr
     monkeypatch.delenv("NSI_PLUGIN_PATH")
     asked = nsi("--plugin-dir", harmful / "endless", "train", "--task", "endless")

@@ -20,14 +20,23 @@ from nsi_cli.schema.scene import Scene
 
 SCHEMA = Schema((Categorical("shape", ("cube", "ball")), Continuous("x", 1, -1, 1)), 4)
 
+LABEL = Categorical("class", ("zero", "one"))
+
 
 @dataclass(frozen=True)
 class Numbered:
-    """Scene n is an image full of n (its last digits of base 256), with n % 5 objects."""
+    """Scene n is an image full of n (its last digits of base 256), with n % 5 objects.
+
+    If they are labelled, scene n has the label that n % 3 indexes, and none if that is 2.
+    """
 
     raw: Path
     sizes: tuple[tuple[str, int], ...] = (("train", 11), ("test", 3))
     masked: bool = True
+    labelled: bool = False
+
+    def scene_label(self) -> Categorical | None:
+        return LABEL if self.labelled else None
 
     def schema(self) -> Schema:
         return SCHEMA
@@ -45,7 +54,10 @@ class Numbered:
         primitives = SCHEMA.encode([{"shape": "ball", "x": source / 100}] * count)
         mask = np.zeros((16, 16), np.uint8)
         mask[0, :count] = range(1, count + 1)
-        return Scene(f"scene{source}", image, primitives, mask if self.masked else None)
+        label = [*LABEL.values, None][source % 3] if self.labelled else None
+        return Scene(
+            f"scene{source}", image, primitives, mask if self.masked else None, label=label
+        )
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +70,11 @@ def numbered() -> type[Numbered]:
 def make_store(tmp_path: Path) -> Callable[..., Store]:
     """Build a store of `Numbered` scenes: ``make_store(train=11, test=3)``."""
 
-    def make(*, masked: bool = True, name: str = "store", **sizes: int) -> Store:
+    def make(
+        *, masked: bool = True, labelled: bool = False, name: str = "store", **sizes: int
+    ) -> Store:
         splits = tuple((sizes or {"train": 11, "test": 3}).items())
-        builder = Numbered(tmp_path / "raw", splits, masked)
+        builder = Numbered(tmp_path / "raw", splits, masked, labelled)
         build_store(builder, "numbered", tmp_path / name, BuildOptions(16))
         return open_store(tmp_path / name)
 

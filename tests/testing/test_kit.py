@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from nsi_cli.plugins import Task
-from nsi_cli.testing import check_task
+from nsi_cli.testing import ContractError, check_task
 
 GOOD = """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,9 @@ def test_a_good_task_passes_on_a_raw_folder(task_of: Callable[[str], Task], tmp_
 
     check_task(task_of(source), raw=tmp_path / "raw")
 
-    with pytest.raises(AssertionError, match=r"give a folder, check_task\(task, raw=…\)"):
+    with pytest.raises(
+        AssertionError, match=r"give a folder of raw scenes, check_task\(task, raw=…\)"
+    ):
         check_task(task_of(source))
 
 
@@ -137,6 +139,27 @@ FAULTS = {
         "prepare\\(\\) must return",
     ),
     "one id for all": ("Scene(source,", "Scene('scene',", "share an id"),
+    "a scene in two splits": ("names[-1:]}", "names[:2]}", "'train' and 'test' have the same"),
+    "a split with a dash": ('"test"', '"hold-out"', "a split cannot be called 'hold-out'"),
+    "sources from a generator": ("names[:-1],", "iter(names[:-1]),", "not list_iterator"),
+    "no object": ("encode(objects), mask)", "encode([]))", "none of the 5 scenes .* has an object"),
+    "notes as one text": (
+        "    def load(self",
+        "    def notes(self):\n        return 'split by name'\n\n    def load(self",
+        r"notes\(\) must return a list of strings",
+    ),
+    "undeclared label": (
+        ".encode(objects), mask)",
+        ".encode(objects), mask, label='cat')",
+        "has the label 'cat', but the builder declares none",
+    ),
+    "unknown label": (
+        "    def load(self, source):",
+        "    def scene_label(self):\n        return Categorical('class', ('dog',))\n\n"
+        "    def load(self, source):\n        return replace(self._load(source), label='cat')\n\n"
+        "    def _load(self, source):",
+        "encoding its label failed: unknown class 'cat'",
+    ),
     "masks of some scenes only": (
         ".encode(objects), mask)",
         ".encode(objects), None if source == '0.npy' else mask)",
@@ -149,7 +172,7 @@ FAULTS = {
 def test_a_faulty_builder_is_reported(fault: str, task_of: Callable[[str], Task]) -> None:
     right, wrong, result = FAULTS[fault]
     assert right in GOOD
-    with pytest.raises(AssertionError, match=result):
+    with pytest.raises(ContractError, match=result):
         check_task(task_of(GOOD.replace(right, wrong)))
 
 
@@ -179,7 +202,7 @@ class Encoder(PropertySchemaEncoder):
         {body}
 """
     task = with_part(task_of(GOOD), encoder, task_of, schema_encoder="Encoder")
-    with pytest.raises(AssertionError, match=result):
+    with pytest.raises(ContractError, match=result):
         check_task(task)
 
 
@@ -189,7 +212,20 @@ LOADERS = {
         "make_dataloader(store, split, dataclasses.replace(options, part=(0, 1)))",
         "the parts of each batch",
     ),
-    "wrong records": ("[vars(item) for item in batches]", "must return Batch records"),
+    "wrong records": ("[vars(item) for item in batches]", "must return .*Batch records, not dict"),
+    "a new order each time": (
+        "make_dataloader(store, split, dataclasses.replace(options, seed=next(NUMBERS)))"
+        " if options.shuffle and options.part == (0, 1) else batches",
+        "returns another order from batch",
+    ),
+    "start is ignored": (
+        "make_dataloader(store, split, dataclasses.replace(options, start=0))",
+        "from batch 1 on",
+    ),
+    "no scene labels": (
+        "[dataclasses.replace(item, scene_labels=torch.ones(len(item))) for item in batches]",
+        "`scene_labels`",
+    ),
     "no length": ("(item for item in batches)", "has no len"),
     "float images": (
         "[item.map(lambda x: x.float() if x.ndim == 4 else x) for item in batches]",
@@ -213,15 +249,18 @@ def test_a_faulty_dataloader_is_reported(fault: str, task_of: Callable[[str], Ta
     expression, result = LOADERS[fault]
     loader = f"""
 import dataclasses
+import itertools
 import torch
 from nsi_cli.data.loading.loader import make_dataloader
+
+NUMBERS = itertools.count()
 
 def make(store, split, options):
     batches = make_dataloader(store, split, options)
     return {expression}
 """
     task = with_part(task_of(GOOD), loader, task_of, dataloader="make")
-    with pytest.raises(AssertionError, match=result):
+    with pytest.raises(ContractError, match=result):
         check_task(task)
 
 

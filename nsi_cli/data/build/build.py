@@ -89,6 +89,7 @@ def _write_store(plan: Plan, folder: Path, progress: Progress) -> Store:
         task=plan.task,
         image_size=size,
         masked=masked,
+        scene_label=plan.scene_label,
         record=_record(plan, skipped),
     )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.build.vocabulary import Translation, translation
 from nsi_cli.data.store.record import is_split_name
-from nsi_cli.plugins.contract import HasNotes, SchemaBuilder, Source
-from nsi_cli.schema import Schema
+from nsi_cli.plugins.contract import HasNotes, HasSceneLabel, SchemaBuilder, Source
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.errors import DataError, one_line
 
 CHUNK = 32
@@ -37,6 +37,7 @@ class Plan:
     translate: Translation  # from the builder's own schema to the store's
     sources: Splits
     notes: tuple[str, ...]  # the builder's explanations
+    scene_label: Categorical | None  # None if scenes have no label
 
     @property
     def schema(self) -> Schema:
@@ -72,7 +73,8 @@ def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
                 f"a split cannot be called '{split}'", "use a plain word such as train or test"
             )
     notes = tuple(map(one_line, builder.notes())) if isinstance(builder, HasNotes) else ()
-    return Plan(builder, task, options, translate, limited(splits, options.limit), notes)
+    label = builder.scene_label() if isinstance(builder, HasSceneLabel) else None
+    return Plan(builder, task, options, translate, limited(splits, options.limit), notes, label)
 
 
 def limited(splits: Splits, limit: int | None) -> Splits:

@@ -27,4 +27,6 @@ def resized(scene: Scene, size: int) -> Scene:
     mask = scene.mask
     if mask.shape != shape:
         mask = np.asarray(Image.fromarray(mask).resize(shape, Image.Resampling.NEAREST))
-    return keep_visible(scene.id, image, scene.primitives, mask, scene.dropped, scene.hidden)
+    return keep_visible(
+        scene.id, image, scene.primitives, mask, scene.dropped, scene.hidden, scene.label
+    )

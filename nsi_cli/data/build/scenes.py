@@ -14,8 +14,10 @@ from nsi_cli.data.build.vocabulary import Translation
 from nsi_cli.data.store.rows import Rows
 from nsi_cli.data.store.writer import StoredScene
 from nsi_cli.plugins.contract import SchemaBuilder, Source
+from nsi_cli.schema import Categorical
+from nsi_cli.schema.properties import MISSING_ID
 from nsi_cli.schema.scene import Scene
-from nsi_cli.support.errors import DataError, NsiError, one_line
+from nsi_cli.support.errors import DataError, NsiError, SchemaError, one_line
 from nsi_cli.support.processes import worker_pool
 
 
@@ -41,6 +43,7 @@ class SceneWriter:
     image_size: int
     images: Path
     rows: Mapping[str, Rows]
+    scene_label: Categorical | None
 
     def write(self, chunk: Chunk) -> list[Result]:
         """Load the scenes of a chunk and write their images and masks.
@@ -62,9 +65,24 @@ class SceneWriter:
         self.rows[split].write(file, number, scene.pixels)
         if scene.mask is not None:
             self.rows[f"masks/{split}"].write(file, number, scene.mask)
+        label = self._label_id(scene)
         return StoredScene(
-            number, scene.id, scene.primitives, scene.dropped, scene.hidden, scene.lost
+            number, scene.id, scene.primitives, scene.dropped, scene.hidden, scene.lost, label
         )
+
+    def _label_id(self, scene: Scene) -> int:
+        """The id of the scene's label, −1 without one. Raises `DataError` if it is not declared."""
+        if scene.label is None:
+            return MISSING_ID
+        if self.scene_label is None:
+            raise DataError(
+                f"scene {scene.id} has the label '{scene.label}', but the task declares none",
+                "give the schema builder a method scene_label() that returns Categorical(…)",
+            )
+        try:
+            return self.scene_label.encode(scene.label)
+        except SchemaError as error:
+            raise DataError(f"scene {scene.id}: {error.message}", error.hint) from None
 
     def _check(self, scene: Scene) -> None:
         primitives, schema = scene.primitives, self.translate.schema
@@ -104,7 +122,9 @@ def write_scenes(
     Raises the errors of `SceneWriter.write`, and `BrokenProcessPool` if a worker is killed.
     """
     workers = plan.options.workers
-    writer = SceneWriter(plan.builder, plan.translate, plan.options.image_size, images, rows)
+    writer = SceneWriter(
+        plan.builder, plan.translate, plan.options.image_size, images, rows, plan.scene_label
+    )
     if not workers:
         for chunk in plan.chunks():
             yield chunk.split, writer.write(chunk)

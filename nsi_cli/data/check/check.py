@@ -6,9 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.data.check.files import check_files, check_label_files, check_record, check_schema
+from nsi_cli.data.check.files import (
+    check_files,
+    check_label_files,
+    check_record,
+    check_scene_label,
+    check_schema,
+)
 from nsi_cli.data.check.images import check_images, check_masks, check_shapes
-from nsi_cli.data.check.labels import check_ids, check_labels
+from nsi_cli.data.check.labels import check_ids, check_labels, check_scene_labels
 from nsi_cli.data.check.result import CheckResult
 from nsi_cli.data.store.reader import BUILD, Store
 from nsi_cli.support.errors import DataError, NsiError, one_line
@@ -57,9 +63,11 @@ def _check_contents(
     if schema is None:
         return
     _run(check_label_files, results["vocabulary"], path, schema)
-    store = Store(path, schema, build)
+    label = _run(check_scene_label, results["vocabulary"], path, build)
+    store = Store(path, schema, build, label)
     ids = _run(check_ids, results["ids"], store) or {}
     lengths = _run(check_labels, results["labels"], results["counts"], store, ids) or {}
+    _run(check_scene_labels, results["labels"], store, ids)
     if _run(check_shapes, results["counts"], store):
         _run(check_images, results["images"], store, ids, progress)
         if store.has_masks:

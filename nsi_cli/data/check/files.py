@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from nsi_cli.data.check.result import CheckResult
-from nsi_cli.data.store.record import BUILD, SCHEMA, read_schema, record_faults, size_fault
+from nsi_cli.data.store.record import (
+    BUILD,
+    SCHEMA,
+    read_scene_label,
+    read_schema,
+    record_faults,
+    size_fault,
+)
 from nsi_cli.data.store.summary import FIGURE, SUMMARY
 from nsi_cli.data.store.writer import label_files
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.files import read_json, sha256
 from nsi_cli.support.progress import Progress
 
@@ -61,3 +68,11 @@ def check_label_files(result: CheckResult, path: Path, schema: Schema) -> None:
                 result.fault(f"{name}: '{key}' does not agree with {SCHEMA}")
     values = sum(len(item.values) for item in schema.categorical)
     result.looked_at = f"{values} values of {len(schema.categorical)} properties"
+
+
+def check_scene_label(result: CheckResult, path: Path, build: dict[str, Any]) -> Categorical | None:
+    """The name and values of the scene labels; None if the store has none."""
+    label = read_scene_label(path, build, "build the store again")
+    if label is not None:
+        result.looked_at += f", {len(label.values)} values of {label.name} of scenes"
+    return label

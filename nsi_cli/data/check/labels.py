@@ -12,6 +12,7 @@ from nsi_cli.data.store.labels import (
     label_faults,
     objects_of,
     read_labels,
+    scene_label_faults,
     value_text,
 )
 from nsi_cli.data.store.reader import Store
@@ -72,6 +73,19 @@ def check_labels(result: CheckResult, counts: CheckResult, store: Store, ids: Id
     )
     counts.looked_at = f"{sum(map(len, valid.values())):,} scenes, {objects}"
     return valid
+
+
+def check_scene_labels(result: CheckResult, store: Store, ids: Ids) -> None:
+    """Check that the id of each scene's label is that of a value, or missing."""
+    if store.scene_label is None:
+        return
+    for split in store.splits:
+        labels = store.scene_labels(split)
+        assert labels is not None
+        for scene, text in scene_label_faults(labels, store.scene_label):
+            result.fault(f"{scene_name(split, scene, ids)}: {text}")
+    scenes = sum(map(store.count, store.splits))
+    result.looked_at += f", {scenes:,} scene labels"
 
 
 def _values_outside(

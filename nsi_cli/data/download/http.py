@@ -92,7 +92,7 @@ def check_status(response: httpx.Response) -> None:
     if status in _TEMPORARY:
         raise RetryableError(f"the server returned {reply}", _retry_after(response))
     if status in (404, 410):
-        hint = "check --release and --variant; a --mirror must have a file of this name"
+        hint = "check the options of the task; a --mirror must have a file of this name"
         raise DataError(f"{url} does not exist ({reply})", hint)
     hint = "check the URL, or choose another server with --mirror"
     raise DataError(f"cannot download {url}: the server returned {reply}", hint)

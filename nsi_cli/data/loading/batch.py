@@ -26,6 +26,7 @@ class Batch:
     images: Tensor | None = None  # (B, 3, S, S) uint8
     masks: Tensor | None = None  # (B, S, S) uint8
     features: Tensor | None = None  # (B, N, C) float16 or float32
+    scene_labels: Tensor | None = None  # (B,) int64, −1 if unknown; None if the store has none
 
     def __len__(self) -> int:
         return len(self.index)

@@ -64,6 +64,7 @@ class BatchDataset(Dataset[Batch]):
     def __init__(self, store: Store, split: str, options: LoaderOptions) -> None:
         self._store, self._split, self._options = store, split, options
         self._primitives, self._lengths = store.primitives(split)
+        self._scene_labels = store.scene_labels(split)
 
     def __getitem__(self, index: npt.NDArray[np.int64]) -> Batch:
         options, split = self._options, self._split
@@ -71,6 +72,7 @@ class BatchDataset(Dataset[Batch]):
         images = self._store.images(split, index) if options.images else None
         masks = self._store.masks(split, index) if options.masks else None
         features = options.features.read(split, index) if options.features else None
+        labels = None if self._scene_labels is None else self._scene_labels[index]
         return Batch(
             index=torch.from_numpy(index),
             primitives=torch.from_numpy(self._primitives[index]),
@@ -78,6 +80,7 @@ class BatchDataset(Dataset[Batch]):
             images=None if images is None else torch.from_numpy(images).permute(0, 3, 1, 2),
             masks=None if masks is None else torch.from_numpy(masks),
             features=None if features is None else torch.from_numpy(features),
+            scene_labels=None if labels is None else torch.from_numpy(labels),
         )
 
 

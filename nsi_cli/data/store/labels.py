@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.data.store.record import array_files
+from nsi_cli.data.store.record import array_files, scene_labels_file
 from nsi_cli.data.store.rows import Index
 from nsi_cli.schema import Categorical, Property, Schema
 from nsi_cli.schema.properties import MISSING_ID
@@ -24,6 +24,11 @@ def read_labels(folder: Path, split: str, scenes: int, schema: Schema) -> tuple[
     shape = (scenes, schema.max_objects, schema.width)
     labels = _read_array(folder / names["labels"], shape, np.dtype(np.float32))
     return labels, _read_array(folder / names["lengths"], (scenes,), np.dtype(np.int64))
+
+
+def read_scene_labels(folder: Path, split: str, scenes: int) -> Index:
+    """The ids (n,) of a split's scene labels. Raises `OSError` that names the file."""
+    return _read_array(folder / scene_labels_file(split), (scenes,), np.dtype(np.int64))
 
 
 def _read_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -74,6 +79,13 @@ def label_faults(labels: Floats, lengths: Index, schema: Schema) -> Iterator[tup
             )
             text = value_text(item, rows[at], values[at])
             yield int(scenes[at]), f"{text}, {expected}"
+
+
+def scene_label_faults(ids: Index, label: Categorical) -> Iterator[tuple[int, str]]:
+    """The faults of a split's scene labels: the index of the scene, and the fault."""
+    most = len(label.values) - 1
+    for scene in np.flatnonzero((ids < MISSING_ID) | (ids > most)).tolist():
+        yield scene, f"its {label.name} has id {ids[scene]}, ids run from 0 to {most}"
 
 
 def count_fault(split: str, lengths: Index, recorded: int) -> str | None:

@@ -13,18 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from nsi_cli.data.store.images import ImageFile, open_image_file, read_ids
-from nsi_cli.data.store.labels import count_fault, label_faults, read_labels
+from nsi_cli.data.store.labels import (
+    count_fault,
+    label_faults,
+    read_labels,
+    read_scene_labels,
+    scene_label_faults,
+)
 from nsi_cli.data.store.record import (
     BUILD,
     FORMAT,
     IMAGES,
     SCHEMA,
+    read_scene_label,
     read_schema,
     record_faults,
     size_fault,
 )
 from nsi_cli.data.store.rows import Index
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import read_json
 from nsi_cli.support.reading import reason_of
@@ -36,7 +43,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass
 class Store:
-    """A built dataset: images, masks, primitives and ids by split; made with `open_store`.
+    """A built dataset: images, masks, primitives, labels and ids; made with `open_store`.
 
     Picklable, and safe to use after a fork: the file of images is opened on first use.
     """
@@ -44,6 +51,7 @@ class Store:
     path: Path
     schema: Schema
     build: dict[str, Any]
+    scene_label: Categorical | None = None  # the name and values of scene labels, if it has any
     _images: ImageFile | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -100,6 +108,17 @@ class Store:
         with self._damage_reported():
             return read_labels(self.path, split, self.count(split), self.schema)
 
+    def scene_labels(self, split: str) -> Index | None:
+        """The ids (n,) of the scenes' labels, −1 for an unknown one; None if there are none.
+
+        An id is the index of a value of `scene_label`.
+        """
+        count = self.count(split)
+        if self.scene_label is None:
+            return None
+        with self._damage_reported():
+            return read_scene_labels(self.path, split, count)
+
     def check(self) -> None:
         """Check the headers of the images and all labels. Raises `DataError` for the first fault.
 
@@ -114,6 +133,13 @@ class Store:
                 wrong = count_fault(split, lengths, self.build["splits"][split]["objects"])
                 if wrong:
                     raise OSError(wrong)
+                self._check_scene_labels(split)
+
+    def _check_scene_labels(self, split: str) -> None:
+        ids = self.scene_labels(split)
+        if ids is not None and self.scene_label is not None:
+            for scene, fault in scene_label_faults(ids, self.scene_label):
+                raise OSError(f"{split} {scene}: {fault}")
 
     def _read(self, name: str, index: npt.ArrayLike) -> Bytes:
         with self._damage_reported(f"{IMAGES} cannot be read: "):
@@ -166,7 +192,7 @@ def open_store(path: Path, task: str = "TASK") -> Store:
     schema = read_schema(path / SCHEMA, "schema", hint)
     if schema.fingerprint != build["schema"]:
         raise _damaged(path, f"{SCHEMA} is not the one it was built with", hint)
-    store = Store(path, schema, build)
+    store = Store(path, schema, build, read_scene_label(path, build, hint))
     try:
         store.check()
     except DataError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from reprlib import repr  # short, whatever the file contains
 from typing import Any
 
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.errors import DataError, SchemaError
 from nsi_cli.support.files import read_json
 from nsi_cli.support.reading import reason_of
@@ -16,6 +16,7 @@ from nsi_cli.support.reading import reason_of
 BUILD = "build.json"
 SCHEMA = "schema.json"
 IMAGES = "images.h5"
+SCENE_LABEL = "scene_label.json"
 FORMAT = 2
 
 _LARGEST_SIDE = 1 << 16  # of an image, in pixels; bounds the size of arrays
@@ -35,6 +36,11 @@ _COUNTS = ("scenes", "objects", "dropped_objects")
 def array_files(split: str) -> dict[str, str]:
     """The names of a split's files of labels and lengths."""
     return {content: f"{split}_{content}.npy" for content in ("labels", "lengths")}
+
+
+def scene_labels_file(split: str) -> str:
+    """The name of a split's file of scene labels; only stores with scene labels have it."""
+    return f"{split}_scene_labels.npy"
 
 
 def record_faults(build: dict[str, Any]) -> list[str]:
@@ -78,6 +84,8 @@ def _file_faults(build: dict[str, Any]) -> Iterator[str]:
         elif Path(name).name != name:
             yield f"file '{name}' is not a plain file name"
     arrays = [name for split in build["splits"] for name in array_files(split).values()]
+    if SCENE_LABEL in files:
+        arrays += map(scene_labels_file, build["splits"])
     for name in (IMAGES, SCHEMA, *arrays):
         if name not in files:
             yield f"no hash of {name} is recorded"
@@ -114,3 +122,17 @@ def read_schema(path: Path, what: str, hint: str) -> Schema:
     except (SchemaError, OverflowError, RecursionError) as error:
         reason = error.message if isinstance(error, SchemaError) else str(error)
         raise DataError(f"{what} {path} cannot be read: {reason}", hint) from None
+
+
+def read_scene_label(folder: Path, build: dict[str, Any], hint: str) -> Categorical | None:
+    """The name and values of a store's scene labels; None if it has none.
+
+    Raises `DataError` with ``hint`` if they cannot be read.
+    """
+    if SCENE_LABEL not in build["files"]:
+        return None
+    data, path = read_json(folder / SCENE_LABEL, "scene label", hint), folder / SCENE_LABEL
+    try:
+        return Categorical(data["name"], data["values"])
+    except (SchemaError, LookupError, TypeError) as error:
+        raise DataError(f"scene label {path} cannot be read: {reason_of(error)}", hint) from None

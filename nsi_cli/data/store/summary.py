@@ -36,11 +36,13 @@ def summarize(store: Store) -> dict[str, Any]:
     histogram from 0 to the schema's most). ``properties``: over all splits, for a categorical one
     the count of each value; for a continuous one the `QUANTILES` and a histogram of each component;
     for both the number of objects without a value. ``skipped``: skipped scenes, grouped by reason.
+    ``scene_label``, only of a store with scene labels: their name, and by split the count of each
+    value and the number of scenes without one.
     """
     labels = {split: store.primitives(split) for split in store.splits}
     most = store.schema.max_objects
     objects = np.concatenate([objects_of(*arrays)[2] for arrays in labels.values()])
-    return {
+    summary = {
         "splits": {
             split: _summarize_split(store.build["splits"][split], lengths, most)
             for split, (_, lengths) in labels.items()
@@ -51,6 +53,10 @@ def summarize(store: Store) -> dict[str, Any]:
         },
         "skipped": group_skipped(store.build["skipped"]),
     }
+    if store.scene_label is not None:
+        splits = {split: _count_scene_labels(store, split) for split in store.splits}
+        summary["scene_label"] = {"name": store.scene_label.name, "splits": splits}
+    return summary
 
 
 def _summarize_split(recorded: dict[str, Any], lengths: Index, most: int) -> dict[str, Any]:
@@ -69,13 +75,7 @@ def _summarize_split(recorded: dict[str, Any], lengths: Index, most: int) -> dic
 
 def _summarize_property(item: Property, values: Floats) -> dict[str, Any]:
     if isinstance(item, Categorical):
-        ids = values[:, 0].astype(np.int64)
-        counts = np.bincount(ids[ids >= 0], minlength=len(item.values))
-        return {
-            "kind": "categorical",
-            "missing": int((ids < 0).sum()),
-            "counts": dict(zip(item.values, counts.tolist(), strict=True)),
-        }
+        return {"kind": "categorical", **_count(values[:, 0].astype(np.int64), item)}
     known = values[~np.isnan(values).any(1)]
     return {
         "kind": "continuous",
@@ -84,6 +84,22 @@ def _summarize_property(item: Property, values: Floats) -> dict[str, Any]:
             _summarize_component(low, high, known[:, component])
             for component, (low, high) in enumerate(zip(item.lows, item.highs, strict=True))
         ],
+    }
+
+
+def _count_scene_labels(store: Store, split: str) -> dict[str, Any]:
+    ids = store.scene_labels(split)
+    assert ids is not None
+    assert store.scene_label is not None
+    return _count(ids, store.scene_label)
+
+
+def _count(ids: Index, item: Categorical) -> dict[str, Any]:
+    """The number of times that each value occurs, and that none does."""
+    counts = np.bincount(ids[ids >= 0], minlength=len(item.values))
+    return {
+        "missing": int((ids < 0).sum()),
+        "counts": dict(zip(item.values, counts.tolist(), strict=True)),
     }
 
 

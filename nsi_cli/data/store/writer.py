@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nsi_cli.data.store.images import add_ids
 from nsi_cli.data.store.reader import BUILD, IMAGES, SCHEMA, Store
-from nsi_cli.data.store.record import FORMAT, array_files
+from nsi_cli.data.store.record import FORMAT, SCENE_LABEL, array_files, scene_labels_file
 from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.files import sha256, write_json
 
@@ -29,6 +29,7 @@ class StoredScene:
     dropped: int
     hidden: int
     lost: tuple[tuple[str, str], ...]
+    label: int  # the id of its label; −1 without one
 
 
 def complete_store(
@@ -39,6 +40,7 @@ def complete_store(
     task: str,
     image_size: int,
     masked: bool,
+    scene_label: Categorical | None,
     record: Mapping[str, Any],
 ) -> Store:
     """Complete the store in a folder that holds the images of the ``scenes`` of each split.
@@ -50,6 +52,12 @@ def complete_store(
     )
     for split, items in scenes.items():
         _write_labels(folder, split, items, schema)
+        if scene_label is not None:
+            ids = np.array([item.label for item in items], np.int64)
+            _write_array(folder / scene_labels_file(split), ids)
+    if scene_label is not None:
+        names = {"name": scene_label.name, "values": list(scene_label.values)}
+        write_json(folder / SCENE_LABEL, names)
     write_json(folder / SCHEMA, schema.to_json())
     for name, data in label_files(schema).items():
         write_json(folder / name, data)
@@ -67,7 +75,7 @@ def complete_store(
         },
     }
     write_json(folder / BUILD, build)
-    return Store(folder, schema, build)
+    return Store(folder, schema, build, scene_label)
 
 
 def _write_labels(folder: Path, split: str, scenes: Sequence[StoredScene], schema: Schema) -> None:
@@ -76,10 +84,14 @@ def _write_labels(folder: Path, split: str, scenes: Sequence[StoredScene], schem
         row[: len(scene.primitives)] = scene.primitives
     lengths = np.array([len(scene.primitives) for scene in scenes], np.int64)
     names = array_files(split)
-    for path, array in ((folder / names["labels"], labels), (folder / names["lengths"], lengths)):
-        buffer = BytesIO()  # numpy's own file writing does not report a full disk
-        np.save(buffer, array, allow_pickle=False)
-        path.write_bytes(buffer.getbuffer())
+    _write_array(folder / names["labels"], labels)
+    _write_array(folder / names["lengths"], lengths)
+
+
+def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    buffer = BytesIO()  # numpy's own file writing does not report a full disk
+    np.save(buffer, array, allow_pickle=False)
+    path.write_bytes(buffer.getbuffer())
 
 
 def _counts(scenes: Sequence[StoredScene]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def _parts(summary: dict[str, Any]) -> tuple[list[Panel], dict[str, Any]]:
     """The panels of one size, and the vocabularies that need a row of their own."""
     panels: list[Panel] = [("objects per scene", 0, partial(_draw_lengths, summary["splits"]))]
     vocabularies = {}
-    for name, entry in summary["properties"].items():
+    for name, entry in (summary["properties"] | _scene_label(summary)).items():
         missing = entry["missing"]
         if entry["kind"] != "categorical":
             parts = entry["components"]
@@ -76,6 +77,19 @@ def _parts(summary: dict[str, Any]) -> tuple[list[Panel], dict[str, Any]]:
             most = max(entry["counts"].values(), default=0)
             panels.append((name, missing, partial(_draw_values, entry["counts"], most)))
     return panels, vocabularies
+
+
+def _scene_label(summary: dict[str, Any]) -> dict[str, Any]:
+    """The scene labels of all splits, as the entry of a categorical property; {} without any."""
+    if "scene_label" not in summary:
+        return {}
+    splits = summary["scene_label"]["splits"].values()
+    counts: Counter[str] = Counter()
+    for entry in splits:
+        counts.update(entry["counts"])
+    missing = sum(entry["missing"] for entry in splits)
+    title = f"{summary['scene_label']['name']} of scenes"
+    return {title: {"kind": "categorical", "missing": missing, "counts": dict(counts)}}
 
 
 def _style(axes: Axes, title: str, missing: int = 0) -> None:

@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nsi_cli.data.download.unpack import (
-    MIN_LIMIT,
-    DamagedError,
-    HostileError,
-    check_python,
-    extract,
-)
+from nsi_cli.data.download.archive_errors import MIN_LIMIT, DamagedError, HostileError
+from nsi_cli.data.download.unpack import check_python, extract
 from nsi_cli.plugins import Archive
 from nsi_cli.support.errors import DataError, PluginError
 
@@ -164,7 +159,7 @@ NO_ARCHIVES = {
 
 @pytest.mark.parametrize("data", NO_ARCHIVES.values(), ids=NO_ARCHIVES)
 def test_a_file_that_is_no_archive_is_refused(data: bytes, unpacker: Unpacker) -> None:
-    unpacker.refuses(data, DamagedError, "not a tar archive")
+    unpacker.refuses(data, DamagedError, "not a tar or zip archive")
 
 
 def test_an_archive_without_wanted_members_is_an_error(unpacker: Unpacker) -> None:

@@ -193,3 +193,13 @@ def test_a_folder_whose_name_is_not_utf8_can_be_printed(
         if info.name in ("shapes", "torn"):
             assert r"\udcff" in info.path
             info.reason.encode()
+
+
+def test_a_plugin_for_another_version_of_the_interface_is_broken_with_the_reason(
+    plugin_folder: PluginFolder, hook_source: HookSource, row: Row
+) -> None:
+    source = hook_source("shapes").replace('"away:Builder")', '"away:Builder", api_version=2)')
+    registry = discover([plugin_folder({"shapes": source})])
+    info = row(registry, "shapes")
+    assert info.status == "broken"
+    assert "needs version 2 of the plugin interface, but this toolkit has version 1" in info.reason

@@ -1,4 +1,4 @@
-"""Checks of the two parts of a task that need torch: the schema encoder and the dataloader."""
+"""Checks of a task's dataloader, on a small store."""
 
 from __future__ import annotations
 
@@ -8,81 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from nsi_cli.data.build.build import BuildOptions, build_store
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.data.store.reader import Store, open_store
-from nsi_cli.models.config import ModelConfig
-from nsi_cli.plugins.contract import SchemaBuilder, Source, Task
-from nsi_cli.schema import Schema
+from nsi_cli.plugins.contract import HasSceneLabel, SchemaBuilder, Source, Task
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.schema.scene import Scene
 from nsi_cli.testing.expect import expect, expected_to_work
 from nsi_cli.testing.scenes import PER_SPLIT
 
-SMALL = ModelConfig(
-    image_size=64, num_slots=4, slot_dim=16, d_model=16, num_blocks=1, num_heads=2, embed_dim=8
-)
-
-
-def check_schema_encoder(task: Task, schema: Schema, scenes: Sequence[Scene]) -> None:
-    """Check that embeddings have the right shape, are finite, and ignore absent objects."""
-    with expected_to_work("making the schema encoder from the schema and a small ModelConfig"):
-        encoder = task.load_schema_encoder()(schema, SMALL)
-    expect(isinstance(encoder, nn.Module), f"the schema encoder must be a torch module: {encoder}")
-    encoder.eval()
-    primitives, present = _padded(schema, [scene for scene in scenes if len(scene.primitives)])
-    embeddings = _embed(encoder, primitives, present)
-    shape = (*present.shape, SMALL.embed_dim)
-    expect(
-        tuple(embeddings.shape) == shape,
-        f"the schema encoder must return embeddings (B, T, E) {shape}, not {embeddings.shape}",
-    )
-    expect(
-        bool(embeddings.isfinite().all()),
-        "the schema encoder returns embeddings that are not finite",
-    )
-    unknown = _embed(encoder, _all_missing(schema, primitives), present)
-    expect(
-        bool(unknown.isfinite().all()),
-        "the schema encoder returns embeddings that are not finite for missing values (id −1, "
-        "NaN): embed them as a learned vector or as zeros",
-    )
-    if schema.max_objects == 1:
-        return
-    present[:, -1] = False
-    filled = torch.where(present[..., None], primitives, primitives[:, :1])
-    embeddings, others = (_embed(encoder, rows, present) for rows in (primitives, filled))
-    expect(
-        torch.allclose(embeddings[present], others[present], atol=1e-5),
-        "the values of absent objects change the embeddings of present ones: mask them out",
-    )
-
-
-def _padded(schema: Schema, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
-    """Return scenes as primitives (B, T, W) and present (B, T)."""
-    expect(bool(scenes), "none of the scenes has an object")
-    primitives = torch.zeros(len(scenes), schema.max_objects, schema.width)
-    present = torch.zeros(len(scenes), schema.max_objects, dtype=torch.bool)
-    for index, scene in enumerate(scenes):
-        count = len(scene.primitives)
-        primitives[index, :count] = torch.from_numpy(scene.primitives)
-        present[index, :count] = True
-    return primitives, present
-
-
-def _all_missing(schema: Schema, primitives: Tensor) -> Tensor:
-    """Primitives whose values are all missing."""
-    row = schema.encode([dict.fromkeys(schema.columns)])[0]
-    return torch.from_numpy(row).expand_as(primitives).clone()
-
-
-def _embed(encoder: nn.Module, primitives: Tensor, present: Tensor) -> Tensor:
-    with expected_to_work("the schema encoder on primitives (B, T, W) and present (B, T)"):
-        embeddings = encoder(primitives, present)
-    expect(isinstance(embeddings, Tensor), f"the schema encoder must return a tensor: {embeddings}")
-    return embeddings  # type: ignore[no-any-return]
+IMAGE_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -109,13 +46,20 @@ class Excerpt:
         """Load a scene with the other builder."""
         return self.builder.load(source)
 
+    def scene_label(self) -> Categorical | None:
+        """Return the other builder's scene label."""
+        return self.builder.scene_label() if isinstance(self.builder, HasSceneLabel) else None
 
-def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
-    """Check that the batches of a small store have each scene once, in order, with its data."""
+
+def build_small_store(task: Task, builder: SchemaBuilder, out: Path) -> Store:
+    """Build a store of the first few scenes at ``out``."""
     with expected_to_work("building a store"):
-        size = SMALL.image_size
-        build_store(Excerpt(builder), task.name, out, BuildOptions(size, max_skipped=0.0))
-        store = open_store(out)
+        build_store(Excerpt(builder), task.name, out, BuildOptions(IMAGE_SIZE, max_skipped=0.0))
+        return open_store(out)
+
+
+def check_dataloader(task: Task, store: Store) -> None:
+    """Check that the batches of a small store have each scene once, in order, with its data."""
     for split in store.splits:
         if not store.count(split):
             continue
@@ -135,7 +79,20 @@ def check_dataloader(task: Task, builder: SchemaBuilder, out: Path) -> None:
             f"shuffled, the dataloader returns the scenes {index.tolist()} of split '{split}': "
             "expected each once",
         )
+        _check_order(task, store, split, mixed)
         _check_parts(task, store, split, mixed)
+
+
+def _check_order(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
+    """Check that an epoch has the same order each time, and that it can start at any batch."""
+    order = [batch.index.tolist() for batch in mixed]
+    for start in (0, 1):
+        again = _batches(task, store, split, shuffle=True, start=start)
+        expect(
+            [batch.index.tolist() for batch in again] == order[start:],
+            f"shuffled again, the dataloader returns another order from batch {start} on: derive "
+            "the order from `seed` and `epoch` of its options, and skip the first `start` batches",
+        )
 
 
 def _check_parts(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -> None:
@@ -155,18 +112,31 @@ def _check_parts(task: Task, store: Store, split: str, mixed: Sequence[Batch]) -
 
 
 def _batches(
-    task: Task, store: Store, split: str, *, shuffle: bool, part: tuple[int, int] = (0, 1)
+    task: Task,
+    store: Store,
+    split: str,
+    *,
+    shuffle: bool,
+    part: tuple[int, int] = (0, 1),
+    start: int = 0,
 ) -> list[Batch]:
     shared = part != (0, 1)
-    options = LoaderOptions(2, shuffle=shuffle, masks=True, part=part, drop_last=shared)
+    options = LoaderOptions(
+        2, shuffle=shuffle, masks=True, part=part, drop_last=shared, start=start
+    )
     with expected_to_work(f"the dataloader on split '{split}'"):
         loader = task.load_dataloader()(store, split, options)
         batches, length = list(loader), len(loader)
     wrong = [batch for batch in batches if not isinstance(batch, Batch)]
     expect(
-        not wrong and bool(batches), f"the dataloader must return Batch records, not {wrong[:1]}"
+        not wrong and bool(batches or start),
+        "the dataloader must return nsi_cli.data.loading.batch.Batch records, not "
+        f"{type(wrong[0]).__name__ if wrong else 'nothing'}",
     )
-    expect(length == len(batches), f"the dataloader's len is {length}, but it has {len(batches)}")
+    expect(
+        length == len(batches),
+        f"the dataloader's len is {length}, but it has {len(batches)} batches: return that number",
+    )
     return batches
 
 
@@ -188,4 +158,10 @@ def _check_batch(store: Store, split: str, batch: Batch) -> None:
         and images.dtype == torch.uint8
         and tuple(images.shape) == (len(index), 3, size, size),
         f"the dataloader: `images` must be uint8 (B, 3, {size}, {size})",
+    )
+    ids, found = store.scene_labels(split), batch.scene_labels
+    expected = None if ids is None else ids[index].tolist()
+    expect(
+        (None if found is None else found.tolist()) == expected,
+        "the dataloader: `scene_labels` (B,) are not those of the store",
     )
