@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nsi_cli.interpretation.pages.colours import SLOT_COLOURS, ink_on, slot_colour
+from nsi_cli.interpretation.colours import slot_colour
 from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri, segments_uri, truth_uri
 from nsi_cli.interpretation.uploads import read_image
 from nsi_cli.support.errors import DataError
@@ -30,16 +30,6 @@ def colour_at(picture: Image.Image, x: float, y: float) -> tuple[int, ...]:
 
 def rgb(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour[1:]))
-
-
-def test_fifteen_slots_have_fifteen_colours_and_any_slot_has_one() -> None:
-    assert len(set(SLOT_COLOURS)) == 15
-    assert slot_colour(15) == slot_colour(0)
-
-
-def test_numbers_stay_readable_on_every_colour() -> None:
-    assert ink_on("#f7df48") == "#000"
-    assert ink_on("#8748af") == "#fff"
 
 
 def test_segments_wear_the_colour_of_the_largest_mask() -> None:
