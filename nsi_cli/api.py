@@ -315,9 +315,9 @@ def load_run(
 
     Raises `DataError` if the run, its checkpoint or the store is missing or does not fit.
     """
-    from nsi_cli.interpretation import loaded_run
+    from nsi_cli.interpretation import loading
 
-    return loaded_run.load_run(
+    return loading.load_run(
         Path(run),
         tasks or find_tasks(),
         data=_path(data),
