@@ -1,8 +1,9 @@
 """The toolkit from Python: build a store, train, evaluate, interpret. Every command calls this.
 
-Functions take plain arguments and return what they made. They print nothing; ``progress`` receives
-stages and notes. What a user can correct is raised as a child of `NsiError`, with a hint. Heavy
-libraries are imported inside the functions, so that ``import nsi_cli.api`` takes no time.
+Functions take plain arguments and return what they made. A run is given by its path, or as
+`load_run` opened it. Functions print nothing; ``progress`` receives stages and notes. What a user
+can correct is raised as a child of `NsiError`, with a hint. Heavy libraries are imported inside the
+functions, so that ``import nsi_cli.api`` takes no time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from nsi_cli.data.check.result import CheckResult
     from nsi_cli.data.download.plan import DownloadPlan
     from nsi_cli.data.store.reader import Store
+    from nsi_cli.interpretation.figures.figures import Figures
     from nsi_cli.interpretation.loaded_run import LoadedRun
     from nsi_cli.interpretation.search import Retrieved
     from nsi_cli.interpretation.slot_descriptions import Descriptions, ImageDescription
@@ -53,6 +55,7 @@ __all__ = [
     "dry_run",
     "evaluate",
     "export",
+    "figures",
     "find_tasks",
     "interpret",
     "load_run",
@@ -342,7 +345,7 @@ class Evaluation:
 
 
 def evaluate(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     *,
     split: str = "test",
     data: PathLike | None = None,
@@ -370,7 +373,7 @@ def evaluate(
     from nsi_cli.interpretation.run_evaluation import EvaluationOptions, evaluate_run
     from nsi_cli.support.files import write_json
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     config = loaded.run.config
     options = EvaluationOptions(
         split, metrics, kmeans_scenes, slot_samples, mask_size, controls, batch_size
@@ -462,7 +465,7 @@ def control_tables(result: Mapping[str, Any]) -> dict[str, ResultTable]:
 
 
 def interpret(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     *,
     split: str = "test",
     images: Sequence[PathLike] = (),
@@ -487,7 +490,7 @@ def interpret(
     from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
     from nsi_cli.support.files import read_json
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     store, config = loaded.store, loaded.run.config
     uploads = [(file.name, loaded.read_image(file, progress)) for file in map(Path, images)]
     shown = spread(store.count(split), scenes)
@@ -501,13 +504,11 @@ def interpret(
     predictions = loaded.predictions(split, batch_size, progress, "interpret")
     tally = ConfusionTally(loaded.run.schema, loaded.reader)
     collected = collect(predictions, shown, [*searches, tally])
-    title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")
-    title += "" if data is None else f" on {data}"
     evaluation = loaded.evaluation_path(split)
     return write_report(
         Path(out) if out else loaded.run.path / f"report{loaded.suffix}",
         collected,
-        heading=Heading(config.task, title, split),
+        heading=Heading(config.task, loaded.title, split),
         schema=loaded.run.schema,
         ids=store.ids(split),
         images=lambda index: store.images(split, index),
@@ -522,7 +523,7 @@ def interpret(
 
 
 def describe(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     images: Sequence[PathLike],
     *,
     data: PathLike | None = None,
@@ -534,8 +535,36 @@ def describe(
 
     Each slot also has its familiarity: the share of training objects whose slots score lower.
     """
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     return loaded.describe([Path(image) for image in images], progress=progress)
+
+
+def figures(
+    run: PathLike | LoadedRun,
+    *,
+    split: str = "test",
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    batch_size: int = 64,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Figures:
+    """The figures of a run's evaluation: R@k, properties, FG-ARI, and confusion matrices.
+
+    They show what `evaluate` wrote, and what the slots of the split's objects are read as. Raises
+    `DataError` if the split was not evaluated.
+    """
+    from nsi_cli.interpretation.figures.figures import figures_of, read_evaluation
+    from nsi_cli.interpretation.pages.confusion import ConfusionTally
+
+    loaded = _opened(run, data, checkpoint, tasks, progress)
+    result, scenes = read_evaluation(loaded.evaluation_path(split))
+    schema, excluded = loaded.run.schema, loaded.run.config.excluded
+    tally = ConfusionTally(schema, loaded.reader)
+    if loaded.store.has_masks:
+        for batch in loaded.predictions(split, batch_size, progress, "confusions"):
+            tally.add(batch)
+    return figures_of(result, scenes, tally.matrices(), schema, excluded)
 
 
 def description_table(described: ImageDescription) -> ResultTable:
@@ -547,7 +576,7 @@ def description_table(described: ImageDescription) -> ResultTable:
 
 
 def export(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     to: PathLike,
     *,
     data: PathLike | None = None,
@@ -563,7 +592,7 @@ def export(
     from nsi_cli.interpretation.export import export_run
     from nsi_cli.support.files import read_json
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     evaluation = loaded.evaluation_path("test")
     found = evaluation.is_file()
     result = read_json(evaluation, "evaluation", "run nsi eval again") if found else None
@@ -582,7 +611,7 @@ class Answers:
 
 
 def ask(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     queries: Sequence[str],
     *,
     split: str = "test",
@@ -602,12 +631,12 @@ def ask(
     from nsi_cli.interpretation.pages.query_page import write_query_page
     from nsi_cli.interpretation.pages.report import Heading
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     found = loaded.retrieve_all(
         queries, split=split, top=top, batch_size=batch_size, progress=progress
     )
     folder = Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
-    heading = Heading(loaded.run.config.task, str(run), split)
+    heading = Heading(loaded.run.config.task, loaded.title, split)
     return Answers(found, write_query_page(folder / "queries.html", found, heading))
 
 
@@ -631,6 +660,23 @@ def read_options(path: PathLike) -> dict[str, Any]:
     from nsi_cli.training.presets import read_config_file
 
     return read_config_file(Path(path))
+
+
+def _opened(
+    run: PathLike | LoadedRun,
+    data: PathLike | None,
+    checkpoint: str,
+    tasks: TaskRegistry | None,
+    progress: Progress,
+) -> LoadedRun:
+    """The run, opened unless it is. Raises `ConfigError` for options that come too late."""
+    if isinstance(run, Path | str):
+        return load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    if data is not None or checkpoint not in ("best", run.checkpoint):
+        raise ConfigError(
+            f"run {run.run.path} is open already", "give data and checkpoint to load_run"
+        )
+    return run
 
 
 def _path(path: PathLike | None) -> Path | None:

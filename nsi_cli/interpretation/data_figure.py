@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class DataFigure(Figure):
     def _drawn(self, kind: str) -> bytes:
         file = io.BytesIO()
         undated = {"Date": None} if kind == "svg" else None
-        with matplotlib.rc_context(_STYLE):
+        with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # an SVG shows it all the same
             self.savefig(file, format=kind, dpi=110, bbox_inches="tight", metadata=undated)
         return file.getvalue()
