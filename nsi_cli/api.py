@@ -1,8 +1,9 @@
 """The toolkit from Python: build a store, train, evaluate, interpret. Every command calls this.
 
-Functions take plain arguments and return what they made. They print nothing; ``progress`` receives
-stages and notes. What a user can correct is raised as a child of `NsiError`, with a hint. Heavy
-libraries are imported inside the functions, so that ``import nsi_cli.api`` takes no time.
+Functions take plain arguments and return what they made. A run is given by its path, or as
+`load_run` opened it. Functions print nothing; ``progress`` receives stages and notes. What a user
+can correct is raised as a child of `NsiError`, with a hint. Heavy libraries are imported inside the
+functions, so that ``import nsi_cli.api`` takes no time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from nsi_cli.data.check.result import CheckResult
     from nsi_cli.data.download.plan import DownloadPlan
     from nsi_cli.data.store.reader import Store
+    from nsi_cli.interpretation.figures.figures import Figures
     from nsi_cli.interpretation.loaded_run import LoadedRun
     from nsi_cli.interpretation.search import Retrieved
     from nsi_cli.interpretation.slot_descriptions import Descriptions, ImageDescription
@@ -54,6 +56,7 @@ __all__ = [
     "dry_run",
     "evaluate",
     "export",
+    "figures",
     "find_tasks",
     "infer_schema",
     "interpret",
@@ -361,9 +364,9 @@ def load_run(
 
     Raises `DataError` if the run, its checkpoint or the store is missing or does not fit.
     """
-    from nsi_cli.interpretation import loaded_run
+    from nsi_cli.interpretation import loading
 
-    return loaded_run.load_run(
+    return loading.load_run(
         Path(run),
         tasks or find_tasks(),
         data=_path(data),
@@ -388,7 +391,7 @@ class Evaluation:
 
 
 def evaluate(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     *,
     split: str = "test",
     data: PathLike | None = None,
@@ -416,7 +419,7 @@ def evaluate(
     from nsi_cli.interpretation.run_evaluation import EvaluationOptions, evaluate_run
     from nsi_cli.support.files import write_json
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     config = loaded.run.config
     options = EvaluationOptions(
         split, metrics, kmeans_scenes, slot_samples, mask_size, controls, batch_size
@@ -508,7 +511,7 @@ def control_tables(result: Mapping[str, Any]) -> dict[str, ResultTable]:
 
 
 def interpret(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     *,
     split: str = "test",
     images: Sequence[PathLike] = (),
@@ -528,14 +531,12 @@ def interpret(
     """
     from nsi_cli.interpretation.pages.make import make_report
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
-    title = str(run) + ("" if checkpoint == "best" else f" at {checkpoint}")
-    title += "" if data is None else f" on {data}"
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     return make_report(
         loaded,
         Path(out) if out else loaded.run.path / f"report{loaded.suffix}",
         split=split,
-        title=title,
+        title=loaded.title,
         images=[Path(image) for image in images],
         scenes=scenes,
         top=top,
@@ -545,7 +546,7 @@ def interpret(
 
 
 def describe(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     images: Sequence[PathLike],
     *,
     data: PathLike | None = None,
@@ -557,8 +558,36 @@ def describe(
 
     Each slot also has its familiarity: the share of training objects whose slots score lower.
     """
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     return loaded.describe([Path(image) for image in images], progress=progress)
+
+
+def figures(
+    run: PathLike | LoadedRun,
+    *,
+    split: str = "test",
+    data: PathLike | None = None,
+    checkpoint: str = "best",
+    batch_size: int = 64,
+    tasks: TaskRegistry | None = None,
+    progress: Progress = SILENT,
+) -> Figures:
+    """The figures of a run's evaluation: R@k, properties, FG-ARI, and confusion matrices.
+
+    They show what `evaluate` wrote, and what the slots of the split's objects are read as. Raises
+    `DataError` if the split was not evaluated.
+    """
+    from nsi_cli.interpretation.figures.figures import figures_of, read_evaluation
+    from nsi_cli.interpretation.pages.slots.confusion import ConfusionTally
+
+    loaded = _opened(run, data, checkpoint, tasks, progress)
+    result, scenes = read_evaluation(loaded.evaluation_path(split))
+    schema, excluded = loaded.run.schema, loaded.run.config.excluded
+    tally = ConfusionTally(schema, loaded.reader)
+    if loaded.store.has_masks:
+        for batch in loaded.predictions(split, batch_size, progress, "confusions"):
+            tally.add(batch)
+    return figures_of(result, scenes, tally.matrices(), schema, excluded)
 
 
 def description_table(described: ImageDescription) -> ResultTable:
@@ -570,7 +599,7 @@ def description_table(described: ImageDescription) -> ResultTable:
 
 
 def export(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     to: PathLike,
     *,
     data: PathLike | None = None,
@@ -586,7 +615,7 @@ def export(
     from nsi_cli.interpretation.export import export_run
     from nsi_cli.support.files import read_json
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     evaluation = loaded.evaluation_path("test")
     found = evaluation.is_file()
     result = read_json(evaluation, "evaluation", "run nsi eval again") if found else None
@@ -605,7 +634,7 @@ class Answers:
 
 
 def ask(
-    run: PathLike,
+    run: PathLike | LoadedRun,
     queries: Sequence[str],
     *,
     split: str = "test",
@@ -625,12 +654,12 @@ def ask(
     from nsi_cli.interpretation.pages.query_page import write_query_page
     from nsi_cli.interpretation.pages.report import Heading
 
-    loaded = load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    loaded = _opened(run, data, checkpoint, tasks, progress)
     found = loaded.retrieve_all(
         queries, split=split, top=top, batch_size=batch_size, progress=progress
     )
     folder = Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
-    heading = Heading(loaded.run.config.task, str(run), split)
+    heading = Heading(loaded.run.config.task, loaded.title, split)
     return Answers(found, write_query_page(folder / "queries.html", found, heading))
 
 
@@ -678,6 +707,23 @@ def read_options(path: PathLike) -> dict[str, Any]:
     from nsi_cli.training.presets import read_config_file
 
     return read_config_file(Path(path))
+
+
+def _opened(
+    run: PathLike | LoadedRun,
+    data: PathLike | None,
+    checkpoint: str,
+    tasks: TaskRegistry | None,
+    progress: Progress,
+) -> LoadedRun:
+    """The run, opened unless it is. Raises `ConfigError` for options that come too late."""
+    if isinstance(run, Path | str):
+        return load_run(run, data=data, checkpoint=checkpoint, tasks=tasks, progress=progress)
+    if data is not None or checkpoint not in ("best", run.checkpoint):
+        raise ConfigError(
+            f"run {run.run.path} is open already", "give data and checkpoint to load_run"
+        )
+    return run
 
 
 def _path(path: PathLike | None) -> Path | None:

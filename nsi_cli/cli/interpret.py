@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,6 +31,13 @@ def interpret(
             help="Find images with this object, for example 'large sphere'; can be repeated.",
         ),
     ] = None,
+    figures: Annotated[
+        bool,
+        typer.Option(
+            "--figures",
+            help="Also write the figures of the evaluation to OUT/figures: SVG, PNG, and CSV.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the page." + default_shown("RUN/report"))
     ] = None,
@@ -53,53 +60,42 @@ def interpret(
     be shortened to a part that is unambiguous, or written as PROPERTY=VALUE
     ('position=1,0,0.5').
 
+    With --figures, the report needs the result of nsi eval: R@k, the measures
+    of properties, the distribution of FG-ARI, and a confusion matrix of each
+    property, each with its data as CSV.
+
     With --image, a table also lists what each slot of your image shows, with
     probabilities, and how familiar the slot is: the share of training objects
     whose slots score lower.
     """
     context = context_of(ctx)
+    if query and (image or figures):
+        other = "--image" if image else "--figures"
+        raise ConfigError(f"--query and {other} exclude each other", "give only one of them")
+    loaded = api.load_run(
+        run, data=data, checkpoint=checkpoint, tasks=context.tasks, progress=context.progress
+    )
+    shared: dict[str, Any] = {
+        "split": split,
+        "batch_size": batch_size,
+        "progress": context.progress,
+    }
     if query:
-        if image:
-            raise ConfigError("--query and --image exclude each other", "give only one of them")
-        answers = api.ask(
-            run,
-            query,
-            split=split,
-            out=out,
-            data=data,
-            checkpoint=checkpoint,
-            top=top,
-            batch_size=batch_size,
-            tasks=context.tasks,
-            progress=context.progress,
-        )
+        answers = api.ask(loaded, query, out=out, top=top, **shared)
         for found in answers.found:
             table = api.answer_table(found)
             print_table(found.query, table.columns, table.rows, notes=table.notes)
         typer.echo(str(answers.page))
         return
-    if image:
-        described = api.describe(
-            run,
-            image,
-            data=data,
-            checkpoint=checkpoint,
-            tasks=context.tasks,
-        )  # without progress: the report notes the same
-        for one in described:
-            table = api.description_table(one)
-            print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
-    page = api.interpret(
-        run,
-        split=split,
-        images=image or [],
-        out=out,
-        data=data,
-        checkpoint=checkpoint,
-        scenes=scenes,
-        top=top,
-        batch_size=batch_size,
-        tasks=context.tasks,
-        progress=context.progress,
-    )
+    # Without progress, since the report notes the same.
+    for one in api.describe(loaded, image) if image else ():
+        table = api.description_table(one)
+        print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
+    drawn = api.figures(loaded, **shared) if figures else None
+    page = api.interpret(loaded, images=image or [], out=out, scenes=scenes, top=top, **shared)
+    if drawn is not None:
+        for name, reason in drawn.missing.items():
+            context.progress.note(f"note: no figure {name}: {reason}")
+        for path in drawn.save(page.parent / "figures"):
+            typer.echo(str(path))
     typer.echo(str(page))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nsi_cli.evaluation.predict import EncodePrimitives
-from nsi_cli.evaluation.predictions import Floats, Predictions
-from nsi_cli.interpretation.plots import Pixels, Plotted, picture_grid, spotlight
+from nsi_cli.evaluation.predictions import Floats
+from nsi_cli.evaluation.records import Columns
+from nsi_cli.interpretation.own_images.batches import OwnBatch
+from nsi_cli.interpretation.plots import Picture, Pixels, Plotted, picture_grid, spotlight
 from nsi_cli.interpretation.query import Query
 from nsi_cli.interpretation.search import completions_of, scored
 from nsi_cli.schema import Schema
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nsi_cli.interpretation.data_figure import DataFigure
 
 
 @dataclass(frozen=True)
@@ -62,41 +66,58 @@ class Grounded(Plotted):
             for one in self.images
         ]
 
-    def plot(self) -> Figure:
+    def columns(self) -> Columns:
+        """A row for each query in each image."""
+        rows = [(one.name, found) for one in self.images for found in one.groundings]
+        return {
+            "image": np.array([name for name, _ in rows], dtype=object),
+            "query": np.array([found.query for _, found in rows], dtype=object),
+            "slot": np.array([found.slot for _, found in rows], np.int64),
+            "score": np.array([found.score for _, found in rows]),
+        }
+
+    def plot(self) -> DataFigure:
         """A row for each image: the image, then where each query is."""
-        return picture_grid(
+        rows = [
             [
-                [
-                    (one.image, one.name),
-                    *(
-                        (spotlight(one.image, found.mask), f"{found.query}\n{found.score:.1f}")
-                        for found in one.groundings
-                    ),
-                ]
-                for one in self.images
+                Picture(one.image, one.name),
+                *(
+                    Picture(spotlight(one.image, found.mask), f"{found.query}\n{found.score:.1f}")
+                    for found in one.groundings
+                ),
             ]
-        )
+            for one in self.images
+        ]
+        return picture_grid(rows, self.columns())
 
 
 def ground(
     queries: Sequence[Query],
     schema: Schema,
     encode: EncodePrimitives,
-    images: Sequence[tuple[str, Pixels, Predictions]],
+    batches: Iterable[OwnBatch],
     excluded: Sequence[str] = (),
 ) -> Grounded:
-    """Ground queries in images, each with its name and the predictions for it alone.
+    """Ground queries in images.
 
     Queries are completed as in `nsi_cli.interpretation.search`; ``schema`` has the range of the
     training data as bounds.
     """
     completions = [completions_of(query, schema, encode, excluded) for query in queries]
-    found = []
-    for name, image, predictions in images:
-        groundings = []
-        for query, embeddings in zip(queries, completions, strict=True):
-            score, slot = scored(predictions.slot_embeddings, embeddings)
-            mask = predictions.masks[0, slot[0]]
-            groundings.append(Grounding(str(query), int(slot[0]), float(score[0]), mask))
-        found.append(GroundedImage(name, image, tuple(groundings)))
-    return Grounded(tuple(found))
+    return Grounded(
+        tuple(one for batch in batches for one in _grounded(batch, queries, completions))
+    )
+
+
+def _grounded(
+    batch: OwnBatch, queries: Sequence[Query], completions: Sequence[Floats]
+) -> Iterator[GroundedImage]:
+    """The images of a batch, with a grounding of each query from its completions (C, E)."""
+    slots, masks = batch.predictions.slot_embeddings, batch.predictions.masks
+    found = [scored(slots, embeddings) for embeddings in completions]  # (B,) and (B,) each
+    for row, (name, image) in enumerate(zip(batch.names, batch.images, strict=True)):
+        groundings = tuple(
+            Grounding(str(query), int(best[row]), float(scores[row]), masks[row, best[row]])
+            for query, (scores, best) in zip(queries, found, strict=True)
+        )
+        yield GroundedImage(name, image, groundings)

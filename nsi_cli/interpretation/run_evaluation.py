@@ -21,7 +21,8 @@ from nsi_cli.evaluation.predict import primitives_encoder
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.samples import mean_columns, mean_result
 from nsi_cli.evaluation.suite import Evaluated
-from nsi_cli.interpretation.loaded_run import TRAIN, LoadedRun
+from nsi_cli.interpretation.loaded_run import LoadedRun
+from nsi_cli.interpretation.run_predictions import TRAIN
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.support.progress import SILENT, Progress
 

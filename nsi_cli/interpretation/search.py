@@ -14,12 +14,13 @@ from nsi_cli.evaluation.candidates import completed, embed_objects, has_values
 from nsi_cli.evaluation.metrics.grounding import peak_pixels
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Ints, Predictions
-from nsi_cli.interpretation.plots import Pixels, Plotted, picture_grid, spotlight
+from nsi_cli.evaluation.records import Columns
+from nsi_cli.interpretation.plots import Picture, Pixels, Plotted, picture_grid, spotlight
 from nsi_cli.interpretation.query import Query
 from nsi_cli.schema import Schema
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nsi_cli.interpretation.data_figure import DataFigure
 
 _MOST_PRODUCTS = 2**24
 """Maximum number of dot products held at once."""
@@ -185,16 +186,29 @@ class Retrieved(Plotted):
             ],
         }
 
-    def plot(self) -> Figure:
+    def columns(self) -> Columns:
+        """A row for each match."""
+        found = self.matches
+        return {
+            "rank": np.arange(1, len(found) + 1),
+            "index": np.array([match.index for match in found], np.int64),
+            "id": np.array(self.ids, dtype=object),
+            "score": np.array([match.score for match in found]),
+            "slot": np.array([match.slot for match in found], np.int64),
+            "right": np.array([match.right for match in found], bool),
+            "on_it": np.array([match.on_it for match in found], dtype=object),
+        }
+
+    def plot(self) -> DataFigure:
         """The images, each with the slot that answers lit."""
         pictures = [
-            (
+            Picture(
                 spotlight(image, match.mask),
                 f"{name}\n{match.score:.1f} {'✓' if match.right else '✗'}",
             )
             for image, name, match in zip(self.images, self.ids, self.matches, strict=True)
         ]
-        return picture_grid([pictures], [self.query])
+        return picture_grid([pictures], self.columns(), self.query)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Text for a table under `COLUMNS`."""

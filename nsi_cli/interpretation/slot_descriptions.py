@@ -14,12 +14,13 @@ from nsi_cli.evaluation.candidates import Candidates
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Predictions
 from nsi_cli.evaluation.read_out import read_out, value_candidates
+from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.segments import segments
-from nsi_cli.interpretation.plots import Plotted, picture_grid, spotlight
+from nsi_cli.interpretation.plots import Picture, Plotted, picture_grid, spotlight
 from nsi_cli.schema import Schema
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nsi_cli.interpretation.data_figure import DataFigure
 
 UNFAMILIAR = 0.05
 """A slot with a lower familiarity is marked as unfamiliar."""
@@ -107,17 +108,37 @@ class Descriptions(Plotted):
         """Plain values, without images and masks."""
         return [one.to_dict() for one in self.images]
 
-    def plot(self, most: int = 6) -> Figure:
+    def columns(self) -> Columns:
+        """A row for each slot of each image."""
+        rows = [(one.name, slot) for one in self.images for slot in one.slots]
+        slots = [slot for _, slot in rows]
+        columns: Columns = {
+            "image": np.array([name for name, _ in rows], dtype=object),
+            "slot": np.array([slot.slot for slot in slots], np.int64),
+            "share": np.array([slot.share for slot in slots]),
+            "familiarity": np.array([slot.familiarity for slot in slots]),
+            "score": np.array([slot.score for slot in slots]),
+        }
+        for name in slots[0].values if slots else ():
+            likely = [(slot.values[name], slot.probabilities[name]) for slot in slots]
+            columns[name] = np.array([value for value, _ in likely], dtype=object)
+            columns[f"{name}_probability"] = np.array([own[value] for value, own in likely])
+        return columns
+
+    def plot(self, most: int = 6) -> DataFigure:
         """A row for each image: the image, then its ``most`` most familiar slots."""
         rows = []
         for one in self.images:
             familiar = sorted(one.slots, key=lambda slot: -slot.familiarity)[:most]
             pictures = [
-                (spotlight(one.image, one.masks[slot.slot]), "\n".join(slot.values.values()))
+                Picture(
+                    spotlight(one.image, one.masks[slot.slot]),
+                    "\n".join((f"slot {slot.slot + 1}", *slot.values.values())),
+                )
                 for slot in familiar
             ]
-            rows.append([(one.image, one.name), *pictures])
-        return picture_grid(rows)
+            rows.append([Picture(one.image, one.name), *pictures])
+        return picture_grid(rows, self.columns())
 
 
 @dataclass(frozen=True)
@@ -159,32 +180,35 @@ class Reader:
         ranks = np.searchsorted(self.reference, self.best_scores(slots))
         return ranks / max(1, len(self.reference))
 
-    def describe(self, predictions: Predictions, row: int = 0) -> list[SlotDescription]:
-        """Describe every slot of one image of a batch."""
-        slots = predictions.slot_embeddings[row]
+    def describe(self, predictions: Predictions) -> list[tuple[SlotDescription, ...]]:
+        """Describe every slot of every image of a batch."""
+        images, count, width = predictions.slot_embeddings.shape
+        slots = predictions.slot_embeddings.reshape(images * count, width)
         primitives, scores = read_out(
             slots, self.schema, self.encode, excluded=self.excluded, start=self.found
         )
-        probabilities = self._probabilities(slots)
-        familiarity = self.familiarity(slots)
-        (painted,) = segments(predictions.masks[row : row + 1], predictions.masks.shape[-1] * 8)
-        shares = np.bincount(painted.ravel(), minlength=len(slots)) / painted.size
-        return [
+        familiarity, shares = self.familiarity(slots), _shares(predictions).ravel()
+        described = [
             SlotDescription(
-                slot=slot,
-                share=float(shares[slot]),
+                slot=row % count,
+                share=float(shares[row]),
                 values={name: max(own, key=own.__getitem__) for name, own in likely.items()},
                 probabilities=likely,
-                numbers={
-                    item.name: tuple(primitives[slot, self.schema.columns[item.name]].tolist())
-                    for item in self.schema.continuous
-                    if item.name not in self.excluded
-                },
-                score=float(scores[slot]),
-                familiarity=float(familiarity[slot]),
+                numbers=self._numbers(primitives[row]),
+                score=float(scores[row]),
+                familiarity=float(familiarity[row]),
             )
-            for slot, likely in enumerate(probabilities)
+            for row, likely in enumerate(self._probabilities(slots))
         ]
+        return [tuple(described[row * count : (row + 1) * count]) for row in range(images)]
+
+    def _numbers(self, primitive: Floats) -> dict[str, tuple[float, ...]]:
+        """The values of the continuous properties of a primitive (W,)."""
+        return {
+            item.name: tuple(primitive[self.schema.columns[item.name]].tolist())
+            for item in self.schema.continuous
+            if item.name not in self.excluded
+        }
 
     def probabilities(self, slots: Floats) -> dict[str, npt.NDArray[np.float64]]:
         """The probability of each value of each categorical property, (n, V), for slots (n, E)."""
@@ -211,7 +235,7 @@ class Reader:
         }
 
     def _probabilities(self, slots: Floats) -> list[dict[str, dict[str, float]]]:
-        """The same for each slot (K, E), by the names of the values."""
+        """The same for each slot (n, E), by the names of the values."""
         tables = self.probabilities(slots)
         return [
             {
@@ -221,6 +245,13 @@ class Reader:
             }
             for slot in range(len(slots))
         ]
+
+
+def _shares(predictions: Predictions) -> npt.NDArray[np.float64]:
+    """The share of each image that the segment of each slot covers, (B, K)."""
+    count = predictions.masks.shape[1]
+    found = segments(predictions.masks, predictions.masks.shape[-1] * 8)
+    return np.stack([np.bincount(one.ravel(), minlength=count) / one.size for one in found])
 
 
 def object_scores(reader: Reader, predictions: Predictions) -> Floats:

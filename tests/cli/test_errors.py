@@ -293,7 +293,7 @@ def test_a_fault_of_our_own_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("in two\nlines")
 
-    monkeypatch.setattr("nsi_cli.interpretation.loaded_run.load_run", broken)
+    monkeypatch.setattr("nsi_cli.interpretation.loading.load_run", broken)
     one_line(nsi("eval", trained), 1, "ZeroDivisionError: in two lines", "--debug")
 
 

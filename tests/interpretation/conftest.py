@@ -1,11 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import nsi_cli
+from nsi_cli import api
 from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.interpretation.loaded_run import LoadedRun
 from nsi_cli.schema import Categorical, Continuous, Schema
 
 SIDE, GRID, SLOTS, EMBED = 24, 6, 4, 12
@@ -64,3 +71,44 @@ def split() -> Split:
     )
     images = rng.integers(0, 256, (scenes, SIDE, SIDE, 3)).astype(np.uint8)
     return Split(schema, predictions, images)
+
+
+@pytest.fixture(scope="session")
+def without_masks() -> Callable[[LoadedRun], LoadedRun]:
+    """Gives a run a store that is said to have no masks."""
+
+    def change(run: LoadedRun) -> LoadedRun:
+        store = replace(run.store, build={**run.store.build, "masks": False}, _images=None)
+        return replace(run, opened=store)
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def few_slots(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with one-to-one alignment and no decoder, whose scenes have more objects than slots."""
+    out = tmp_path_factory.mktemp("runs") / "few_slots"
+    chosen = {"alignment": "hungarian", "reconstruct": "attention", "num_slots": 3, "epochs": 1}
+    api.train(api.train_config(**{**tiny, **chosen}), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained run with the evaluation of its test split."""
+    copied = shutil.copytree(
+        trained,
+        tmp_path_factory.mktemp("runs") / "evaluated",
+        ignore=shutil.ignore_patterns("eval"),
+    )
+    api.evaluate(copied)
+    return copied
+
+
+@pytest.fixture(scope="session", params=["decoder", "hungarian", "no masks"])
+def any_run(
+    request: pytest.FixtureRequest, trained: Path, few_slots: Path, without_masks
+) -> LoadedRun:
+    """Runs that differ in what a result can contain."""
+    loaded = nsi_cli.load_run(few_slots if request.param == "hungarian" else trained)
+    return without_masks(loaded) if request.param == "no masks" else loaded

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -69,13 +70,15 @@ def test_the_example_of_the_card_runs(
     assert names["embeddings"].ndim == 3
 
 
-def test_metrics_stand_in_the_card_once_the_run_is_evaluated(trained: Path, tmp_path: Path) -> None:
+def test_metrics_stand_in_the_card_once_the_run_is_evaluated(
+    trained: Path, evaluated: Path, tmp_path: Path
+) -> None:
     copied = shutil.copytree(trained, tmp_path / "run")
     shutil.rmtree(copied / "eval", ignore_errors=True)
     without = api.export(copied, tmp_path / "without")
     assert "was not evaluated" in (without / "README.md").read_text(encoding="utf-8")
-    result = api.evaluate(copied).result
-    card = (api.export(copied, tmp_path / "with") / "README.md").read_text(encoding="utf-8")
+    result = json.loads((evaluated / "eval" / "test.json").read_text(encoding="utf-8"))
+    card = (api.export(evaluated, tmp_path / "with") / "README.md").read_text(encoding="utf-8")
     recall = result["retrieval"]["image_to_schema"]["R@1"]["value"]
     assert f"| image → schema | R@1 | {recall:.3f} |" in card
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nsi_cli.evaluation.segments import upsampled
-from nsi_cli.interpretation.pages.colours import slot_colour
+from nsi_cli.interpretation.colours import slot_colour
 
 PAINTED_SIDE = 320
 """The side of painted segments, large enough for smooth outlines on small images."""

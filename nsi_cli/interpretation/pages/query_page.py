@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nsi_cli import __version__
-from nsi_cli.interpretation.pages.colours import SLOT_COLOURS
+from nsi_cli.interpretation.colours import SLOT_COLOURS
 from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri
 from nsi_cli.interpretation.pages.report import Heading, page_environment
 from nsi_cli.interpretation.search import Retrieved

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from nsi_cli import __version__
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.table import COLUMNS, notes, rows
+from nsi_cli.interpretation.colours import SLOT_COLOURS, ink_on, slot_colour
 from nsi_cli.interpretation.pages.analysis import Analysis
 from nsi_cli.interpretation.pages.collect import Collected
-from nsi_cli.interpretation.pages.colours import SLOT_COLOURS, ink_on, slot_colour
 from nsi_cli.interpretation.pages.curves import HEIGHT, WIDTH, Curve
 from nsi_cli.interpretation.pages.failures.groups import grouped_pointing
 from nsi_cli.interpretation.pages.failures.pictures import failure_shelves

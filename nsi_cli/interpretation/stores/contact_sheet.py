@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from nsi_cli.interpretation.colours import ink_on, slot_colour
 from nsi_cli.interpretation.description import describe
-from nsi_cli.interpretation.pages.colours import ink_on, slot_colour
 from nsi_cli.schema import Schema
 
 SIDE = 300

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nsi_cli.interpretation.pages.colours import SLOT_COLOURS
+from nsi_cli.interpretation.colours import SLOT_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nsi_cli.data.build.build import BuildOptions, build_store
 from nsi_cli.data.store.reader import open_store
-from nsi_cli.interpretation.uploads import read_image
+from nsi_cli.interpretation.own_images.reading import read_image
 
 RNG = np.random.default_rng(0)
 FRAME = RNG.integers(0, 256, (240, 320, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nsi_cli.interpretation.pages.colours import slot_colour
+from nsi_cli.interpretation.colours import slot_colour
 from nsi_cli.interpretation.stores.contact_sheet import SheetScene, draw_sheet
 from nsi_cli.schema import Categorical, Continuous, Schema
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from nsi_cli.evaluation.metrics.grounding import peak_pixels
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.segments import segments
+from nsi_cli.interpretation.colours import slot_colour
 from nsi_cli.interpretation.description import Description, describe
 from nsi_cli.interpretation.pages.collect import Collected
-from nsi_cli.interpretation.pages.colours import slot_colour
 from nsi_cli.interpretation.pages.pictures import mask_uri, photo_uri, segments_uri, truth_uri
 from nsi_cli.interpretation.pages.scenes.nearest_slots import NearestSlots, NearSlot
 from nsi_cli.interpretation.pages.scenes.neighbours import (

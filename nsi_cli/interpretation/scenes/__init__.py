@@ -1,0 +1,1 @@
+"""The scenes of a split with their slots, and retrieval with whole scenes."""
