@@ -54,11 +54,11 @@ def test_the_printed_schema_builds_the_same_store(nsi: Nsi, folder: Path, tmp_pa
 
 
 def test_a_task_with_a_fixed_schema_has_nothing_to_infer(
-    nsi: Nsi, raw: Path, one_line: Callable[..., None]
+    nsi: Nsi, folder: Path, one_line: Callable[..., None]
 ) -> None:
     assert "--infer" in nsi("build-data", "table", "--help").stdout
     assert "--infer" not in nsi("build-data", "clevrtex", "--help").stdout
-    result = nsi("build-data", "clevrtex", "--raw", raw, "--infer")
+    result = nsi("build-data", "clevrtex", "--raw", folder, "--infer")
     one_line(result, 2, "task 'clevrtex' has a fixed schema")
 
 

@@ -46,14 +46,15 @@ def broken(tmp_path: Path) -> Path:
 def test_each_broken_plugin_is_listed_with_its_reason(run_nsi: Nsi, broken: Path) -> None:
     result = run_nsi("--plugin-dir", broken, "tasks", "--json")
     assert result.code == 0, result
-    rows = {row["source"]: row for row in json.loads(result.stdout)}
+    listed = json.loads(result.stdout)
+    rows = {row["source"]: row for row in listed}
     assert (rows["folder syntax"]["status"], rows["folder misspelt"]["status"]) == ("broken",) * 2
     assert "SyntaxError" in rows["folder syntax"]["reason"]
     assert "no hook 'nsi_task'" in rows["folder misspelt"]["reason"]
     assert "did you mean 'nsi_tasks'?" in rows["folder misspelt"]["reason"]
     assert rows["folder taken"]["status"] == "conflict"
     assert "nsi-cli keeps the name" in rows["folder taken"]["reason"]
-    assert [row["status"] for row in rows.values() if row["name"] == "clevrtex"] == [
+    assert [row["status"] for row in listed if row["name"] == "clevrtex"] == [
         "ok", "conflict",
     ]  # fmt: skip
 

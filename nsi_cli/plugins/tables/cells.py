@@ -6,12 +6,14 @@ import json
 import math
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 from nsi_cli.plugins.tables.table import Cell
 
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null")
 """The texts of a missing value, in lower case. "none" is not one: it can be a category."""
 
+_REMEMBERED = 1 << 16  # texts; columns repeat theirs
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 _CODE = re.compile(r"0\d+")
@@ -34,12 +36,16 @@ def is_missing(cell: Cell, missing: Collection[str] = MISSING) -> bool:
 def number(cell: Cell) -> float | None:
     """Return the finite number in a cell, or None."""
     if isinstance(cell, str):
-        text = cell.strip()
-        value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    elif isinstance(cell, int | float) and not isinstance(cell, bool):
-        value = float(cell)
-    else:
+        return _number_in(cell)
+    if not isinstance(cell, int | float) or isinstance(cell, bool):
         return None
+    return float(cell) if math.isfinite(cell) else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _number_in(text: str) -> float | None:
+    text = text.strip()
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     return value if math.isfinite(value) else None
 
 
@@ -59,7 +65,12 @@ def word(cell: Cell) -> str:
         return str(cell).lower()
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    text = str(cell).strip()
+    return _word_in(cell) if isinstance(cell, str) else str(cell)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _word_in(text: str) -> str:
+    text = text.strip()
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text
 

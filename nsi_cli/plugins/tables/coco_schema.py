@@ -9,7 +9,7 @@ from typing import Literal
 from nsi_cli.plugins.tables.cells import is_missing, vector, word
 from nsi_cli.plugins.tables.files import coco
 from nsi_cli.plugins.tables.names import MOST_IN_MASK
-from nsi_cli.plugins.tables.scenes.masks import pycocotools_mask
+from nsi_cli.plugins.tables.scenes.segmentations import pycocotools_mask
 from nsi_cli.plugins.tables.table import Table
 from nsi_cli.plugins.tables.table_schema import (
     TableBox,

@@ -25,10 +25,11 @@ def object_rows(table: Table, how: TableSchema) -> list[int]:
 
 def repeated_rows(table: Table, rows: Iterable[int]) -> frozenset[int]:
     """Return those of some rows that are equal to an earlier one in all columns."""
-    seen: set[tuple[str, ...]] = set()
+    seen: set[tuple[object, ...]] = set()
     repeated = []
     for row in rows:
-        key = tuple(repr(cells[row]) for cells in table.columns.values())
+        values = (cells[row] for cells in table.columns.values())
+        key = tuple(repr(value) if isinstance(value, list) else value for value in values)
         if key in seen:
             repeated.append(row)
         seen.add(key)

@@ -15,6 +15,7 @@ from nsi_coco.builder import CocoBuilder
 from PIL import Image
 
 from nsi_cli.plugins import ConfigError, DataError
+from nsi_cli.plugins.tables.scenes.segmentations import layers_of_segmentations
 from nsi_cli.testing import check_task
 
 CATEGORIES = [
@@ -172,11 +173,38 @@ def test_without_pycocotools_masks_are_missing_and_asking_for_them_is_an_error(
     assert "nsi-cli[coco]" in caught.value.hint
 
 
-def test_an_invalid_segmentation_is_one_line(write) -> None:
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        {"size": [3, 3], "counts": [9]},
+        {"size": [20, 40], "counts": "abc"},
+        {"size": [20, 40], "counts": "\u00ff"},
+        {"size": [20, 40], "counts": [-1, 801]},
+        {"size": [20, 40], "counts": [1 << 70]},
+        {"size": [20, 40]},
+        [[1e30, 0, 5, 0, 5, 5]],
+        [[1, 2, 3, 4, 5, 6, "x"]],
+        "polygon",
+    ],
+)
+def test_an_invalid_segmentation_is_one_line(write, segmentation: Any) -> None:
     pytest.importorskip("pycocotools")
-    items = [annotation(i, segmentation={"size": [3, 3], "counts": [9]}) for i in range(10)]
-    with pytest.raises(DataError, match=r"000\.jpg: a segmentation is not valid"):
-        scene_of(CocoBuilder(write(items)), 0)
+    raw = write([annotation(i, segmentation=segmentation) for i in range(10)])
+    with pytest.raises(DataError, match=r"000\.jpg: a segmentation is not valid") as caught:
+        scene_of(CocoBuilder(raw), 0)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_compressed_runs_are_decoded_as_pycocotools_does(seed: int) -> None:
+    coco = pytest.importorskip("pycocotools.mask")
+    generator = np.random.default_rng(seed)
+    mask = (generator.random((30, 17)) < generator.random()).astype(np.uint8)
+    mask = np.kron(mask, np.ones((1 + seed, 3), np.uint8))
+    code = coco.encode(np.asfortranarray(mask))
+    text = json.dumps({"size": mask.shape, "counts": code["counts"].decode()})
+    (decoded,) = layers_of_segmentations([text], mask.shape, "image")
+    np.testing.assert_array_equal(decoded, mask == 1)
 
 
 def test_the_layout_of_coco_has_a_file_for_each_split(write) -> None:

@@ -102,7 +102,8 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def _names(name: str, header: list[str]) -> list[str]:
     """Return the names of the columns. Raises `DataError` if the header looks like data."""
-    names = [field.strip() or f"column {number}" for number, field in enumerate(header, start=1)]
+    names = [" ".join(field.split()) for field in header]
+    names = [name or f"column {number}" for number, name in enumerate(names, start=1)]
     if any(_HAS_NO_COMMA.fullmatch(field) for field in names):
         raise DataError(
             f"{name}: its first line has numbers, so it is not a line of column names",

@@ -12,12 +12,8 @@ import numpy.typing as npt
 
 from nsi_cli.plugins.boxes import box_in_image
 from nsi_cli.plugins.raw_files import read_image
-from nsi_cli.plugins.tables.scenes.masks import (
-    Layers,
-    layers_of_files,
-    layers_of_segmentations,
-    painted,
-)
+from nsi_cli.plugins.tables.scenes.masks import Layers, layers_of_files, painted
+from nsi_cli.plugins.tables.scenes.segmentations import layers_of_segmentations
 from nsi_cli.schema.scene import Scene, keep_visible
 from nsi_cli.support.errors import DataError
 

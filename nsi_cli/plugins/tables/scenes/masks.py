@@ -1,12 +1,10 @@
-"""Instance masks of a scene, from mask files or from COCO segmentations."""
+"""Instance masks of a scene: painting the pixels of each object, and reading them from files."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,49 +70,3 @@ def _value(text: str, path: str) -> int:
         )
     red, green, blue = map(int, parts.groups())
     return (red << 16) + (green << 8) + blue
-
-
-def layers_of_segmentations(texts: Sequence[str], shape: tuple[int, int], name: str) -> Layers:
-    """Yield the pixels of each object of the image ``name`` by its COCO segmentation, as JSON.
-
-    A segmentation is a list of polygons, or a run-length encoding, compressed or not. Raises
-    `DataError` if one is not valid, or if pycocotools is missing.
-    """
-    coco = pycocotools_mask()
-    for text in texts:
-        if not text:
-            yield None
-            continue
-        try:
-            yield _decoded(coco, json.loads(text), *shape)
-        except Exception as error:  # pycocotools raises many kinds on wrong values
-            raise DataError(
-                f"{name}: a segmentation is not valid: {type(error).__name__}",
-                "fix the annotation, or remove it",
-            ) from None
-
-
-def pycocotools_mask() -> Any:
-    """Return the module of masks of pycocotools. Raises `DataError` if it is not installed."""
-    try:
-        from pycocotools import mask
-    except ImportError:
-        raise DataError(
-            "masks of COCO segmentations need pycocotools, which is not installed",
-            "pip install 'nsi-cli[coco]'",
-        ) from None
-    return mask
-
-
-def _decoded(coco: Any, segmentation: Any, height: int, width: int) -> Pixels:
-    if isinstance(segmentation, list):
-        # pycocotools treats a list of four numbers as boxes.
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-        code = coco.merge(coco.frPyObjects(polygons, height, width))
-    elif isinstance(segmentation["counts"], list):
-        code = coco.frPyObjects(segmentation, height, width)
-    else:
-        code = {**segmentation, "counts": segmentation["counts"].encode()}
-    if list(code["size"]) != [height, width]:
-        raise ValueError("of another size")
-    return np.asarray(coco.decode(code), bool)
