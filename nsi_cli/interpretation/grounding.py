@@ -44,7 +44,7 @@ class GroundedImage:
     groundings: tuple[Grounding, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grounded(Plotted):
     """Queries grounded in images."""
 

@@ -25,6 +25,7 @@ from nsi_cli.interpretation.own_images.batches import (
 from nsi_cli.interpretation.own_images.reading import Pixels, read_image
 from nsi_cli.interpretation.query import parse_query
 from nsi_cli.interpretation.run_predictions import RunPredictions
+from nsi_cli.interpretation.scenes.nearest import NearSlots, nearest_slots
 from nsi_cli.interpretation.scenes.retrieval import (
     ImagesOfSchema,
     SchemasOfImage,
@@ -133,6 +134,30 @@ class LoadedRun(RunPredictions):
         embedded = self.embed_objects(schemas)
         batches = self.predictions(split, batch_size, progress, "search")
         return images_of_schemas(schemas, embedded, batches, self.scenes(split), top)
+
+    def retrieve_slots(
+        self,
+        slots: Floats,
+        *,
+        split: str = "test",
+        top: int = 5,
+        batch_size: int = 64,
+        progress: Progress = SILENT,
+    ) -> list[NearSlots]:
+        """The ``top`` images of a split with the slots nearest to each of ``slots`` (n, E).
+
+        ``slots`` are embeddings, from a scene or from `embed`; one of shape (E,) is taken too.
+        Nearness is the cosine. Raises `ConfigError` for another shape.
+        """
+        wanted = np.atleast_2d(np.asarray(slots, np.float32))
+        if wanted.ndim != 2 or wanted.shape[1] != self.run.config.embed_dim:
+            raise ConfigError(
+                f"slot embeddings of shape {np.shape(slots)} are not (n, "
+                f"{self.run.config.embed_dim})",
+                "take them from scene.slot_embeddings, or from run.embed(images)[0]",
+            )
+        batches = self.predictions(split, batch_size, progress, "search")
+        return nearest_slots(wanted, batches, self.scenes(split), top)
 
     @cached_property
     def reader(self) -> Reader:

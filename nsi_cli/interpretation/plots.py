@@ -51,6 +51,11 @@ class Plotted(ABC):
     def plot(self) -> DataFigure:
         """A matplotlib figure with these data."""
 
+    def __repr__(self) -> str:
+        columns = self.columns()
+        rows = len(next(iter(columns.values()), ()))
+        return f"<{type(self).__name__}: {rows} rows of {', '.join(columns)}>"
+
     def save(self, path: Path | str) -> Path:
         """Write the figure as PNG or SVG, and the data as CSV; see `DataFigure.save`."""
         return self.plot().save(path)

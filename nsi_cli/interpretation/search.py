@@ -161,7 +161,7 @@ def scored(slots: Floats, completions: Floats) -> tuple[Floats, Ints]:
     return scores, best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Retrieved(Plotted):
     """The images of a split that answer a query, best first."""
 

@@ -89,7 +89,7 @@ class ImageDescription:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Descriptions(Plotted):
     """Images and what each of their slots shows."""
 

@@ -27,8 +27,14 @@ def test_an_export_opens_without_the_store_and_describes_alike(
     assert other.describe([image]).to_dict() == own.describe([image]).to_dict()
     assert other.ground([image], ["small"]).to_dict() == own.ground([image], ["small"]).to_dict()
     np.testing.assert_array_equal(own.embed([image]), other.embed([image]))
-    with pytest.raises(DataError, match="exported without its store"):
-        other.retrieve("small")
+    for question in (
+        lambda: other.retrieve("small"),
+        lambda: other.scenes("test"),
+        lambda: other.retrieve_schemas(image),
+        lambda: other.retrieve_slots(own.embed(image)[0]),
+    ):
+        with pytest.raises(DataError, match="exported without its store"):
+            question()
 
 
 def test_an_export_can_be_evaluated_on_a_store(exported: Path, trained: Path) -> None:

@@ -22,7 +22,7 @@ _LETTER = 0.075
 """The width of a letter of a value, in inches."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConfusionMatrix(Plotted):
     """What the slots of objects are read as, for each true value of a property."""
 

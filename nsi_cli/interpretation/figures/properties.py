@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nsi_cli.interpretation.data_figure import DataFigure
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PropertyBars(Plotted):
     """The measure of each property, with its interval and its chance level."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DIRECTIONS = ("image_to_schema", "schema_to_image")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RecallCurve(Plotted):
     """The share of scenes whose true match is among the first k, in both directions."""
 

@@ -21,7 +21,7 @@ KINDS = ("slot_masks", "attention_masks", "kmeans")
 _BINS = 20
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FgAriHistogram(Plotted):
     """The FG-ARI of each scene, by kind of masks."""
 

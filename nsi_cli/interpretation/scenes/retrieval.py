@@ -7,7 +7,7 @@ alignment, it is the largest sum over one-to-one assignments.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
 from nsi_cli.evaluation.records import Columns
 from nsi_cli.interpretation.own_images.batches import OwnBatch
 from nsi_cli.interpretation.plots import Picture, Pixels, Plotted, painted, picture_grid, spotlight
+from nsi_cli.interpretation.scenes.best import BestScenes
 from nsi_cli.interpretation.scenes.scenes import Object, Scenes, words
 from nsi_cli.models.alignment import align, score_matrix
 
@@ -50,7 +51,7 @@ class SceneMatch:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SceneMatches(Plotted):
     """The scenes of a split that fit best, best first."""
 
@@ -79,7 +80,7 @@ class SceneMatches(Plotted):
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SchemasOfImage(SceneMatches):
     """The scenes of a split whose schemas fit an image of the user's own."""
 
@@ -102,7 +103,7 @@ class SchemasOfImage(SceneMatches):
         return picture_grid([pictures], self.columns())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImagesOfSchema(SceneMatches):
     """The scenes of a split whose images fit a schema."""
 
@@ -130,7 +131,7 @@ def schemas_of_images(
         for part in own
         for row, (name, image) in enumerate(zip(part.names, part.images, strict=True))
     ]
-    best = [_Best(top) for _ in images]
+    best = [BestScenes(top) for _ in images]
     for batch in batches if images else ():
         slots = np.stack([slots for *_, slots in images])
         scores = _scores(slots, batch.primitive_embeddings, batch.present, batch.alignment)
@@ -155,7 +156,7 @@ def images_of_schemas(
 
     ``embedded`` are the embeddings (n, E) of the objects of each schema.
     """
-    best = [_Best(top) for _ in schemas]
+    best = [BestScenes(top) for _ in schemas]
     for batch in batches if schemas else ():
         for one, own in zip(best, embedded, strict=True):
             present = np.ones((1, len(own)), bool)
@@ -170,23 +171,6 @@ def images_of_schemas(
         )
         found.append(ImagesOfSchema(scenes.split, len(scenes), matches, objects))
     return found
-
-
-@dataclass
-class _Best:
-    """The ``top`` scenes of the highest scores; in a tie, earlier scenes come first."""
-
-    top: int
-    found: list[tuple[float, Predictions]] = field(default_factory=list)
-
-    def add(self, scores: Floats, batch: Predictions) -> None:
-        """Add the scenes of a batch with their scores (B,)."""
-        batch.check_finite()
-        small = replace(batch, tokens=None, slots=None, true_masks=None)
-        rows = np.argsort(-scores, kind="stable")[: self.top].tolist()
-        found = [*self.found, *((float(scores[row]), small.take([row])) for row in rows)]
-        found.sort(key=lambda one: (-one[0], int(one[1].index[0])))
-        self.found = found[: self.top]
 
 
 def _scores(slots: Floats, primitives: Floats, present: Bools, alignment: str) -> Floats:

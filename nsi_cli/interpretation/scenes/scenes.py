@@ -34,7 +34,7 @@ Object = Mapping[str, Any]
 """An object's values by the names of its properties; None is a missing value."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PredictedScene(Plotted):
     """A scene of a split with n objects, and the K slots of its image."""
 
@@ -106,7 +106,7 @@ class PredictedScene(Plotted):
         return picture_grid([pictures], self.columns())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenes(Plotted):
     """The scenes of a split, by index and in order; predictions are made when they are needed."""
 
