@@ -428,7 +428,7 @@ def test_a_signal_before_the_first_step_stops_at_once(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        trainer_module, "prepare_cache", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        trainer_module, "prepare_cache", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)
     )
     with pytest.raises(Interrupted, match="at once") as result:
         trainer_of(tmp_path / "run").fit()
