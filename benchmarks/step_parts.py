@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.models.alignment import contrastive_loss, score_matrix
+from nsi_cli.models.token_sample import token_sample
 from nsi_cli.training.config import TrainConfig
 
 
@@ -37,9 +38,10 @@ def operations(config: TrainConfig, batch: int, tokens: int, channels: int) -> d
     project = 3 * n * c * 2 * d
     a_round = k * d * (d + 2 * n + 6 * d + 2 * config.mlp_hidden_size)
     attention = project + 3 * config.num_iterations * a_round
+    decoded = config.decode_tokens or n
     decoder = 3 * (
         k * d * hidden + n * d * hidden / batch  # slots, and positions once for all images
-        + 2 * n * k * hidden * hidden + 2 * n * k * hidden + n * hidden * c
+        + 2 * decoded * k * hidden * hidden + 2 * decoded * k * hidden + decoded * hidden * c
     )  # fmt: skip
     head = 3 * e * (8 * e + d)
     block = t * m * (4 * m + 8 * m + 2 * t)
@@ -84,8 +86,13 @@ def parts_of(ours: OurStep, config: TrainConfig, batch: Batch, *, compiled: bool
         found, _ = encoder.slot_attention(tokens, encoder.slot_init(tokens, None))
         return [encoder.head(found)]
 
+    sample = None
+    if config.decode_tokens:
+        drawn = token_sample(n, config.decode_tokens, seed=0, step=0, positions=range(size))
+        sample = drawn.to(device)
+
     def decode() -> Sequence[Tensor]:
-        return [encoder.decoder.error(slots, features)]
+        return [encoder.decoder.error(slots, features, sample)]
 
     def lose() -> Sequence[Tensor]:
         return [contrastive_loss(score_matrix(embedded[0], embedded[1], present), config.tau)]

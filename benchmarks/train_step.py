@@ -8,8 +8,9 @@ machine affects both. The published step always runs its backbone and computes i
 way to run our step, the benchmark prints images per second; the speedup (the median, lowest and
 highest over the rounds); the peak memory of a step in addition to the memory used before it; and
 the time of each part, run alone, forward and backward. For each part it also prints the speed of
-its matrix products, as a share of the fastest product of that dtype in the same run. Weights are
-random and images are noise; the time of a step does not depend on them.
+its matrix products, as a share of the fastest product of that dtype in the same run. A sample of
+tokens (``--decode-tokens``) is measured with cached features only. Weights are random and images
+are noise; the time of a step does not depend on them.
 """
 
 from __future__ import annotations
@@ -54,9 +55,11 @@ class Way:
 
     precision: str
     cached: bool
+    decoded: int  # tokens of each scene; 0 for all
 
     def __str__(self) -> str:
-        return f"{self.precision}, {'cached features' if self.cached else 'no cache'}"
+        name = f"{self.precision}, {'cached features' if self.cached else 'no cache'}"
+        return name + (f", {self.decoded} tokens decoded" if self.decoded else "")
 
 
 def main() -> None:
@@ -87,6 +90,13 @@ def arguments() -> argparse.Namespace:
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--precision", nargs="+", default=["32", "bf16-mixed"], help="precision of our step")
     add("--cache", nargs="+", choices=("on", "off"), default=["on", "off"], help="cached features")
+    add(
+        "--decode-tokens",
+        type=int,
+        nargs="+",
+        default=[0, 196],
+        help="tokens that our step decodes; 0 for all 784",
+    )
     add("--compile", action="store_true", help="compile our step")
     add("--only", choices=("ours", "published"), help="run only this step, without the ratio")
     add("--no-parts", action="store_true", help="do not measure the parts of the step")
@@ -105,14 +115,20 @@ def measure(asked: argparse.Namespace, config: TrainConfig, vit: Any) -> dict[st
     print(f"\nbatch {config.batch_size}, {machine(asked.device)}")
     device, tokens = asked.device, vit.patch_embed.num_patches
     images, batch = scenes(config, tokens, vit.num_features, device)
-    ways = [Way(p, c == "on") for c in asked.cache for p in asked.precision]
+    ways = [
+        Way(precision, cache == "on", decoded)
+        for cache in asked.cache
+        for decoded in asked.decode_tokens
+        for precision in asked.precision
+        if cache == "on" or not decoded
+    ]
     steps: dict[str, Any] = {}
     if asked.only != "ours":
         published = PublishedStep(vit, tokens, VALUES, device)
         steps["published"] = lambda: published(images, batch.primitives, batch.present)
     ours: dict[Way, tuple[OurStep, Batch]] = {}
     for way in ways if asked.only != "published" else ():
-        chosen = replace(config, precision=way.precision)
+        chosen = replace(config, precision=way.precision, decode_tokens=way.decoded)
         step = our_step(chosen, SCHEMA, compiled=asked.compile)
         given = replace(batch, images=None) if way.cached else replace(batch, features=None)
         ours[way] = step, given
@@ -128,7 +144,8 @@ def measure(asked: argparse.Namespace, config: TrainConfig, vit: Any) -> dict[st
     told = {name: summary(config, rounds, name, memory[name]) for name in steps}
     for way, (step, given) in ours.items() if not asked.no_parts else ():
         best = peaks[step.dtype]
-        parts = parts_of(step, config, given, compiled=asked.compile)
+        chosen = replace(config, decode_tokens=way.decoded)
+        parts = parts_of(step, chosen, given, compiled=asked.compile)
         times = time_parts(parts, device, asked.repeats)
         best.look()
         told[str(way)]["parts"] = shares(str(way), parts, times, best)
@@ -163,7 +180,7 @@ def summary(
         "rounds": rounds[name],
     }
     line = (
-        f"{name:28} {median:8.3f} s {told['images_per_second']:8.2f} images/s"
+        f"{name:47} {median:8.3f} s {told['images_per_second']:8.2f} images/s"
         f"   memory {memory[0] / 1e9:5.2f} GB above {(memory[1] - memory[0]) / 1e9:.2f}"
     )
     if name != "published" and "published" in rounds:

@@ -10,6 +10,7 @@ from nsi_cli.models.alignment import reconstruction_loss
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.decoder_error import Terms, mean_error
 from nsi_cli.models.layers import computing_dtype, default_mlp, precise
+from nsi_cli.models.token_sample import rows_of
 
 _MOST_ACTIVATIONS = 2**26
 """Numbers of one activation held at once where no gradient is wanted."""
@@ -40,15 +41,22 @@ class SlotDecoder(nn.Module):
             nn.Linear(hidden, 1 + channels),
         )
 
-    def forward(self, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Slots (B, K, D) → reconstruction (B, N, C) and slot masks (B, K, N)."""
+    def forward(self, slots: Tensor, sample: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Slots (B, K, D) → reconstruction (B, N, C) and slot masks (B, K, N).
+
+        With a ``sample`` of tokens (B, n), N is n and only those are decoded.
+        """
         first, second, third, last = self._layers()
         at_positions = F.linear(self.position, first.weight)  # (N, hidden)
+        at_once = self._images_at_once(slots)
+        parts = torch.split(slots, at_once)
+        samples = [None] * len(parts) if sample is None else torch.split(sample, at_once)
         found = []
-        for part in torch.split(slots, self._images_at_once(slots)):
+        for part, rows in zip(parts, samples, strict=True):
             # Slots vary fastest, so that mixing copies nothing; each ReLU overwrites its
             # input, which no gradient needs.
-            hidden = F.relu_(first(part)[:, None] + at_positions[:, None])  # (b, N, K, hidden)
+            added = at_positions if rows is None else F.embedding(rows, at_positions)
+            hidden = F.relu_(first(part)[:, None] + added.unsqueeze(-2))  # (b, N, K, hidden)
             hidden = F.relu_(third(F.relu_(second(hidden))))
             logits = F.linear(hidden, last.weight[:1], last.bias[:1]).squeeze(-1)  # (b, N, K)
             masks = precise(logits).softmax(-1)
@@ -57,21 +65,23 @@ class SlotDecoder(nn.Module):
         reconstruction, slot_masks = zip(*found, strict=True)
         return torch.cat(reconstruction), torch.cat(slot_masks)
 
-    def error(self, slots: Tensor, features: Tensor) -> Tensor:
+    def error(self, slots: Tensor, features: Tensor, sample: Tensor | None = None) -> Tensor:
         """The mean error of the reconstruction of features (B, N, C), without the reconstruction.
 
-        A training step needs only this scalar, and one pass computes it with its gradients. In
-        float16 the loss scale must be applied before the backward pass, so autograd is used.
+        With a ``sample`` of tokens (B, n), their mean error. A training step needs only this
+        scalar, and one pass computes it with its gradients. In float16 the loss scale must be
+        applied before the backward pass, so autograd is used.
         """
         dtype = computing_dtype(slots)
+        features = rows_of(features, sample)
         if dtype == torch.float16:
-            return reconstruction_loss(self(slots)[0], features)
+            return reconstruction_loss(self(slots, sample)[0], features)
         first, *later = self._layers()
         with torch.autocast(slots.device.type, enabled=False):
             at_slots = first(slots.to(self.position.dtype))
             at_positions = F.linear(self.position, first.weight)
         weights = [term for layer in later for term in (layer.weight, layer.bias)]
-        return mean_error(Terms(at_slots, at_positions, *weights), features, dtype)
+        return mean_error(Terms(at_slots, at_positions, *weights), features, dtype, sample)
 
     def _layers(self) -> list[nn.Linear]:
         return [step for step in self.mlp if isinstance(step, nn.Linear)]
@@ -99,6 +109,13 @@ class AttentionDecoder(nn.Module):
         """Slots (B, K, D) and attention masks (B, K, N) → reconstruction (B, N, C)."""
         return torch.einsum("bkn,bkc->bnc", attention_masks, precise(self.mlp(slots)))
 
-    def error(self, slots: Tensor, attention_masks: Tensor, features: Tensor) -> Tensor:
-        """The mean error of the reconstruction of features (B, N, C)."""
-        return reconstruction_loss(self(slots, attention_masks), features)
+    def error(
+        self,
+        slots: Tensor,
+        attention_masks: Tensor,
+        features: Tensor,
+        sample: Tensor | None = None,
+    ) -> Tensor:
+        """The mean error of the reconstruction of features (B, N, C), or of a sample (B, n)."""
+        masks = rows_of(attention_masks.mT, sample).mT
+        return reconstruction_loss(self(slots, masks), rows_of(features, sample))

@@ -21,8 +21,8 @@ _CHUNK_BYTES = 6 * 2**20  # of one activation on a CPU; five are held at once
 _CHUNK_BYTES_ELSEWHERE = 2**29
 _MOST_COMPILED_CHUNKS = 4  # the compiler unrolls the loop over them
 
-Chunk = tuple[slice, slice]
-"""Images and positions that go together, n positions of each of b images: t = b·n tokens."""
+Tokens = slice | Tensor
+"""The tokens of a chunk, n of each of b images, t = b·n: the same n for all images, or (b, n)."""
 
 
 class Terms(NamedTuple):
@@ -41,34 +41,38 @@ class Terms(NamedTuple):
     bias_4: Tensor
 
 
-def mean_error(terms: Terms, features: Tensor, dtype: torch.dtype) -> Tensor:
+def mean_error(
+    terms: Terms, features: Tensor, dtype: torch.dtype, sample: Tensor | None = None
+) -> Tensor:
     """Mean over images and tokens of Σ_c (reconstruction − features)², a scalar.
 
-    Features are (B, N, C). Matrices are multiplied in ``dtype``; the softmax, the error and every
-    sum over chunks have the precision of the terms. Gradients are computed in the forward pass if
-    they are needed.
+    Features are (B, N, C), or with a ``sample`` of tokens (B, n) those of the sample (B, n, C).
+    Matrices are multiplied in ``dtype``; the softmax, the error and every sum over chunks have the
+    precision of the terms. Gradients are computed in the forward pass if they are needed.
     """
     if torch.is_grad_enabled():
-        error: Tensor = _OnePass.apply(features, dtype, *terms)
+        error: Tensor = _OnePass.apply(features, dtype, sample, *terms)
         return error
-    return _one_pass(terms, features, dtype, None)
+    return _one_pass(terms, features, dtype, sample, None)
 
 
 class _OnePass(torch.autograd.Function):
     """The mean error. ``forward`` also computes the gradients; ``backward`` scales them."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, dtype: torch.dtype, *given: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, features: Tensor, dtype: torch.dtype, sample: Tensor | None, *given: Tensor
+    ) -> Tensor:
         terms = Terms(*given)
         gradients = Terms(*map(torch.zeros_like, terms))
-        error = _one_pass(terms, features, dtype, gradients)
+        error = _one_pass(terms, features, dtype, sample, gradients)
         ctx.save_for_backward(*gradients)
         return error
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *(upstream * gradient for gradient in ctx.saved_tensors)
+        return None, None, None, *(upstream * gradient for gradient in ctx.saved_tensors)
 
 
 @dataclass(frozen=True)
@@ -84,32 +88,36 @@ class _Activations:
 
 
 def _one_pass(
-    terms: Terms, features: Tensor, dtype: torch.dtype, gradients: Terms | None
+    terms: Terms,
+    features: Tensor,
+    dtype: torch.dtype,
+    sample: Tensor | None,
+    gradients: Terms | None,
 ) -> Tensor:
     """The mean error; its gradients are added to ``gradients``."""
     cast = Terms(*(term.to(dtype) for term in terms))
-    count, tokens = len(terms.at_slots), len(terms.at_positions)
-    images, positions = _chunk(terms, dtype)
+    count, tokens = features.shape[:2]
+    images, positions = _chunk(terms, tokens, dtype)
     buffers = _buffers(cast, images * positions)
     total = terms.at_slots.new_zeros(())
     with torch.autocast(features.device.type, enabled=False):
         for image in range(0, count, images):
             for position in range(0, tokens, positions):
                 chunk = slice(image, image + images), slice(position, position + positions)
-                saved = _forward(cast, features[chunk], chunk, buffers)
+                tokens_of = chunk[1] if sample is None else sample[chunk]
+                saved = _forward(cast, features[chunk], chunk[0], tokens_of, buffers)
                 total = total + saved.error.square().sum()
                 if gradients is not None:
-                    _backward(saved, cast, gradients, chunk, buffers)
+                    _backward(saved, cast, gradients, chunk[0], tokens_of, buffers)
         if gradients is not None:
             for gradient in gradients:
                 gradient.mul_(2 / (count * tokens))
     return total / (count * tokens)
 
 
-def _chunk(terms: Terms, dtype: torch.dtype) -> tuple[int, int]:
-    """The images and positions of a chunk: all positions if they fit, else a part."""
+def _chunk(terms: Terms, tokens: int, dtype: torch.dtype) -> tuple[int, int]:
+    """The images and positions of a chunk: all ``tokens`` positions if they fit, else a part."""
     count, slots, hidden = terms.at_slots.shape
-    tokens = len(terms.at_positions)
     image_bytes = tokens * slots * hidden * dtype.itemsize
     most = _CHUNK_BYTES if terms.at_slots.device.type == "cpu" else _CHUNK_BYTES_ELSEWHERE
     if torch.compiler.is_compiling():
@@ -134,14 +142,16 @@ def _buffer(buffers: Tensor | None, number: int, rows: int) -> Tensor | None:
     return None if buffers is None else buffers[number, :rows]
 
 
-def _forward(terms: Terms, features: Tensor, chunk: Chunk, buffers: Tensor | None) -> _Activations:
+def _forward(
+    terms: Terms, features: Tensor, images: slice, tokens: Tokens, buffers: Tensor | None
+) -> _Activations:
     """The forward pass of a chunk; features (b, n, C)."""
     at_slots, at_positions, weight_2, bias_2, weight_3, bias_3, weight_4, bias_4 = terms
     slots, hidden = at_slots.shape[1:]
     rows = features.shape[0] * features.shape[1] * slots
     out = _buffer(buffers, 0, rows)
     first = torch.add(
-        at_slots[chunk[0], None], at_positions[chunk[1], None],
+        at_slots[images, None], at_positions[tokens].unsqueeze(-2),
         out=None if out is None else out.view(*features.shape[:2], slots, hidden),
     )  # fmt: skip
     first = first.relu_().view(rows, hidden)
@@ -155,8 +165,9 @@ def _forward(terms: Terms, features: Tensor, chunk: Chunk, buffers: Tensor | Non
 
 
 def _backward(
-    saved: _Activations, terms: Terms, gradients: Terms, chunk: Chunk, buffers: Tensor | None
-) -> None:
+    saved: _Activations, terms: Terms, gradients: Terms, images: slice, tokens: Tokens,
+    buffers: Tensor | None,
+) -> None:  # fmt: skip
     """The backward pass of a chunk: add the gradients of half its summed error.
 
     Each layer's gradient is computed as soon as its inputs exist, while they are in the cache.
@@ -187,10 +198,14 @@ def _backward(
     gradients.bias_2.add_(to_second.sum(0))
     to_first = torch.mm(to_second, terms.weight_2, out=_buffer(buffers, 3, rows))
     to_first = _before_relu(to_first, saved.first)
-    at_slots = gradients.at_slots[chunk[0]]
+    at_slots = gradients.at_slots[images]
     spread = to_first.view(len(at_slots), -1, slots, hidden)  # (b, n, K, hidden)
     at_slots += spread.sum(1)
-    gradients.at_positions[chunk[1]] += spread.sum((0, 2))
+    if isinstance(tokens, slice):
+        gradients.at_positions[tokens] += spread.sum((0, 2))
+    else:
+        each = spread.sum(2).flatten(0, 1).to(gradients.at_positions.dtype)
+        gradients.at_positions.index_add_(0, tokens.flatten(), each)
 
 
 def _of_slots(rows: Tensor, slots: int) -> Tensor:

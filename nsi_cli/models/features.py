@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,15 @@ def prepare_cache(
     where: str,
     progress: Progress = SILENT,
     *,
+    part: tuple[int, int] = (0, 1),
     fill_missing: bool = True,
 ) -> FeatureCache | None:
     """The cache of the backbone's features of these splits, filled; None if it is off.
 
-    Without ``fill_missing`` it is None unless it is already filled. ``where`` is auto (in the
-    store; none, with a note, if the disk lacks room), off, or a folder. Raises `DataError` if a
-    named folder has no room, or a cache is damaged.
+    If several processes fill it together, ``part`` is this one's rank and their number. Without
+    ``fill_missing`` it is None unless it is already filled. ``where`` is auto (in the store; none,
+    with a note, if the disk lacks room), off, or a folder. Raises `DataError` if a named folder has
+    no room, or a cache is damaged.
     """
     if where == "off":
         return None
@@ -60,29 +63,63 @@ def prepare_cache(
             raise
         progress.note(f"{error.message}; the backbone runs at every step instead")
         return None
-    fill(
-        cache, store, splits, _encoder(backbone),
-        at_once=_AT_ONCE.get(_device(backbone).type, _AT_ONCE_ELSEWHERE), progress=progress,
-    )  # fmt: skip
+    _fill(cache, store, splits, backbone, part, progress)
     return cache
+
+
+def _fill(
+    cache: FeatureCache, store: Store, splits: list[str], backbone: Backbone,
+    part: tuple[int, int], progress: Progress,
+) -> None:  # fmt: skip
+    """Fill the cache on the backbone's device.
+
+    On a CPU, each core encodes its own images with one thread: threads that share the small
+    operations of a backbone would mostly wait. Two more workers read and write meanwhile.
+    """
+    kind, threads = _device(backbone).type, torch.get_num_threads()
+    encoders = threads if kind == "cpu" else 1
+    try:
+        fill(
+            cache, store, splits, _encoder(backbone, encoders),
+            at_once=_AT_ONCE.get(kind, _AT_ONCE_ELSEWHERE), workers=encoders + 2, part=part,
+            progress=progress,
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _device(backbone: Backbone) -> torch.device:
     return next((buffer.device for buffer in backbone.buffers()), torch.device("cpu"))
 
 
-def _encoder(backbone: Backbone) -> Encode:
-    """The backbone as a function from arrays to features in its ``feature_dtype``."""
+def _encoder(backbone: Backbone, encoders: int) -> Encode:
+    """The backbone as a function from arrays to features in its ``feature_dtype``.
+
+    At most ``encoders`` threads are in it at a time. On a CPU, they share the images that are
+    encoded at once, to bound the memory.
+    """
     device, dtype = _device(backbone), backbone.feature_dtype
+    free = Semaphore(encoders)
 
     def encode(images: npt.NDArray[np.uint8]) -> Features:
-        features = backbone(torch.from_numpy(images).permute(0, 3, 1, 2).to(device)).to(dtype)
-        if device.type != "cuda":
-            return features.cpu().numpy()  # type: ignore[no-any-return]
-        pinned = torch.empty(features.shape, dtype=dtype, pin_memory=True)
-        return pinned.copy_(features).numpy()
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+        with free:
+            if device.type == "cpu":
+                torch.set_num_threads(1)  # of this thread
+                few = torch.split(pixels, max(1, _AT_ONCE["cpu"] // encoders))
+                return _array(torch.cat([backbone(part).to(dtype) for part in few]))
+            features = backbone(pixels.to(device)).to(dtype)
+            if device.type != "cuda":
+                return _array(features.cpu())
+            pinned = torch.empty(features.shape, dtype=dtype, pin_memory=True)
+            return _array(pinned.copy_(features))
 
     return encode
+
+
+def _array(features: Tensor) -> Features:
+    array: Features = features.numpy()
+    return array
 
 
 def features_of(batch: Batch, backbone: Backbone | None) -> Tensor:

@@ -57,17 +57,20 @@ class ImageEncoder(nn.Module):
             reconstruction = self.decoder(slots, attention_masks)
         return ImageEncoding(slots, attention_masks, slot_masks, reconstruction, self.head(slots))
 
-    def learn(self, features: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def learn(
+        self, features: Tensor, noise: Tensor | None = None, sample: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What a training step needs: the embeddings (B, K, E) and the reconstruction's error.
 
         The error is the mean over images and tokens of Σ_c (reconstruction − features)², equal to
-        that of `forward` at a fraction of the time and memory. Raises like `forward`.
+        that of `forward` at a fraction of the time and memory. With a ``sample`` of tokens (B, n)
+        of `token_sample`, it is the mean over these, an estimate. Raises like `forward`.
         """
         slots, attention_masks = self._bind(features, noise)
         if isinstance(self.decoder, SlotDecoder):
-            error = self.decoder.error(slots, features)
+            error = self.decoder.error(slots, features, sample)
         else:
-            error = self.decoder.error(slots, attention_masks, features)
+            error = self.decoder.error(slots, attention_masks, features, sample)
         return self.head(slots), error
 
     def embed(self, features: Tensor, noise: Tensor | None = None) -> Tensor:

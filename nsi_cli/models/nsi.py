@@ -56,10 +56,18 @@ class NSI(nn.Module):
         return NSIOutput(image, self._of_primitives(primitives, present, image.embeddings))
 
     def learn(
-        self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor | None = None
+        self,
+        features: Tensor,
+        primitives: Tensor,
+        present: Tensor,
+        noise: Tensor | None = None,
+        sample: Tensor | None = None,
     ) -> LossTerms:
-        """The terms of the loss; arguments and errors are those of `forward`."""
-        slots, error = self.image_encoder.learn(features, noise)
+        """The terms of the loss; arguments and errors are those of `forward`.
+
+        With a ``sample`` of tokens (B, n), only these are reconstructed.
+        """
+        slots, error = self.image_encoder.learn(features, noise, sample)
         return LossTerms(slots, self._of_primitives(primitives, present, slots), error)
 
     def _of_primitives(self, primitives: Tensor, present: Tensor, slots: Tensor) -> Tensor:

@@ -67,6 +67,12 @@ class TrainConfig(ModelConfig):
     beta: Annotated[float, Interval(ge=0, le=1e30)] = option(
         1.0, help="Weight of the reconstruction loss.", group=_OPTIMISATION
     )
+    decode_tokens: Annotated[int, Interval(ge=0, le=10**6)] = option(
+        0,
+        help="Tokens of each scene whose reconstruction a training step computes: a random sample, "
+        "drawn anew at each step, as an unbiased estimate of the loss over all; 0 for all.",
+        group=_OPTIMISATION,
+    )
     label_fraction: Annotated[float, Interval(gt=0, le=1)] = option(
         1.0,
         help="Fraction of the training scenes whose annotation is used; the rest trains the "

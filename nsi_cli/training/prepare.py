@@ -78,7 +78,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
 def prepare(config: TrainConfig, task: Task, store: Store) -> Prepared:
     """Start the processes, and build the model and its surroundings from the seed.
 
-    Raises `ConfigError` if there are too few scenes for so many processes.
+    Raises `ConfigError` if there are too few scenes for so many processes, or too few tokens.
     """
     fabric = launch(config)
     _check_shares(config, store, fabric.world_size)
@@ -86,6 +86,12 @@ def prepare(config: TrainConfig, task: Task, store: Store) -> Prepared:
     backbone, model = build(
         config, store.schema, encoder, precision=config.precision, seed=config.seed
     )
+    if config.decode_tokens > backbone.num_tokens:
+        raise ConfigError(
+            f"--decode-tokens {config.decode_tokens}, but the backbone has {backbone.num_tokens} "
+            "tokens",
+            "0 decodes all",
+        )
     if config.precision == "64":
         model.double()
     return Prepared(config, task, store, backbone.to(fabric.device), model, fabric)

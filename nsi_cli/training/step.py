@@ -16,6 +16,7 @@ from nsi_cli.models.backbones.base import Backbone
 from nsi_cli.models.features import features_of
 from nsi_cli.models.nsi import NSI, LossTerms
 from nsi_cli.models.slot_init import slot_noise
+from nsi_cli.models.token_sample import token_sample
 from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.contrastive import Embeddings, concatenate, contrast
@@ -35,13 +36,15 @@ class Encoders(nn.Module):
         self.model = model
 
     def forward(
-        self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor
-    ) -> LossTerms:
+        self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor,
+        sample: Tensor | None,
+    ) -> LossTerms:  # fmt: skip
         """Features (n, N, C), primitives (n, T, W), present (n, T), noise (n, K, D).
 
-        ``error`` of the result is the sum of the n images' errors, not their mean.
+        ``sample`` (n, M) are the tokens to decode, None for all. ``error`` of the result is the sum
+        of the n images' errors, not their mean.
         """
-        terms = self.model.learn(features, primitives, present, noise)
+        terms = self.model.learn(features, primitives, present, noise, sample)
         return terms._replace(error=terms.error * len(features))
 
 
@@ -55,13 +58,14 @@ class NotFinite(NsiError):
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Scenes that go through the model together, with their slot noise and dropout seed."""
+    """Scenes that go through the model together, with all that is drawn for them."""
 
     features: Tensor  # (n, N, C)
     primitives: Tensor  # (n, T, W)
     present: Tensor  # (n, T) bool
     annotated: Tensor  # (n,) bool
     noise: Tensor  # (n, K, D)
+    sample: Tensor | None  # (n, M), the tokens to decode; None for all
     seed: int  # of the dropout
 
 
@@ -89,14 +93,20 @@ class Step:
     def train(self, batch: Batch, annotated: Tensor, step: int, size: int) -> Metrics:
         """Compute the gradient of a batch of ``size`` scenes, of which ``batch`` is a part.
 
-        Returns the metrics of the whole batch. Slot noise is a function of the seed, the step and
-        the position in the batch; dropout depends on the process too. Raises `NotFinite` in every
-        process, before any gradient is computed.
+        Returns the metrics of the whole batch. Slot noise and the sample of tokens are functions of
+        the seed, the step and the position in the batch; dropout depends on the process too. Raises
+        `NotFinite` in every process, before any gradient is computed.
         """
         self._encoders.train()
-        positions = self.group.share(size)
-        noise = slot_noise(self.config, seed=self.config.seed, step=step, positions=positions)
-        micro_batches = list(self._micro_batches(batch, annotated, noise, step))
+        config, positions = self.config, self.group.share(size)
+        noise = slot_noise(config, seed=config.seed, step=step, positions=positions)
+        sample = None
+        if config.decode_tokens:
+            sample = token_sample(
+                self._backbone.num_tokens, config.decode_tokens,
+                seed=config.seed, step=step, positions=positions,
+            )  # fmt: skip
+        micro_batches = list(self._micro_batches(batch, annotated, noise, sample, step))
         with torch.set_grad_enabled(len(micro_batches) == 1):
             outputs = [self._encode(micro_batch) for micro_batch in micro_batches]
         metrics, own = self._contrast(micro_batches, outputs, size, wants_gradient=True)
@@ -136,10 +146,13 @@ class Step:
 
     @torch.no_grad()
     def measure(self, batch: Batch, size: int) -> Metrics:
-        """The metrics of a batch without training on it; slot noise is a function of the scene."""
+        """The metrics of a batch without training on it; slot noise is a function of the scene.
+
+        All tokens are decoded.
+        """
         self._encoders.eval()
         annotated = torch.ones(len(batch), dtype=torch.bool, device=batch.present.device)
-        micro_batches = list(self._micro_batches(batch, annotated, self.noise_of(batch), 0))
+        micro_batches = list(self._micro_batches(batch, annotated, self.noise_of(batch), None, 0))
         outputs = [self._encode(micro_batch) for micro_batch in micro_batches]
         return self._contrast(micro_batches, outputs, size, wants_gradient=False)[0]
 
@@ -149,7 +162,7 @@ class Step:
         return slot_noise(self.config, seed=self.config.seed, step=None, positions=positions)
 
     def _micro_batches(
-        self, batch: Batch, annotated: Tensor, noise: Tensor, step: int
+        self, batch: Batch, annotated: Tensor, noise: Tensor, sample: Tensor | None, step: int
     ) -> Iterator[MicroBatch]:
         size = self.config.micro_batch_size or len(batch)
         like = next(self._model.parameters())
@@ -163,14 +176,16 @@ class Step:
                 part.present,
                 annotated[cut],
                 noise[cut].to(like),
+                None if sample is None else sample[cut].to(like.device),
                 int(seed.generate_state(1)[0]),
             )
 
     def _encode(self, micro_batch: MicroBatch) -> LossTerms:
         torch.manual_seed(micro_batch.seed)
         outputs: LossTerms = self._encoders(
-            micro_batch.features, micro_batch.primitives, micro_batch.present, micro_batch.noise
-        )
+            micro_batch.features, micro_batch.primitives, micro_batch.present, micro_batch.noise,
+            micro_batch.sample,
+        )  # fmt: skip
         return outputs
 
     def _contrast(

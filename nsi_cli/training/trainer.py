@@ -84,9 +84,9 @@ class Trainer:
         try:
             with Interruption() as interruption:
                 splits = [split for split in (TRAIN, VAL) if split in self._store.splits]
-                where = self._config.feature_cache
+                where, part = self._config.feature_cache, (self.group.rank, self.group.count)
                 self._cache = prepare_cache(
-                    self._backbone, self._store, splits, where, self._progress
+                    self._backbone, self._store, splits, where, self._progress, part=part
                 )
                 interruption.graceful = True
                 self._fit(interruption)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.nsi import NSI, build_nsi
 from nsi_cli.models.schema_encoder import PropertySchemaEncoder
+from nsi_cli.models.token_sample import token_sample
 from nsi_cli.schema import Schema
 
 
@@ -23,21 +24,26 @@ class Learn(nn.Module):
         self.model = model
 
     def forward(
-        self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor
+        self,
+        features: Tensor,
+        primitives: Tensor,
+        present: Tensor,
+        noise: Tensor,
+        sample: Tensor | None,
     ) -> Tensor:
-        learned = self.model.learn(features, primitives, present, noise)
+        learned = self.model.learn(features, primitives, present, noise, sample)
         scores = torch.einsum("ike,jte->ijkt", learned.slots.float(), learned.primitives.float())
         return learned.error + scores.amax(2).mean()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "slot_init", "half"),
+    ("backend", "slot_init", "half", "decoded"),
     [
-        *itertools.product(["aot_eager"], ["gaussian", "tokens"], [False, True]),
+        *itertools.product(["aot_eager"], ["gaussian", "tokens"], [False, True], [16]),
         # Where the graph breaks does not depend on the compiler behind it.
-        pytest.param("inductor", "gaussian", False, marks=pytest.mark.slow),
-        pytest.param("inductor", "tokens", True, marks=pytest.mark.slow),
+        pytest.param("inductor", "gaussian", False, 16, marks=pytest.mark.slow),
+        pytest.param("inductor", "tokens", True, 5, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.timeout(900)
@@ -45,6 +51,7 @@ def test_it_compiles_without_a_graph_break(
     backend: str,
     slot_init: str,
     half: bool,
+    decoded: int,
     small: ModelConfig,
     schema: Schema,
     primitives: tuple[Tensor, Tensor],
@@ -54,7 +61,8 @@ def test_it_compiles_without_a_graph_break(
         small, slot_init=slot_init, num_iterations=1, num_blocks=1, dropout=0.0
     )
     model = build_nsi(config, schema, PropertySchemaEncoder, num_tokens=16, channels=12)
-    given = torch.randn(3, 16, 12), *primitives, torch.randn(3, 4, 16)
+    sample = token_sample(16, decoded, seed=0, step=0, positions=range(3)) if decoded < 16 else None
+    given = torch.randn(3, 16, 12), *primitives, torch.randn(3, 4, 16), sample
     plain, found = Learn(model), []
     for step in (plain, torch.compile(plain, fullgraph=True, backend=backend)):
         model.zero_grad()

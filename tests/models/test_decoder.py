@@ -13,6 +13,7 @@ from nsi_cli.models import decoder_error
 from nsi_cli.models.alignment import reconstruction_loss
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.decoder import AttentionDecoder, SlotDecoder
+from nsi_cli.models.token_sample import rows_of, token_sample
 
 
 def plain(decoder: SlotDecoder, slots: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,6 +42,12 @@ def test_decoder_equals_the_plain_one(
 A_TOKEN = 4 * 32  # numbers of an activation: slots times hidden width
 
 
+def drawn(sampled: bool) -> Tensor | None:
+    """A sample of 11 of 30 tokens for each of five images, or None."""
+    return token_sample(30, 11, seed=0, step=0, positions=range(5)) if sampled else None
+
+
+@pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("tokens_at_once", [7, 30, 65, 10**6])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_error_equals_the_plain_ones_however_it_is_chunked(
@@ -48,38 +55,40 @@ def test_error_equals_the_plain_ones_however_it_is_chunked(
     dtype: torch.dtype,
     tolerance: float,
     tokens_at_once: int,
+    sampled: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     at_once = tokens_at_once * A_TOKEN * dtype.itemsize
     monkeypatch.setattr(decoder_error, "_CHUNK_BYTES", at_once)
     decoder = SlotDecoder(small, num_tokens=30, channels=12).to(dtype)
     slots = torch.randn(5, 4, small.slot_dim, dtype=dtype, requires_grad=True)
-    features = torch.randn(5, 30, 12, dtype=dtype)
+    features, sample = torch.randn(5, 30, 12, dtype=dtype), drawn(sampled)
     found = []
     for error in (
-        decoder.error(slots, features),
-        reconstruction_loss(plain(decoder, slots)[0], features),
+        decoder.error(slots, features, sample),
+        reconstruction_loss(rows_of(plain(decoder, slots)[0], sample), rows_of(features, sample)),
     ):
         gradients = torch.autograd.grad(3 * error, [slots, *decoder.parameters()])
         found.append([error, *gradients])
     for have, want in zip(*found, strict=True):
         assert (have - want).abs().max() <= tolerance * max(1.0, want.abs().max().item())
     with torch.no_grad():
-        assert decoder.error(slots, features) == found[0][0]
+        assert decoder.error(slots, features, sample) == found[0][0]
 
 
+@pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_error_in_half_precision_rounds_no_more_than_the_plain_one(
-    small: ModelConfig, half: torch.dtype
+    small: ModelConfig, half: torch.dtype, sampled: bool
 ) -> None:
     decoder = SlotDecoder(small, num_tokens=30, channels=12)
     slots = torch.randn(5, 4, small.slot_dim, requires_grad=True)
-    features = torch.randn(5, 30, 12)
-    wanted = [slots, *decoder.parameters()]
-    exact = reconstruction_loss(plain(decoder, slots)[0], features)
+    features, sample = torch.randn(5, 30, 12), drawn(sampled)
+    wanted, aim = [slots, *decoder.parameters()], rows_of(features, sample)
+    exact = reconstruction_loss(rows_of(plain(decoder, slots)[0], sample), aim)
     with torch.autocast("cpu", half):
-        error = decoder.error(slots, features)
-        plain_error = reconstruction_loss(plain(decoder, slots)[0], features)
+        error = decoder.error(slots, features, sample)
+        plain_error = reconstruction_loss(rows_of(plain(decoder, slots)[0], sample), aim)
     assert error.dtype == torch.float32
     torch.testing.assert_close(error, exact, rtol=0.02, atol=0)
     gradients = [torch.autograd.grad(loss, wanted) for loss in (error, plain_error, exact)]

@@ -46,6 +46,10 @@ CASES = {
     "half annotated, hungarian": {"alignment": "hungarian"},
     "none annotated": {},
     "ungrounded": {"contrastive_weight": 0.0},
+    "sampled": {"decode_tokens": 5},
+    "sampled, accumulated": {"decode_tokens": 5, "micro_batch_size": 2},
+    "sampled, attention": {"decode_tokens": 5, "reconstruct": "attention"},
+    "all sampled": {"decode_tokens": TOKENS},
 }
 
 

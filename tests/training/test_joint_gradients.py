@@ -62,6 +62,8 @@ def test_several_processes_find_the_gradient_of_the_joint_batch(
         ("accumulated/", "plain/"),
         ("one by one/", "plain/"),
         ("absent attended, accumulated/", "absent attended/"),
+        ("sampled, accumulated/", "sampled/"),
+        ("all sampled/", "plain/"),
     ],
 )
 def test_a_batch_put_through_in_pieces_has_the_gradient_of_the_whole(
@@ -74,6 +76,13 @@ def test_a_batch_put_through_in_pieces_has_the_gradient_of_the_whole(
 def test_absent_primitives_that_are_attended_to_change_the_gradient(alone: Gradients) -> None:
     attended, plain = of_case(alone, "absent attended/"), of_case(alone, "plain/")
     assert attended["contrastive"] != pytest.approx(plain["contrastive"])
+
+
+@pytest.mark.slow
+def test_a_sample_of_tokens_changes_the_reconstruction_only(alone: Gradients) -> None:
+    sampled, plain = of_case(alone, "sampled/"), of_case(alone, "plain/")
+    assert sampled["reconstruction"] != pytest.approx(plain["reconstruction"])
+    assert sampled["contrastive"] == plain["contrastive"]
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from nsi_cli.training import trainer as trainer_module
 from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.interruption import Interrupted
+from nsi_cli.training.log import Log
 from nsi_cli.training.prepare import check
 from nsi_cli.training.step import Step
 from nsi_cli.training.trainer import Trainer
@@ -283,15 +284,16 @@ def test_the_releases_options_change_a_run(
 
 
 @pytest.mark.slow
-def test_with_the_releases_options_too_a_run_resumes_and_needs_no_cache(
+def test_with_the_releases_options_and_a_sample_of_tokens_a_run_resumes_and_needs_no_cache(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer_of(tmp_path / "whole", epochs=2, **RELEASE).fit()
+    options = {**RELEASE, "decode_tokens": 9}
+    trainer_of(tmp_path / "whole", epochs=2, **options).fit()
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         die_before(patch, "_train_batch", "step 8")
         with pytest.raises(Killed):
-            trainer_of(run, epochs=2, feature_cache="off", **RELEASE).fit()
+            trainer_of(run, epochs=2, feature_cache="off", **options).fit()
     trainer_of(run, resume=True).fit()
     assert_same(run, tmp_path / "whole")
 
@@ -346,6 +348,23 @@ def test_a_dry_run_gives_the_losses_of_a_batch_and_writes_nothing(
     result = trainer.dry_run()
     assert result["loss"] == pytest.approx(lines(trained)[0]["loss"], rel=1e-6)
     assert tree(tmp_path) == before
+
+
+def test_a_validation_decodes_all_tokens(trainer_of: TrainerOf, tmp_path: Path) -> None:
+    losses = []
+    for number in (0, 9):
+        trainer = trainer_of(tmp_path / str(number), decode_tokens=number)
+        losses.append((trainer.dry_run(), trainer._validate(Log())))
+    (dry, validated), (sampled_dry, sampled_validated) = losses
+    assert sampled_dry["reconstruction"] != dry["reconstruction"]
+    assert sampled_validated == validated
+
+
+def test_a_sample_of_more_tokens_than_there_are_is_refused(
+    trainer_of: TrainerOf, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="--decode-tokens 37, but the backbone has 36 tokens"):
+        trainer_of(tmp_path / "run", decode_tokens=37)
 
 
 def config_of(tiny: dict[str, Any], **options: Any) -> TrainConfig:
@@ -409,7 +428,7 @@ def test_a_signal_before_the_first_step_stops_at_once(
     trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        trainer_module, "prepare_cache", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        trainer_module, "prepare_cache", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)
     )
     with pytest.raises(Interrupted, match="at once") as result:
         trainer_of(tmp_path / "run").fit()

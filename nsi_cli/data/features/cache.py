@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nsi_cli.data.features.marks import marked
 from nsi_cli.data.store.reader import Store
 from nsi_cli.data.store.rows import Index, Rows
 from nsi_cli.support.errors import DataError
@@ -54,6 +55,14 @@ class FeatureCache:
     def part(self, split: str) -> Path:
         """The file of the split's features while they are computed."""
         return self.folder / f"{split}.npy.part"
+
+    def marks(self, split: str) -> Path:
+        """The file that marks the complete features of the partial file."""
+        return self.folder / f"{split}.npy.done"
+
+    def rows(self, scenes: int) -> Rows:
+        """The location of the features in the file of ``scenes`` scenes."""
+        return Rows(len(self.header(scenes)), scenes, (self.tokens, self.channels), self.dtype)
 
     def has(self, split: str, scenes: int) -> bool:
         """Whether the features of all ``scenes`` of the split are complete.
@@ -128,8 +137,12 @@ def cache_for(
 def check_cache_space(cache: FeatureCache, store: Store, splits: list[str]) -> None:
     """Raise `DataError` if the disk has too little room for the missing features."""
     missing = [split for split in splits if not cache.has(split, store.count(split))]
-    parts = [cache.part(split) for split in missing]
-    size = cache.bytes_of(sum(map(store.count, missing)))
-    size -= sum(part.stat().st_size for part in parts if part.is_file())
+    scenes = sum(store.count(split) - _written(cache, store, split) for split in missing)
     hint = f"choose another folder with {FLAG}, or train with --feature-cache off"
-    check_free_space(cache.folder, size, "the feature cache", hint)
+    check_free_space(cache.folder, cache.bytes_of(scenes), "the feature cache", hint)
+
+
+def _written(cache: FeatureCache, store: Store, split: str) -> int:
+    """The scenes of a split whose features are complete in the partial file."""
+    written = marked(cache.marks(split), store.count(split))
+    return written if cache.part(split).is_file() else 0

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +17,7 @@ from rich.filesize import decimal
 
 from nsi_cli.data.features.cache import FeatureCache, cache_for, check_cache_space
 from nsi_cli.data.features.fill import fill
-from nsi_cli.data.store.reader import Store, open_store
+from nsi_cli.data.store.reader import Store
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import Progress
 
@@ -234,7 +233,7 @@ def test_a_file_that_is_no_cache_is_an_error_before_it_is_used(
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("name", ["train.npy.part", ".lock"])
+@pytest.mark.parametrize("name", ["train.npy.part", "train.npy.done", ".lock"])
 def test_a_named_pipe_at_the_path_of_a_written_file_does_not_block(store: Store, name: str) -> None:
     cache = _cache(store)
     cache.folder.mkdir(parents=True)
@@ -275,8 +274,9 @@ def test_features_that_are_on_the_disk_need_no_room(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = _fill(store)
-    os.truncate(cache.path("train").rename(cache.part("train")), 100)
-    _needs(store, monkeypatch, 2 * 11 * TOKENS * CHANNELS - 100)
+    cache.path("train").rename(cache.part("train"))
+    cache.marks("train").write_bytes(b"\1" * 4)
+    _needs(store, monkeypatch, 2 * (11 - 4) * TOKENS * CHANNELS)
 
 
 FULL_DISK = """
@@ -324,36 +324,63 @@ def test_a_path_that_cannot_be_written_is_an_error(store: Store) -> None:
     assert "--feature-cache" in caught.value.hint
 
 
-def test_a_second_process_waits_for_the_first_to_fill_the_cache(store: Store) -> None:
-    second: list[object] = []
-    notes: list[str] = []
+TOGETHER = KILLED.replace(
+    "    if images[0, 0, 0, 0] == 6:\n        os.kill(os.getpid(), signal.SIGKILL)\n",
+    "    print(*images[:, 0, 0, 0], flush=True)\n    time.sleep(0.05)\n",
+).replace("import os", "import os, time").replace(
+    "fill(cache", "print(flush=True)\nsys.stdin.read(1)\nfill(cache"
+)  # fmt: skip
 
-    class Noting(Progress):
-        def note(self, text: str) -> None:
-            notes.append(text)
-            waiting.set()
 
-    def fill_too() -> None:
-        fill(_cache(store), open_store(store.path), ["train"], _never, at_once=2,
-             progress=Noting())  # fmt: skip
-        second.append(_cache(store).has("train", 11))
+@pytest.mark.slow
+def test_two_processes_share_the_scenes_and_compute_each_once(
+    make_store: Callable[..., Store],
+) -> None:
+    sizes = {"train": 21, "test": 8}
+    store, alone = make_store(**sizes), make_store(**sizes, name="alone")
+    fill(_cache(alone), alone, ["train", "test"], encode, at_once=2)
+    started = [
+        subprocess.Popen([sys.executable, "-c", TOGETHER, str(store.path)],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is ready
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("!")
+        process.stdin.flush()
+    seen = [process.communicate()[0].split() for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert all(seen)
+    assert sorted(map(int, seen[0] + seen[1])) == [*range(29)]
+    for split in sizes:
+        assert _cache(store).path(split).read_bytes() == _cache(alone).path(split).read_bytes()
 
-    def _never(images: np.ndarray) -> np.ndarray:
-        raise AssertionError("computed twice")
 
-    waiting = threading.Event()
-    other = threading.Thread(target=fill_too)
+def test_several_threads_compute_each_scene_once(store: Store) -> None:
+    seen: list[int] = []
 
-    def slow(images: np.ndarray) -> np.ndarray:
-        if not other.ident:
-            other.start()
-            assert waiting.wait(10)
+    def watched(images: np.ndarray) -> np.ndarray:
+        seen.extend(images[:, 0, 0, 0].tolist())
         return encode(images)
 
-    _fill(store, slow)
-    other.join(10)
-    assert second == [True]
-    assert notes == ["another process computes these features; waiting for it"]
+    fill(_cache(store), store, ["train", "test"], watched, at_once=2, workers=3)
+    assert sorted(seen) == [*range(14)]
+    np.testing.assert_array_equal(
+        _cache(store).read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
+
+
+@pytest.mark.parametrize("part", [(0, 2), (1, 2)])
+def test_a_process_that_is_left_alone_computes_the_parts_of_the_others(
+    store: Store, part: tuple[int, int]
+) -> None:
+    fill(_cache(store), store, ["train"], encode, at_once=2, part=part)
+    np.testing.assert_array_equal(
+        _cache(store).read("train", np.arange(11)), encode(store.images("train", range(11)))
+    )
 
 
 def test_room_is_checked_on_the_disk_of_the_cache(
