@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # One thread, here and in the processes that tests start: for models this small more only wait
 # for each other, and the last bits of a loss depend on their number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("nsi")
+settings.load_profile("nsi")
 
 # A shell without job control starts background jobs with SIGINT ignored, and processes inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

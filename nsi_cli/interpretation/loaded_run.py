@@ -6,23 +6,20 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nsi_cli.evaluation.predict import primitives_encoder
-from nsi_cli.evaluation.predictions import Floats, Predictions
+from nsi_cli.evaluation.predictions import Floats
 from nsi_cli.interpretation.grounding import Grounded, ground
 from nsi_cli.interpretation.own_images.batches import (
     OwnBatch,
     Owns,
     as_sequence,
-    cropper,
     in_batches,
     read_own,
 )
-from nsi_cli.interpretation.own_images.reading import Pixels, read_image
 from nsi_cli.interpretation.query import parse_query
 from nsi_cli.interpretation.run_predictions import RunPredictions
 from nsi_cli.interpretation.scenes.nearest import NearSlots, nearest_slots
@@ -239,15 +236,3 @@ class LoadedRun(RunPredictions):
         at_once = _AT_ONCE.get(self.device.type, _AT_ONCE_ELSEWHERE)
         for names, pixels in in_batches(read, at_once):
             yield OwnBatch(names, pixels, self.predict_images(pixels))
-
-    def predict_image(self, image: Pixels) -> Predictions:
-        """The predictions for one image (S, S, 3), as `read_image` returns it."""
-        return self.predict_images(image[None])
-
-    def read_image(self, path: Path, progress: Progress = SILENT) -> Pixels:
-        """An image file as the model expects it, (S, S, 3), cropped like those of the run's store.
-
-        Warns if the task's builder cannot crop it, and then uses the whole image.
-        """
-        crop = cropper(path.name, self.builder, progress)
-        return read_image(path, self.run.config.image_size, crop, progress.note)

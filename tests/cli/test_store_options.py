@@ -79,7 +79,8 @@ def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
     Image.fromarray(image).save(tmp_path / "noise.png")
     side = loaded.run.config.image_size
     cropped = Image.fromarray(image[24:216, 64:256]).resize((side, side), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(loaded.read_image(tmp_path / "noise.png"), np.array(cropped))
+    (own,) = loaded.own_images(tmp_path / "noise.png")
+    np.testing.assert_array_equal(own.images[0], np.array(cropped))
     for name, size in (("frame.png", (320, 240)), ("square.png", (90, 90))):
         Image.new("RGB", size, "teal").save(tmp_path / name)
     result = nsi("interpret", run, "--image", tmp_path / "frame.png", "--image",

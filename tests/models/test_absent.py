@@ -38,7 +38,7 @@ def scene(count: int, rows: int) -> tuple[Tensor, Tensor]:
     return F.pad(ROWS[:count], (0, 0, 0, rows - count))[None], torch.arange(rows)[None] < count
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     count=st.integers(1, 3), rows=st.integers(3, 6), absent=st.sampled_from([-1.0, 2.0, torch.nan])
 )

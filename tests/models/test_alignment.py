@@ -45,7 +45,7 @@ def test_alignment_adds_up_to_the_diagonal_of_the_scores() -> None:
     torch.testing.assert_close(scores, score_matrix(slots, primitives, present).diagonal())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), slot_order=ORDERS, primitive_order=ORDERS)
 def test_score_knows_no_order_of_slots_or_primitives(
     seed: int, slot_order: list[int], primitive_order: list[int]
@@ -58,7 +58,7 @@ def test_score_knows_no_order_of_slots_or_primitives(
     torch.testing.assert_close(moved, plain)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), order=ORDERS)
 def test_scores_and_loss_follow_a_relabelling_of_the_scenes(seed: int, order: list[int]) -> None:
     slots, primitives, present = sample(seed)
@@ -69,7 +69,7 @@ def test_scores_and_loss_follow_a_relabelling_of_the_scenes(seed: int, order: li
     torch.testing.assert_close(contrastive_loss(plain.T, 0.1), contrastive_loss(plain, 0.1))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), value=st.sampled_from([0.0, 1e30, math.nan, math.inf]))
 def test_absent_primitives_add_nothing(seed: int, value: float) -> None:
     slots, primitives, present = sample(seed)
@@ -102,7 +102,7 @@ def test_score_gradients_are_exact() -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=st.integers(1, 50), score=st.floats(-100, 100), tau=st.sampled_from([0.05, 0.1, 1.0]))
 def test_loss_at_chance_is_the_logarithm_of_the_batch(size: int, score: float, tau: float) -> None:
     scores = torch.full((size, size), score, dtype=torch.float64)

@@ -51,21 +51,21 @@ def test_two_that_want_one_slot_share_the_sum_best() -> None:
     assert align(slots, primitives).slot.tolist() == [[0, 0]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 9999), slots=st.integers(1, 4), most=st.integers(1, 4))
 def test_the_sum_is_the_best_of_all_assignments(seed: int, slots: int, most: int) -> None:
     given_ = sample(seed, slots, most)
     torch.testing.assert_close(matched(*given_), brute(*given_))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 9999), slots=st.integers(4, 8))
 def test_it_is_never_above_the_score_in_which_slots_are_shared(seed: int, slots: int) -> None:
     given_ = sample(seed, slots)
     assert (matched(*given_) <= score_matrix(*given_) + 1e-12).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 9999))
 def test_it_is_that_score_where_the_best_slots_are_different_ones(seed: int) -> None:
     slots, primitives, present = sample(seed, slots=16, most=3)
@@ -82,7 +82,7 @@ def test_it_is_that_score_where_the_best_slots_are_different_ones(seed: int) -> 
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 9999), slots=st.integers(1, 5))
 def test_no_slot_is_given_twice_and_absent_primitives_take_none(seed: int, slots: int) -> None:
     one, other, present = sample(seed, slots)

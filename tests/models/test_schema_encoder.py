@@ -34,7 +34,7 @@ def scenes(seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.cat([kinds, places], -1).double(), present
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999))
 def test_absent_primitives_do_not_matter(seed: int) -> None:
     model = encoder()
@@ -43,7 +43,7 @@ def test_absent_primitives_do_not_matter(seed: int) -> None:
     torch.testing.assert_close(model(rows, present)[present], model(other, present)[present])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), order=st.permutations(range(6)))
 def test_primitives_have_no_order(seed: int, order: list[int]) -> None:
     model = encoder()

@@ -20,7 +20,7 @@ SMALL = ModelConfig(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.permutations(range(5)), heads=st.sampled_from([1, 2]), seed=st.integers(0, 99))
 def test_permuted_noise_permutes_slots_and_masks(order: list[int], heads: int, seed: int) -> None:
     torch.manual_seed(seed)
@@ -37,7 +37,7 @@ def test_permuted_noise_permutes_slots_and_masks(order: list[int], heads: int, s
     torch.testing.assert_close(permuted.reconstruction, plain.reconstruction)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     heads=st.sampled_from([1, 2, 4]), seed=st.integers(0, 99), scale=st.sampled_from([0, 1, 1e4])
 )
@@ -82,7 +82,7 @@ def test_farthest_points_are_a_corner_then_its_opposite() -> None:
     assert farthest_points(line, 3).tolist() == [[4, 0, 3]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), count=st.integers(1, 12))
 def test_farthest_points_never_repeat_while_there_are_others(seed: int, count: int) -> None:
     points = torch.randn(3, 12, 4, generator=torch.Generator().manual_seed(seed))

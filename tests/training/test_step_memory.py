@@ -58,7 +58,9 @@ def test_no_activation_of_all_tokens_and_slots_is_made(monkeypatch: pytest.Monke
     encoders = Encoders(model)
     features, noise = torch.randn(images, tokens, 12), torch.randn(images, slots, 16)
     with Watched() as watched:
-        result = encoders(features, torch.ones(images, 2, 1), torch.ones(images, 2).bool(), noise)
+        result = encoders(
+            features, torch.ones(images, 2, 1), torch.ones(images, 2).bool(), noise, None
+        )
         (result.error + result.slots.sum() + result.primitives.sum()).backward()
     largest = max(torch.Size(shape).numel() for shape in watched.shapes)
     assert largest <= 5 * 8 * slots * hidden < images * tokens * slots * hidden

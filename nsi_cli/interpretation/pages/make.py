@@ -61,7 +61,11 @@ def make_report(
 ) -> Path:
     """Write the report to ``out``; `nsi_cli.api.interpret` explains the options."""
     store, schema = loaded.store, loaded.run.schema
-    uploads = [(file.name, loaded.read_image(file, progress)) for file in images]
+    uploads = [
+        Upload(name, image, batch.predictions.take([row]))
+        for batch in loaded.own_images(images, progress)
+        for row, (name, image) in enumerate(zip(batch.names, batch.images, strict=True))
+    ]
     evaluation = kept_evaluation(loaded.evaluation_path(split))
     choice = choose_scenes(store.count(split), scenes, evaluation.objects)
     encode = primitives_encoder(loaded.model)
@@ -80,7 +84,7 @@ def make_report(
         ranks=_ranks(evaluation.scenes, collected.index),
         curves=training_curves(loaded.run.metrics),
         analysis=analysis,
-        uploads=[Upload(name, image, loaded.predict_image(image)) for name, image in uploads],
+        uploads=uploads,
         top=top,
     )
 

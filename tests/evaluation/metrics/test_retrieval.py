@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, top_k_accuracy_score
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR
@@ -65,7 +65,6 @@ def test_recall_and_reciprocal_rank_are_those_of_scikit_learn(make_predictions) 
         assert found["mrr"]["value"] == pytest.approx(mrr)
 
 
-@settings(deadline=None)
 @given(higher=st.integers(0, 9), alike=st.integers(0, 9))
 def test_ties_are_broken_by_expectation(higher: int, alike: int) -> None:
     ranks = Ranks(np.array([higher], float), np.array([alike], float))

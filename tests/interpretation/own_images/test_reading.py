@@ -261,7 +261,7 @@ def test_a_pillow_image_and_an_array_are_taken_too() -> None:
 
 
 @given(place=st.integers(0, 400), value=st.integers(0, 255), cut=st.integers(0, 400))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_damaged_picture_is_read_or_is_an_error_of_ours(place: int, value: int, cut: int) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (30, 20), RED).save(buffer, "PNG")
