@@ -72,3 +72,14 @@ def test_slots_without_any_object_still_make_a_map(split) -> None:
     found, data, _ = made(replace(split, predictions=nothing))
     assert found.slots == 32
     assert set(data["objects"][:32]) == {""}
+
+
+def test_scenes_without_objects_make_a_map_of_slots_alone(split) -> None:
+    empty = replace(
+        split.predictions,
+        present=np.zeros_like(split.predictions.present),
+        true_masks=np.zeros_like(split.predictions.true_masks),
+    )
+    found, data, _ = made(replace(split, predictions=empty))
+    assert (found.slots, found.primitives) == (32, 0)
+    assert data["colours"][0]["values"] == []
