@@ -42,7 +42,8 @@ def property_tiles(result: dict[str, Any]) -> list[Tile]:
 
 
 def _retrieval(result: dict[str, Any]) -> Iterator[Tile]:
-    for direction, found in (result.get("retrieval") or {}).items():
+    for direction in ("image_to_schema", "schema_to_image"):
+        found = (result.get("retrieval") or {}).get(direction)
         if found and found["R@1"]:
             note = f"R@1, median rank {found['median_rank']['value']:g}"
             yield _beside_null(TITLES[direction].capitalize(), found["R@1"], note, "retrieval")

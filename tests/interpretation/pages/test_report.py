@@ -233,3 +233,15 @@ def test_the_contents_lead_to_the_sections_that_are_there(split, tmp_path) -> No
     links = re.findall(r'href="#([a-z]+)"', page)
     assert links == ["overview", "scenes", "method"]
     assert all(page.count(f'id="{link}"') == 1 for link in links)
+
+
+def test_a_split_without_objects_has_a_report(split, tmp_path) -> None:
+    empty = replace(
+        split.predictions,
+        present=np.zeros_like(split.predictions.present),
+        true_masks=np.zeros_like(split.predictions.true_masks),
+    )
+    bare = replace(split, predictions=empty)
+    result = evaluate([empty], split.schema, task="toy", split="test").result
+    tags = parsed(write(bare, tmp_path, result=result)).seen
+    assert [attrs["id"] for tag, attrs in tags if tag == "article"] == ["scene-0", "scene-3"]

@@ -130,7 +130,7 @@ class CardMaker:
         self, anchor: str, title: str, predictions: Predictions, image: Image, schemas: Ranking,
         images: Ranking | None,
     ) -> SceneCard:  # fmt: skip
-        near = nearest_primitives(self.collected, predictions.slot_embeddings[0])
+        near = self._nearest(predictions.slot_embeddings[0])
         primitives = predictions.primitives[0][predictions.present[0]]
         own = Counter(describe(self.schema, primitive).words for primitive in primitives)
         return SceneCard(
@@ -148,6 +148,12 @@ class CardMaker:
             image_rank=None if images is None else images.own_rank,
             nearest=[],
         )
+
+    def _nearest(self, slots: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The nearest primitive (K, W) of each slot; without values if the split has no object."""
+        if self.collected.present.any():
+            return nearest_primitives(self.collected, slots)
+        return self.schema.encode([dict.fromkeys(self.schema.columns)]).repeat(len(slots), axis=0)
 
     def _neighbours(self, row: int, objects: list[ObjectRow]) -> list[SlotNeighbours]:
         """The neighbours of each slot that an object aligns with, once for each slot."""
