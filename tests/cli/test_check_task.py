@@ -41,13 +41,14 @@ MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
         "splits() returns different splits each time; sort the files", "ShapesBuilder.splits",
     ),
     "a scene in two splits": (
-        BUILDER, "sources[-half:],", "sources[-2 * half :],",
+        BUILDER, "split_randomly(sources, val=half, test=half)",
+        "{\"train\": sources[:-2], \"val\": sources[-2:], \"test\": sources[-2:]}",
         "splits 'val' and 'test' have the same source", "ShapesBuilder.splits",
     ),
     "augmentation in load": (
-        BUILDER, "        objects = _read_objects(source)\n",
-        "        objects = _read_objects(source)\n"
-        "        objects[0][\"size\"] = float(np.random.random())\n",
+        BUILDER, "SCHEMA.encode(read_json(source)[\"objects\"])",
+        "SCHEMA.encode(read_json(source)[\"objects\"])\n"
+        "            primitives[0, -1] = np.random.random()",
         "load() must be pure", "ShapesBuilder.load",
     ),
     "a value that the schema lacks": (
@@ -59,15 +60,18 @@ MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
         "scenes share an id", "ShapesBuilder.load",
     ),
     "a mask of colours": (
-        BUILDER, "/ f\"{name}.png\", \"L\")", "/ f\"{name}.png\", \"RGB\")",
+        BUILDER, "read_mask(self.raw / \"masks\" / f\"{name}.png\")",
+        "np.asarray(read_image(self.raw / \"images\" / f\"{name}.png\").convert(\"RGB\"))",
         "a mask must be uint8 of the image's height and width", "ShapesBuilder.load",
     ),
     "an image that is not RGB": (
-        BUILDER, "f\"{name}.png\", \"RGB\")", "f\"{name}.png\", \"L\")",
+        BUILDER, "read_image(self.raw / \"images\" / f\"{name}.png\")",
+        "np.asarray(read_image(self.raw / \"images\" / f\"{name}.png\").convert(\"L\"))",
         "an image must be uint8 (H, W, 3), not uint8 (64, 64)", "ShapesBuilder.load",
     ),
     "primitives that were not encoded": (
-        BUILDER, "SCHEMA.encode(objects)", "SCHEMA.encode(objects) + np.float32(0.25)",
+        BUILDER, "SCHEMA.encode(read_json(source)[\"objects\"])",
+        "SCHEMA.encode(read_json(source)[\"objects\"]) + np.float32(0.25)",
         "decoding its primitives failed", "ShapesBuilder.load",
     ),
 }  # fmt: skip
@@ -91,7 +95,9 @@ def test_a_mistake_is_named_with_its_place(
     file, right, wrong, named, function = MISTAKES[mistake]
     source = (plugin / file).read_text()
     assert source.count(right) == 1
-    (plugin / file).write_text(source.replace(right, wrong))
+    header = "from __future__ import annotations\n"
+    with_numpy = source.replace(header, header + "import numpy as np\n" * ("np." in wrong))
+    (plugin / file).write_text(with_numpy.replace(right, wrong))
     result = nsi("--plugin-dir", plugin, "tasks", "--check", "shapes")
     one_line(result, 3, "task 'shapes' does not meet the contract: ", named)
     place = result.stderr.splitlines()[1]
