@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.decoder import AttentionDecoder, SlotDecoder
-from nsi_cli.models.layers import LayerNorm, ProjectionHead, check_shape, mlp
+from nsi_cli.models.layers import LayerNorm, OnRows, ProjectionHead, check_shape, mlp
 from nsi_cli.models.slot_attention import SlotAttention
 from nsi_cli.models.slot_init import build_slot_init
 
@@ -34,7 +34,7 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.num_tokens, self.channels = num_tokens, channels
         self.noise_shape = (config.num_slots, config.slot_dim)
-        self.adapter = nn.Sequential(LayerNorm(channels), *mlp(channels, channels, channels))
+        self.adapter = OnRows(LayerNorm(channels), *mlp(channels, channels, channels))
         self.slot_init = build_slot_init(config, channels)
         self.slot_attention = SlotAttention(config, channels)
         self.decoder: SlotDecoder | AttentionDecoder

@@ -35,23 +35,37 @@ def linear_before_relu(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def mlp(inputs: int, hidden: int, outputs: int, *, gain: float = 1.0) -> nn.Sequential:
+class OnRows(nn.Sequential):
+    """Layers that treat every row of (…, D) alike, applied to all rows as one matrix.
+
+    A linear layer returns a view of a matrix if its input has more axes. A ReLU that overwrites a
+    view makes the backward pass copy the whole gradient twice; one that overwrites a matrix does
+    not.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, D) → (…, outputs)."""
+        rows = x.flatten(0, -2)
+        for layer in self:
+            rows = layer(rows)
+        return rows.view(*x.shape[:-1], rows.shape[-1])
+
+
+def mlp(inputs: int, hidden: int, outputs: int, *, gain: float = 1.0) -> OnRows:
     """Linear, ReLU, Linear; ``gain`` is the second layer's.
 
     The ReLU overwrites its input, which no gradient needs.
     """
-    return nn.Sequential(
+    return OnRows(
         linear_before_relu(inputs, hidden),
         nn.ReLU(inplace=True),
         linear(hidden, outputs, gain=gain),
     )
 
 
-def default_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def default_mlp(inputs: int, hidden: int, outputs: int) -> OnRows:
     """Linear, ReLU, Linear, with PyTorch's default initialisation; the ReLU works in place."""
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, outputs)
-    )
+    return OnRows(nn.Linear(inputs, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, outputs))
 
 
 def precise(x: Tensor) -> Tensor:

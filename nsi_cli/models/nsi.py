@@ -70,6 +70,13 @@ class NSI(nn.Module):
         slots, error = self.image_encoder.learn(features, noise, sample)
         return LossTerms(slots, self._of_primitives(primitives, present, slots), error)
 
+    def embed(
+        self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The embeddings of slots and primitives alone, without decoding; see `forward`."""
+        slots = self.image_encoder.embed(features, noise)
+        return slots, self._of_primitives(primitives, present, slots)
+
     def _of_primitives(self, primitives: Tensor, present: Tensor, slots: Tensor) -> Tensor:
         """The embeddings of the primitives, checked to fit those of the slots (B, K, E)."""
         embeddings: Tensor = self.schema_encoder(primitives, present)

@@ -37,7 +37,7 @@ class SlotAttention(nn.Module):
         token they sum to one over the slots.
         """
         tokens = self.norm_tokens(tokens)
-        keys = self._split(self.key(tokens)) * self.scale  # (B, heads, N, D/heads)
+        keys = self._split(self.key(tokens).mul_(self.scale))  # (B, heads, N, D/heads)
         values = self._split(self.value(tokens))
         for _ in range(self.num_iterations):
             queries = self._split(self.query(self.norm_slots(slots)))  # (B, heads, K, D/heads)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from nsi_cli.models.config import ModelConfig
 from nsi_cli.models.layers import linear, precise
+from nsi_cli.models.token_sample import rows_of
 
 
 class GaussianInit(nn.Module):
@@ -63,9 +64,11 @@ class TokensInit(nn.Module):
 
     def forward(self, tokens: Tensor, noise: Tensor | None) -> Tensor:
         """Tokens (B, N, C) and noise (B, K, D) or None → slots (B, K, D)."""
-        normalised = F.layer_norm(precise(tokens), tokens.shape[-1:])
-        chosen = farthest_points(normalised.detach(), self.num_slots)  # (B, K)
-        picked = normalised.gather(1, chosen[:, :, None].expand(-1, -1, tokens.shape[-1]))
+        channels = tokens.shape[-1:]
+        with torch.no_grad():
+            normalised = F.layer_norm(precise(tokens), channels)
+        chosen = farthest_points(normalised, self.num_slots)  # (B, K)
+        picked = F.layer_norm(precise(rows_of(tokens, chosen)), channels)
         slots = precise(self.project(picked))
         if noise is None:
             return slots

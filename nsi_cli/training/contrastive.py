@@ -20,17 +20,19 @@ class Embeddings:
     slots: Tensor  # (n, K, E)
     primitives: Tensor  # (n, T, E)
     present: Tensor  # (n, T) bool
-    annotated: Tensor  # (n,) bool; the others are not contrasted
+    annotated: Tensor | None  # (n,) bool, the scenes to contrast; None for all
 
     def __len__(self) -> int:
         return len(self.slots)
 
-    def only(self, wanted: Tensor) -> Embeddings:
-        """The scenes for which ``wanted`` (n,) bool is true."""
-        if bool(wanted.all()):
+    def contrasted(self) -> Embeddings:
+        """The annotated scenes."""
+        if self.annotated is None:
             return self
-        parts = (self.slots, self.primitives, self.present, self.annotated)
-        return Embeddings(*(part[wanted] for part in parts))
+        slots, primitives, present = (
+            part[self.annotated] for part in (self.slots, self.primitives, self.present)
+        )
+        return Embeddings(slots, primitives, present, None)
 
     def leaves(self) -> Embeddings:
         """The same values, detached from their graph, as leaves that require a gradient."""
@@ -53,8 +55,13 @@ def concatenate(parts: list[Embeddings]) -> Embeddings:
     """The scenes of several micro-batches, in order."""
     if len(parts) == 1:
         return parts[0]
-    columns = zip(*((p.slots, p.primitives, p.present, p.annotated) for p in parts), strict=True)
-    return Embeddings(*(torch.cat(column) for column in columns))
+    known = [part.annotated for part in parts if part.annotated is not None]
+    return Embeddings(
+        torch.cat([part.slots for part in parts]),
+        torch.cat([part.primitives for part in parts]),
+        torch.cat([part.present for part in parts]),
+        torch.cat(known) if known else None,
+    )
 
 
 def contrast(
@@ -66,11 +73,11 @@ def contrast(
     The gradient flows back through the gathering, so that at each embedding it is that of the
     whole loss (Dedhia & Jha, arXiv 2403.07887, over the joint batch).
     """
-    gathered = _gather(own, group, size)
-    known = gathered.annotated
-    first = group.share(size).start
-    target = (known.cumsum(0) - 1)[first : first + len(own)][own.annotated]
-    local, others = own.only(own.annotated), gathered.only(known)
+    gathered, share = _gather(own, group, size), group.share(size)
+    target = torch.arange(share.start, share.stop, device=own.slots.device)
+    if own.annotated is not None and gathered.annotated is not None:
+        target = (gathered.annotated.cumsum(0) - 1)[target][own.annotated]
+    local, others = own.contrasted(), gathered.contrasted()
     if not len(others):
         zero = own.slots.new_zeros(())
         return ContrastiveShare(zero, zero, 0)
@@ -87,11 +94,12 @@ def _gather(own: Embeddings, group: ProcessGroup, size: int) -> Embeddings:
     """The scenes of every process, gathered in one call."""
     if group.count == 1:
         return own
-    tensors = (own.slots, own.primitives, own.present, own.annotated)
+    tensors = [own.slots, own.primitives, own.present]
+    tensors += [] if own.annotated is None else [own.annotated]
     flat = [tensor.reshape(len(own), -1).to(own.slots.dtype) for tensor in tensors]
     rows = group.gather(torch.cat(flat, 1), size)
     parts = torch.split(rows, [part.shape[1] for part in flat], dim=1)
-    slots, primitives, present, annotated = (
+    slots, primitives, present, *annotated = (
         part.reshape(size, *tensor.shape[1:]) for part, tensor in zip(parts, tensors, strict=True)
     )
-    return Embeddings(slots, primitives, present > 0, annotated > 0)
+    return Embeddings(slots, primitives, present > 0, annotated[0] > 0 if annotated else None)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from nsi_cli.data.loading.loader import part_of
 from nsi_cli.support.errors import ConfigError, NsiError
+from nsi_cli.support.memory import keep_freed_memory
 from nsi_cli.training.config import TrainConfig
 
 
@@ -161,6 +162,8 @@ def launch(config: TrainConfig) -> Fabric:
             f"the processes of the training cannot be started: {reason}",
             "check --devices, --num-nodes and --strategy, and the launcher's own numbers",
         ) from error
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     if fabric.world_size > 1:
         atexit.register(_leave)
     return fabric

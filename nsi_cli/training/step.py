@@ -19,7 +19,7 @@ from nsi_cli.models.slot_init import slot_noise
 from nsi_cli.models.token_sample import token_sample
 from nsi_cli.support.errors import NsiError
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.contrastive import Embeddings, concatenate, contrast
+from nsi_cli.training.contrastive import ContrastiveShare, Embeddings, concatenate, contrast
 from nsi_cli.training.distributed import ProcessGroup
 
 LOSS, RECALL = "loss", "R@1"
@@ -37,13 +37,16 @@ class Encoders(nn.Module):
 
     def forward(
         self, features: Tensor, primitives: Tensor, present: Tensor, noise: Tensor,
-        sample: Tensor | None,
+        sample: Tensor | None = None, decode: bool = True,
     ) -> LossTerms:  # fmt: skip
         """Features (n, N, C), primitives (n, T, W), present (n, T), noise (n, K, D).
 
         ``sample`` (n, M) are the tokens to decode, None for all. ``error`` of the result is the sum
-        of the n images' errors, not their mean.
+        of the n images' errors, not their mean; without ``decode`` it is 0.
         """
+        if not decode:
+            slots, embedded = self.model.embed(features, primitives, present, noise)
+            return LossTerms(slots, embedded, slots.new_zeros(()))
         terms = self.model.learn(features, primitives, present, noise, sample)
         return terms._replace(error=terms.error * len(features))
 
@@ -57,13 +60,21 @@ class NotFinite(NsiError):
 
 
 @dataclass(frozen=True)
+class Draws:
+    """What is drawn for this process's scenes of a batch, on the CPU."""
+
+    noise: Tensor  # (n, K, D), of the slots
+    sample: Tensor | None = None  # (n, M), the tokens to decode; None for all
+
+
+@dataclass(frozen=True)
 class MicroBatch:
     """Scenes that go through the model together, with all that is drawn for them."""
 
     features: Tensor  # (n, N, C)
     primitives: Tensor  # (n, T, W)
     present: Tensor  # (n, T) bool
-    annotated: Tensor  # (n,) bool
+    annotated: Tensor | None  # (n,) bool; None if all are
     noise: Tensor  # (n, K, D)
     sample: Tensor | None  # (n, M), the tokens to decode; None for all
     seed: int  # of the dropout
@@ -76,45 +87,63 @@ class Step:
     ``micro_batch_size``. The contrastive loss is computed outside the encoders, over the
     embeddings of the whole batch, and its gradient is passed back to them (Gao et al. 2021,
     "Scaling deep contrastive learning batch size under memory limited setup"). A single
-    micro-batch is encoded once. Several are encoded first without a graph, for their embeddings,
-    and again with the same dropout, for the gradient. The gradient is exactly that of one process
-    with the whole batch.
+    micro-batch is encoded once. Several are encoded first without a graph and without the decoder,
+    for their embeddings, and again with the same dropout, for the gradient. The gradient is exactly
+    that of one process with the whole batch.
     """
 
     def __init__(self, config: TrainConfig, model: NSI, backbone: Backbone, fabric: Fabric) -> None:
         self.config, self.group = config, ProcessGroup(fabric)
         self._model, self._backbone, self._fabric = model, backbone, fabric
+        self._ahead: tuple[int, int, Draws] | None = None
         adam = torch.optim.Adam(model.parameters(), lr=config.lr)
         encoders: nn.Module = Encoders(model)
         if config.compile:
             encoders = torch.compile(encoders)  # type: ignore[assignment]
         self._encoders, self.optimizer = fabric.setup(encoders, adam)
 
-    def train(self, batch: Batch, annotated: Tensor, step: int, size: int) -> Metrics:
+    def train(self, batch: Batch, annotated: Tensor | None, step: int, size: int) -> Metrics:
         """Compute the gradient of a batch of ``size`` scenes, of which ``batch`` is a part.
 
-        Returns the metrics of the whole batch. Slot noise and the sample of tokens are functions of
-        the seed, the step and the position in the batch; dropout depends on the process too. Raises
-        `NotFinite` in every process, before any gradient is computed.
+        ``annotated`` (n,) bool are the scenes to contrast; None means all. Returns the metrics of
+        the whole batch. Slot noise and the sample of tokens are functions of the seed, the step and
+        the position in the batch; dropout depends on the process too. Raises `NotFinite` in every
+        process if the loss is not finite.
         """
         self._encoders.train()
+        draws = self._draws_of(step, size)
+        micro_batches = list(self._micro_batches(batch, annotated, draws, step))
+        single = len(micro_batches) == 1
+        with torch.set_grad_enabled(single):
+            outputs = [self._encode(micro_batch, decode=single) for micro_batch in micro_batches]
+        share, gradients = self._contrast(micro_batches, outputs, size, wants_gradient=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        errors = self._backward(micro_batches, outputs, gradients, size)
+        self._draw_ahead(step + 1, size)
+        metrics = self._metrics(share, errors, size)  # waits for the device
+        if not math.isfinite(metrics[LOSS]):
+            raise NotFinite("loss", metrics)
+        return metrics
+
+    def _draws_of(self, step: int, size: int) -> Draws:
+        """The draws of a step: those drawn ahead, or new ones."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[:2] == (step, size):
+            return ahead[2]
         config, positions = self.config, self.group.share(size)
-        noise = slot_noise(config, seed=config.seed, step=step, positions=positions)
-        sample = None
+        seed, sample = config.seed, None
+        noise = slot_noise(config, seed=seed, step=step, positions=positions)
         if config.decode_tokens:
             sample = token_sample(
                 self._backbone.num_tokens, config.decode_tokens,
-                seed=config.seed, step=step, positions=positions,
+                seed=seed, step=step, positions=positions,
             )  # fmt: skip
-        micro_batches = list(self._micro_batches(batch, annotated, noise, sample, step))
-        with torch.set_grad_enabled(len(micro_batches) == 1):
-            outputs = [self._encode(micro_batch) for micro_batch in micro_batches]
-        metrics, own = self._contrast(micro_batches, outputs, size, wants_gradient=True)
-        if not math.isfinite(metrics[LOSS]):
-            raise NotFinite("loss", metrics)
-        self.optimizer.zero_grad(set_to_none=True)
-        self._backward(micro_batches, outputs, own, size)
-        return metrics
+        return Draws(noise, sample)
+
+    def _draw_ahead(self, step: int, size: int) -> None:
+        """Draw for the next step while a device that is not the CPU computes this one."""
+        if self._fabric.device.type != "cpu":
+            self._ahead = (step, size, self._draws_of(step, size))
 
     def update(self, metrics: Metrics, rate: float) -> float:
         """Clip the gradient, update the weights, and return the norm before clipping.
@@ -151,10 +180,11 @@ class Step:
         All tokens are decoded.
         """
         self._encoders.eval()
-        annotated = torch.ones(len(batch), dtype=torch.bool, device=batch.present.device)
-        micro_batches = list(self._micro_batches(batch, annotated, self.noise_of(batch), None, 0))
+        draws = Draws(self.noise_of(batch))
+        micro_batches = list(self._micro_batches(batch, None, draws, 0))
         outputs = [self._encode(micro_batch) for micro_batch in micro_batches]
-        return self._contrast(micro_batches, outputs, size, wants_gradient=False)[0]
+        share, _ = self._contrast(micro_batches, outputs, size, wants_gradient=False)
+        return self._metrics(share, [output.error for output in outputs], size)
 
     def noise_of(self, batch: Batch) -> Tensor:
         """The slot noise (n, K, D) of scenes that are not trained on."""
@@ -162,7 +192,7 @@ class Step:
         return slot_noise(self.config, seed=self.config.seed, step=None, positions=positions)
 
     def _micro_batches(
-        self, batch: Batch, annotated: Tensor, noise: Tensor, sample: Tensor | None, step: int
+        self, batch: Batch, annotated: Tensor | None, draws: Draws, step: int
     ) -> Iterator[MicroBatch]:
         size = self.config.micro_batch_size or len(batch)
         like = next(self._model.parameters())
@@ -174,25 +204,25 @@ class Step:
                 features_of(part, self._backbone).to(like),
                 part.primitives.to(like.dtype),
                 part.present,
-                annotated[cut],
-                noise[cut].to(like),
-                None if sample is None else sample[cut].to(like.device),
+                None if annotated is None else annotated[cut],
+                draws.noise[cut].to(like),
+                None if draws.sample is None else draws.sample[cut].to(like.device),
                 int(seed.generate_state(1)[0]),
             )
 
-    def _encode(self, micro_batch: MicroBatch) -> LossTerms:
+    def _encode(self, micro_batch: MicroBatch, *, decode: bool = True) -> LossTerms:
         torch.manual_seed(micro_batch.seed)
         outputs: LossTerms = self._encoders(
             micro_batch.features, micro_batch.primitives, micro_batch.present, micro_batch.noise,
-            micro_batch.sample,
+            micro_batch.sample, decode,
         )  # fmt: skip
         return outputs
 
     def _contrast(
         self, micro_batches: list[MicroBatch], outputs: list[LossTerms], size: int, *,
         wants_gradient: bool,
-    ) -> tuple[Metrics, list[tuple[Tensor, Tensor]]]:  # fmt: skip
-        """The metrics of the whole batch, and ∂L_con/∂(slots, primitives) for each micro-batch."""
+    ) -> tuple[ContrastiveShare, list[tuple[Tensor, Tensor]]]:  # fmt: skip
+        """This process's share of L_con, and its gradient at the embeddings of each micro-batch."""
         config = self.config
         embedded = [
             Embeddings(output.slots, output.primitives, micro_batch.present, micro_batch.annotated)
@@ -202,41 +232,38 @@ class Step:
         wants_gradient = wants_gradient and config.contrastive_weight > 0
         with torch.set_grad_enabled(wants_gradient):
             share = contrast(own, self.group, size, tau=config.tau, alignment=config.alignment)
-        metrics = self._metrics(share.loss, share.hits, outputs, share.scenes, size)
         if not (wants_gradient and share.scenes):
-            return metrics, []
+            return share, []
         slots, primitives = torch.autograd.grad(share.loss, (own.slots, own.primitives))
         sizes = [len(micro_batch.present) for micro_batch in micro_batches]
         split = (torch.split(slots, sizes), torch.split(primitives, sizes))
-        return metrics, list(zip(*split, strict=True))
+        return share, list(zip(*split, strict=True))
 
-    def _metrics(
-        self, contrastive: Tensor, hits: Tensor, outputs: list[LossTerms], scenes: int,
-        size: int,
-    ) -> Metrics:  # fmt: skip
-        error = torch.stack([output.error.detach() for output in outputs]).sum()
-        sums = self.group.all_sum([contrastive, error, hits])
+    def _metrics(self, share: ContrastiveShare, errors: list[Tensor], size: int) -> Metrics:
+        """The metrics of the whole batch. The only transfer from the device before the update."""
+        sums = self.group.all_sum([share.loss, torch.stack(errors).sum(), share.hits])
         reconstruction = sums[1] / size
         return {
             LOSS: self.config.contrastive_weight * sums[0] + self.config.beta * reconstruction,
             "contrastive": sums[0],
             "reconstruction": reconstruction,
-            RECALL: sums[2] / max(1, scenes),
+            RECALL: sums[2] / max(1, share.scenes),
         }
 
     def _backward(
         self, micro_batches: list[MicroBatch], outputs: list[LossTerms],
         gradients: list[tuple[Tensor, Tensor]], size: int,
-    ) -> None:  # fmt: skip
-        """Backpropagate through the encoders.
+    ) -> list[Tensor]:  # fmt: skip
+        """Backpropagate through the encoders; return the errors of the micro-batches.
 
         The loss here is linear in their outputs, and has the gradient of the whole loss.
         """
-        single = len(micro_batches) == 1
+        single, errors = len(micro_batches) == 1, []
         for number, micro_batch in enumerate(micro_batches):
             more = number + 1 < len(micro_batches)
             with self._fabric.no_backward_sync(self._encoders, enabled=more):
                 output = outputs[0] if single else self._encode(micro_batch)
+                errors.append(output.error.detach())
                 linear = self.config.beta / size * output.error
                 for part, embeddings in enumerate((output.slots, output.primitives)):
                     pull = gradients[number][part] if gradients else torch.zeros(())
@@ -247,3 +274,4 @@ class Step:
                     )
                 # Data parallelism averages gradients over processes; here they must be summed.
                 self._fabric.backward(linear * self.group.count)
+        return errors

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from nsi_cli.data.features.cache import FeatureCache
 from nsi_cli.data.loading.batch import Batch
@@ -56,10 +57,12 @@ class Trainer:
         self._step = Step(prepared.config, prepared.model, prepared.backbone, prepared.fabric)
         self.group = self._step.group
         self._progress = progress if self.group.first else SILENT
-        annotated = annotated_scenes(
-            self._config.seed, self._store.count(TRAIN), self._config.label_fraction
-        )
-        self._annotated = torch.from_numpy(annotated).to(self._fabric.device)
+        self._annotated: Tensor | None = None  # all scenes
+        if self._config.label_fraction < 1:
+            annotated = annotated_scenes(
+                self._config.seed, self._store.count(TRAIN), self._config.label_fraction
+            )
+            self._annotated = torch.from_numpy(annotated).to(self._fabric.device)
         self._cache: FeatureCache | None = None
 
     def resume(self, loaded: tuple[dict[str, Any], TrainingState] | None = None) -> None:
@@ -77,7 +80,7 @@ class Trainer:
     def dry_run(self) -> Metrics:
         """The metrics of one batch, forward and backward; nothing is written."""
         batch = self._to_device(next(batches_of(self._batches(TRAIN, 0, 0))), TRAIN)
-        return self._step.train(batch, self._annotated[batch.index], 0, self._size(TRAIN))
+        return self._train(batch, 0)
 
     def fit(self) -> None:
         """Train to the last epoch. After a signal, saves and raises `Interrupted`."""
@@ -147,7 +150,7 @@ class Trainer:
         config, step = self._config, self._state.step
         rate = learning_rate(config.lr, step, config.lr_warmup_steps, self._state.plateau)
         try:
-            metrics = self._step.train(batch, self._annotated[batch.index], step, self._size(TRAIN))
+            metrics = self._train(batch, step)
             norm = self._step.update(metrics, rate)
         except NotFinite as error:
             self._skip_or_raise(error, batch, log)
@@ -156,6 +159,11 @@ class Trainer:
             values = {"epoch": self._state.epoch, **metrics, "lr": rate, "grad_norm": norm}
             log.write("train", step + 1, values)
         return metrics
+
+    def _train(self, batch: Batch, step: int) -> Metrics:
+        """Compute the gradient of a step."""
+        annotated = None if self._annotated is None else self._annotated[batch.index]
+        return self._step.train(batch, annotated, step, self._size(TRAIN))
 
     def _skip_or_raise(self, error: NotFinite, batch: Batch, log: Log) -> None:
         """Save the batch of a step that is not finite; raise `NsiError` unless it is skipped."""

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.store.reader import open_store
+from nsi_cli.models.decoder import SlotDecoder
 from nsi_cli.support.errors import ConfigError, DataError, NsiError
 from nsi_cli.support.options import check_options
 from nsi_cli.training import trainer as trainer_module
@@ -348,6 +349,20 @@ def test_a_dry_run_gives_the_losses_of_a_batch_and_writes_nothing(
     result = trainer.dry_run()
     assert result["loss"] == pytest.approx(lines(trained)[0]["loss"], rel=1e-6)
     assert tree(tmp_path) == before
+
+
+def test_each_micro_batch_is_decoded_once(
+    trainer_of: TrainerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, error = [], SlotDecoder.error
+
+    def counted(decoder: SlotDecoder, slots: torch.Tensor, *given: Any) -> torch.Tensor:
+        decoded.append(len(slots))
+        return error(decoder, slots, *given)
+
+    monkeypatch.setattr(SlotDecoder, "error", counted)
+    trainer_of(tmp_path / "run", micro_batch_size=3).dry_run()
+    assert decoded == [3, 3, 2]
 
 
 def test_a_validation_decodes_all_tokens(trainer_of: TrainerOf, tmp_path: Path) -> None:

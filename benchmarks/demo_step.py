@@ -1,0 +1,185 @@
+"""Compare the speed of the demo's training with that of another checkout of this repository.
+
+    git worktree add ../before COMMIT
+    python benchmarks/demo_step.py --against ../before    # minutes, on a machine that is idle
+    python benchmarks/demo_step.py --profile              # where the time of a step goes
+
+Renders scenes and builds a store; then, in every round, each checkout trains the preset ``demo`` on
+it with cached features, as `nsi train` does, in a fresh process. The time of a step is that between
+two reports of progress, and includes reading the batch and logging; the benchmark takes the median
+of the round. Prints images per second and processor time per step (medians over the rounds), and
+the ratio of the speeds (computed within each round). Exits 1 if the ratio is below ``--least``, or
+the losses differ in any bit.
+
+``--profile`` prints the operators with the most time of their own, with PyTorch's profiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[1]
+SCENES, EPOCHS = 960, 3
+STEPS_BEFORE = 4
+OURS, OTHER = "this checkout", "the other"
+
+
+def main() -> int:
+    asked = arguments()
+    if asked.child:
+        return child(asked)
+    if asked.profile:
+        return profile(asked.profiled_steps)
+    with tempfile.TemporaryDirectory() as folder:
+        return compare(asked, Path(folder))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--against", type=Path, help="the other checkout")
+    add("--rounds", type=int, default=7)
+    add("--epochs", type=int, default=EPOCHS, help="of each training; 12 steps per epoch")
+    add("--least", type=float, default=1.3, help="the least ratio of the speeds")
+    add("--profile", action="store_true", help="profile the step of this checkout instead")
+    add("--profiled-steps", type=int, default=20)
+    add("--child", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if not (asked.against or asked.profile or asked.child):
+        parser.error("name the other checkout with --against, or use --profile")
+    return asked
+
+
+def compare(asked: argparse.Namespace, folder: Path) -> int:
+    from nsi_cli import api
+    from nsi_cli.cli.demo import SCENES_FILE
+
+    chosen = api.read_options(SCENES_FILE)
+    chosen.pop("synthetic")
+    side = chosen.pop("image_size")
+    api.build_store(
+        "clevrtex", folder / "data", synthetic=SCENES, seed=0, image_size=side, options=chosen
+    )
+    measured: dict[str, list[dict[str, Any]]] = {OURS: [], OTHER: []}
+    checkouts = {OURS: HERE, OTHER: asked.against.resolve()}
+    run_child(HERE, folder, 1)  # fills the feature cache
+    for number in range(asked.rounds):
+        order = list(checkouts) if number % 2 else list(checkouts)[::-1]
+        for name in order:
+            measured[name].append(run_child(checkouts[name], folder, asked.epochs))
+        last = {name: round(found[-1]["rate"], 1) for name, found in measured.items()}
+        print(f"round {number + 1}: {last}", file=sys.stderr)
+    for name, found in measured.items():
+        rate, cpu = (statistics.median(one[key] for one in found) for key in ("rate", "cpu"))
+        print(f"{name:14} {rate:7.1f} images/s, {cpu * 1e3:6.1f} ms of processor time per step")
+    pairs = list(zip(measured[OURS], measured[OTHER], strict=True))
+    ratios = sorted(ours["rate"] / other["rate"] for ours, other in pairs)
+    ratio = statistics.median(ratios)
+    equal = all(ours["losses"] == other["losses"] for ours, other in pairs)
+    print(
+        f"ratio {ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}; ≥ {asked.least:g}), "
+        f"{'equal' if equal else 'OTHER'} losses"
+    )
+    return int(ratio < asked.least or not equal)
+
+
+def run_child(checkout: Path, folder: Path, epochs: int) -> dict[str, Any]:
+    """Train with the code of a checkout in a fresh process."""
+    path = os.pathsep.join([str(checkout), str(checkout / "plugins" / "clevrtex")])
+    command = [sys.executable, __file__, "--child", str(folder), "--epochs", str(epochs)]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, check=True
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    if Path(result["package"]).parent.parent != checkout:
+        raise SystemExit(f"{checkout} is not a checkout: {result['package']} was imported")
+    return result
+
+
+def child(asked: argparse.Namespace) -> int:
+    """Train, and print the median speed of a step and a hash of the losses."""
+    from nsi_cli.support.threads import set_thread_defaults
+
+    set_thread_defaults()  # as `nsi train` does, before torch is imported
+    import nsi_cli
+    from nsi_cli import api
+    from nsi_cli.support.progress import Progress
+
+    moments: list[tuple[float, float]] = []
+
+    class Stopwatch(Progress):
+        @contextmanager
+        def stage(self, what: str, *_: Any, **__: Any) -> Iterator[Any]:
+            def advance(count: int, text: str = "") -> None:
+                if what == "train":
+                    moments.append((time.perf_counter(), time.process_time()))
+
+            yield advance
+
+    config = api.train_config(
+        "demo", task="clevrtex", data=str(asked.child / "data"), epochs=asked.epochs
+    )
+    with tempfile.TemporaryDirectory(dir=asked.child) as folder:
+        run = Path(folder) / "run"
+        api.train(config, run, progress=Stopwatch())
+        losses = hashlib.sha256((run / "metrics.jsonl").read_bytes()).hexdigest()
+    steps = list(zip(moments[STEPS_BEFORE:], moments[STEPS_BEFORE + 1 :], strict=False))
+    seconds, cpu = (
+        statistics.median([after[kind] - before[kind] for before, after in steps])
+        for kind in (0, 1)
+    )
+    rate = config.batch_size / seconds
+    print(json.dumps({"rate": rate, "cpu": cpu, "losses": losses, "package": nsi_cli.__file__}))
+    return 0
+
+
+def profile(steps: int) -> int:
+    """Print the operators of the step, on random features, and their share of the time."""
+    from nsi_cli.support.threads import set_thread_defaults
+
+    set_thread_defaults()
+    import torch
+    from our_step import our_step
+    from torch.profiler import ProfilerActivity
+    from train_step import SCHEMA, scenes
+
+    from nsi_cli.training.presets import resolve
+
+    config = resolve("demo", None, {"task": "clevrtex"})
+    step = our_step(config, SCHEMA, compiled=False)
+    _, batch = scenes(config, step.backbone.num_tokens, step.backbone.channels, "cpu")
+    for _ in range(STEPS_BEFORE):
+        step.run(batch)
+    began = time.perf_counter()
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(steps):
+            step.run(batch)
+    seconds = (time.perf_counter() - began) / steps
+    averages = sorted(found.key_averages(), key=lambda one: -one.self_cpu_time_total)
+    whole = sum(one.self_cpu_time_total for one in averages)
+    calls = sum(one.count for one in averages) / steps
+    print(f"{seconds * 1e3:.0f} ms per step, {calls:.0f} calls of operators")
+    for one in averages[:30]:
+        print(
+            f"{one.key[:50]:50} {one.self_cpu_time_total / whole:6.1%}"
+            f" {one.self_cpu_time_total / steps / 1e3:8.2f} ms {one.count / steps:6.0f} calls"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
