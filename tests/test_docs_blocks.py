@@ -68,7 +68,7 @@ def blocks_of(page: Path) -> tuple[Block, ...]:
     return tuple(found)
 
 
-LANGUAGES = {"sh", "python", "toml", "yaml", "text", "json", "csv", "{image} _static/flow.svg",
+LANGUAGES = {"sh", "python", "toml", "yaml", "text", "json", "{image} _static/flow.svg",
              "{toctree}", "{eval-rst}"}  # fmt: skip
 
 ALL = [block for page in PAGES for block in blocks_of(page)]

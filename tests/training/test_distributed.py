@@ -43,6 +43,7 @@ class Started:
     """Stands for Fabric: remembers what it was asked for."""
 
     world_size = 1
+    device = torch.device("cpu")
 
     def __init__(self, **asked: object) -> None:
         self.asked = asked

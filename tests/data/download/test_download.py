@@ -344,10 +344,12 @@ if reads_left := int(os.environ.get("READS", "0")):  # reads until the process i
         return actual(self, count)
     unpack._Source.read = read
 
+timeout = float(os.environ.get("TIMEOUT", "6"))
+
 if limit := int(os.environ.get("FILE_LIMIT", "0")):  # bytes; acts like a full disk or a quota
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-download(make_plan(archives, Path(raw), DownloadOptions(timeout=6.0, connections=2)))
+download(make_plan(archives, Path(raw), DownloadOptions(timeout=timeout, connections=2)))
 """
 
 
@@ -411,9 +413,9 @@ def test_an_extraction_killed_at_any_moment_ends_in_the_same_bytes(
     rng = random.Random(4)
     chunks = len(tar(FILES)) // 3 // 2048
     for _ in range(KILLS):
-        process = start(server, tmp_path, READS=str(rng.randint(1, 2 * chunks)))
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        process = start(server, tmp_path, READS=str(rng.randint(1, 2 * chunks)), TIMEOUT="60")
+        _, stderr = process.communicate()
+        assert process.returncode == -signal.SIGKILL, stderr.decode()
         files = {name: data for name, data in unpacked(tmp_path).items() if "/." not in name}
         assert files.items() <= PICTURES.items()
     assert files
