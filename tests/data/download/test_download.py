@@ -323,7 +323,7 @@ def test_a_file_system_without_locks_is_used_without(
 DOWNLOAD = f"""
 import os, resource, signal, sys
 from pathlib import Path
-from nsi_cli.data.download import unpack
+from nsi_cli.data.download import untar
 from nsi_cli.data.download import fetch
 from nsi_cli.data.download.download import download
 from nsi_cli.data.download.options import DownloadOptions
@@ -334,22 +334,20 @@ archives = [Archive(url, name, {WANTED!r}, "scenes") for name in names]
 fetch.MAX_RESTARTS = 100
 
 if reads_left := int(os.environ.get("READS", "0")):  # reads until the process is killed
-    unpack._CHUNK = 2048
-    actual = unpack._Source.read
+    untar._CHUNK = 2048
+    actual = untar._Source.read
     def read(self, count):
         global reads_left
         reads_left -= 1
         if not reads_left:
             os.kill(os.getpid(), signal.SIGKILL)
         return actual(self, count)
-    unpack._Source.read = read
-
-timeout = float(os.environ.get("TIMEOUT", "6"))
+    untar._Source.read = read
 
 if limit := int(os.environ.get("FILE_LIMIT", "0")):  # bytes; acts like a full disk or a quota
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-download(make_plan(archives, Path(raw), DownloadOptions(timeout=timeout, connections=2)))
+download(make_plan(archives, Path(raw), DownloadOptions(timeout=6.0, connections=2)))
 """
 
 
@@ -413,7 +411,7 @@ def test_an_extraction_killed_at_any_moment_ends_in_the_same_bytes(
     rng = random.Random(4)
     chunks = len(tar(FILES)) // 3 // 2048
     for _ in range(KILLS):
-        process = start(server, tmp_path, READS=str(rng.randint(1, 2 * chunks)), TIMEOUT="60")
+        process = start(server, tmp_path, READS=str(rng.randint(1, 2 * chunks)))
         _, stderr = process.communicate()
         assert process.returncode == -signal.SIGKILL, stderr.decode()
         files = {name: data for name, data in unpacked(tmp_path).items() if "/." not in name}
