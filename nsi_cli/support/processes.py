@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from types import FrameType
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import FrameType, ModuleType
 from typing import Any
 
 STOP_SIGNALS = tuple(
@@ -47,14 +49,31 @@ def worker_pool(
 ) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool of ``workers`` processes; each first calls ``start(*arguments)``.
 
-    They are spawned, because a forked child of a process with threads may hang. If the body
-    fails, pending work is cancelled.
+    They are spawned, because a forked child of a process with threads may hang. They do not import
+    the script that the user runs, so it needs no ``if __name__ == "__main__"``. If the body fails,
+    pending work is cancelled.
     """
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (start, arguments))
+    pool = ProcessPoolExecutor(workers, _Context(), _start, (start, arguments))
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class _Process(SpawnProcess):
+    """A spawned process that does not import the parent's main module."""
+
+    def start(self) -> None:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 def begin_worker() -> None:
