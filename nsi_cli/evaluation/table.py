@@ -172,6 +172,9 @@ def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterat
         yield "no grounding and no probes: no scene has a true mask with a visible object"
     if grounding.get("pointing") and "probes" in result and not result["probes"]:
         yield "no probes: they need a train split that is not the evaluated one"
+    for name, part in (result.get("properties") or {}).items():
+        if part and "compared" in part:
+            yield f"{name}: compared with a sample of {part['compared']:,} values of its vocabulary"
     unknown = [name for name, part in (result.get("properties") or {}).items() if not part]
     if unknown:
         yield f"no measure for {', '.join(unknown)}: no object has a value"

@@ -24,6 +24,9 @@ MOST_PRIMITIVES = 500
 DRAWS = 32
 """The number of values that a continuous property's true value is compared with."""
 
+MOST_VALUES = 1000
+"""The most values of a vocabulary that a true value is compared with; a seeded sample of more."""
+
 MAX_FLOATS = 2**24
 """The most numbers in the embeddings that are held at once, for long vocabularies."""
 
@@ -41,7 +44,7 @@ class Properties(Metric):
     masks, the one that the primitive's mean embedding over all values but the true one aligns with.
 
     - categorical, ``accuracy``: the share of primitives whose true value scores above every
-      other value of the vocabulary.
+      other value of the vocabulary, or of a sample of `MOST_VALUES` from a larger one.
     - continuous, ``percentile``: the mean share of `DRAWS` other values that score below the true
       one. Each column of a drawn value comes from that column of a random primitive of the sample.
 
@@ -115,15 +118,25 @@ class Properties(Metric):
         measured = mean_with_interval(sums[0], counts[0], share=True, seed=self._seed)
         if measured is None:
             return None
-        categorical = isinstance(item, Categorical)
         return {
             **measured,
             "null": null_with_interval(sums[1:].T, counts[1:].T, seed=self._seed),
-            "measure": "accuracy" if categorical else "percentile",
-            "chance": 1 / len(item.values) if isinstance(item, Categorical) else 0.5,
+            **_description(item),
             "primitives": int(counts[0].sum()),
             "slot_chosen_by": "alignment" if sample.slot is None else "true_mask",
         }
+
+
+def _description(item: Property) -> dict[str, Any]:
+    """The name of a property's measure, its chance level, and how many values are compared."""
+    if isinstance(item, Continuous):
+        return {"measure": "percentile", "chance": 0.5}
+    size = len(item.values)
+    if size <= MOST_VALUES:
+        return {"measure": "accuracy", "chance": 1 / size}
+    sampled = MOST_VALUES / size  # the share of true values that are in the sample themselves
+    chance = sampled / MOST_VALUES + (1 - sampled) / (MOST_VALUES + 1)
+    return {"measure": "accuracy", "chance": chance, "compared": MOST_VALUES}
 
 
 def _known(item: Property, values: Floats) -> Bools:
@@ -139,6 +152,8 @@ def _values(item: Property, true: Floats, generator: np.random.Generator) -> Flo
         rows = generator.integers(len(true), size=(DRAWS, *true.shape))
         return np.concatenate([true[None], true[rows, np.arange(true.shape[1])]])
     ids = np.arange(len(item.values), dtype=np.float32)
+    if len(ids) > MOST_VALUES:
+        ids = np.sort(generator.choice(ids, MOST_VALUES, replace=False))
     return np.concatenate(
         [true[None], np.broadcast_to(ids[:, None, None], (len(ids), *true.shape))]
     )
@@ -157,7 +172,7 @@ def _hits(
     scores = np.einsum("ane,vne->van", sample.slots[sample.images, slot], encoded)
     true, others = scores[0], scores[1:]
     if isinstance(item, Categorical):
-        same = (values[1:] == values[0]).all(-1)[:, None]  # the vocabulary holds the true value
+        same = (values[1:] == values[0]).all(-1)[:, None]  # the others may hold the true value
         hits = (same | (true > others)).all(0).astype(float)
     else:
         hits = ((true > others) + (true == others) / 2).mean(0)

@@ -281,3 +281,15 @@ def test_objects_that_no_slot_was_left_for_are_not_asked_about(make_predictions,
     assert measured(predictions, schema)["shape"]["primitives"] == 120
     assert 40 <= measured(two, schema)["shape"]["primitives"] <= 100
     assert measured(replace(two, alignment="max"), schema)["shape"]["primitives"] == 120
+
+
+def test_a_large_vocabulary_is_sampled(
+    make_predictions, schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = measured(seeing(make_predictions), schema)["shape"]
+    assert "compared" not in whole
+    monkeypatch.setattr(properties, "MOST_VALUES", 2)
+    found = measured(seeing(make_predictions), schema)["shape"]
+    values = len(schema["shape"].values)
+    assert (found["value"], found["compared"]) == (1, 2)
+    assert found["chance"] == pytest.approx(1 / values + (1 - 2 / values) / 3)
