@@ -19,7 +19,7 @@ import numpy.typing as npt
 from raw_folder import Box, RawFolder
 
 FRAMES_PER_EPISODE = 15
-STEPS_BETWEEN_FRAMES = 25
+STEPS_BETWEEN_FRAMES = (10, 60)
 STEPS_OF_AN_ACTION = (4, 30)
 
 Objects = list[tuple[dict[str, str], Box]]
@@ -49,6 +49,7 @@ def record(game: str, seed: int) -> Iterator[tuple[npt.NDArray[np.uint8], Object
     world.reset(seed=seed)
     generator = random.Random(seed)
     recorded = step = next_action = action = 0
+    next_frame = generator.randint(*STEPS_BETWEEN_FRAMES)
     while recorded < FRAMES_PER_EPISODE:
         if step == next_action:
             action = generator.randrange(world.action_space.n)
@@ -57,9 +58,10 @@ def record(game: str, seed: int) -> Iterator[tuple[npt.NDArray[np.uint8], Object
         step += 1
         if terminated or truncated:
             world.reset()
-        elif step % STEPS_BETWEEN_FRAMES == 0:
+        elif step >= next_frame:
             image: Any = world.render()
             recorded += 1
+            next_frame = step + generator.randint(*STEPS_BETWEEN_FRAMES)
             yield np.asarray(image, np.uint8), visible(world.objects, image.shape[:2])
     world.close()
 
