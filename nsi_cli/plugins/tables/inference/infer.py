@@ -247,8 +247,6 @@ class _Inferring:
             self.properties[name], warnings = continuous_of(columns, whole)
             self.warnings += warnings
             self._decide(columns, "property", f"a vector of {len(columns)} numbers", name)
-            if len(whole) < len(rows):
-                self._missing(name, len(rows) - len(whole))
 
     def _property(self, name: str) -> None:
         answers = self.answers
@@ -268,9 +266,6 @@ class _Inferring:
             return
         self.properties[name] = verdict.found
         self._decide((name,), "property", verdict.reason, name)
-        missing = sum(is_missing(cell) for cell in cells)
-        if missing:
-            self._missing(name, missing)
 
     def _leave_out_codes(self) -> None:
         """Leave out properties that only number the words of another one."""
@@ -298,11 +293,6 @@ class _Inferring:
         order = list(self.table.columns)
         named = self.properties.items()
         return dict(sorted(named, key=lambda pair: order.index(pair[1].columns[0])))
-
-    def _missing(self, name: str, count: int) -> None:
-        self.warnings.append(
-            f"{name}: {count:,} of {len(self.table):,} objects have no value, stored as missing"
-        )
 
     def _named_apart(self, box: TableBox | None) -> TableBox | None:
         """Return the box with names that no other property has."""

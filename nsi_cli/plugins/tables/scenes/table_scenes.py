@@ -16,6 +16,7 @@ from nsi_cli.plugins.tables.inference.roles import folder_split
 from nsi_cli.plugins.tables.names import SPLITS, plain
 from nsi_cli.plugins.tables.rows import Duplicates, are_dropped, object_rows, repeated_rows
 from nsi_cli.plugins.tables.scenes.loading import SceneBoxes, SceneMasks, TableScene
+from nsi_cli.plugins.tables.scenes.missing import missing_notes
 from nsi_cli.plugins.tables.scenes.values import Reader, boxes_of, reader_of
 from nsi_cli.plugins.tables.table import Table
 from nsi_cli.plugins.tables.table_schema import TableBox, TableMask, TableSchema, check_columns
@@ -86,6 +87,8 @@ class TableScenes:
                 f"{len(self._paths):,}, for example {missing[0]}; they are skipped, and too many "
                 "fail the build (--max-skipped)"
             )
+        rows = [row for numbers in self._objects_by_image.values() for row in numbers]
+        yield from missing_notes(self.table, self.how, rows)
         if self._repeated:
             dropped = "left out; --duplicates keep keeps them"
             kept = "kept, because two objects can be equal; --duplicates drop leaves them out"
