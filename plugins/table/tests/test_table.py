@@ -148,7 +148,7 @@ def test_an_instance_mask_is_renumbered_by_the_column_of_values(raw_table) -> No
     source = builder.splits()["train"][0]
     scene = builder.load(source)
     np.testing.assert_array_equal(scene.mask, (values == 300) + 2 * (values == 700))
-    assert scene.dropped == 1
+    assert (scene.dropped, scene.hidden) == (1, 1)
 
 
 def test_a_mask_of_each_object_puts_small_objects_above_large_ones(raw_table) -> None:

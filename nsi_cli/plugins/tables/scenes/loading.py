@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,8 @@ class TableScene:
 def load_table_scene(source: TableScene) -> Scene:
     """Load a scene. Objects whose box is outside the image, or without a pixel, are dropped.
 
+    With masks, both are counted as hidden.
+
     Raises `DataError` if a file cannot be read or does not fit.
     """
     image = _image(source)
@@ -73,7 +75,9 @@ def load_table_scene(source: TableScene) -> Scene:
         return Scene(source.id, image, primitives[present], None, dropped)
     shape = image.height, image.width
     layers = _layers(source, source.masks, shape, np.flatnonzero(present).tolist())
-    return keep_visible(source.id, image, primitives[present], painted(layers, shape), dropped)
+    mask = painted(layers, shape)
+    scene = keep_visible(source.id, image, primitives[present], mask, dropped)
+    return replace(scene, hidden=scene.dropped)
 
 
 def _image(source: TableScene) -> Image:
