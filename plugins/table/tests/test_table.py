@@ -120,6 +120,45 @@ def test_cells_of_boxes_that_are_missing_or_no_numbers_are_said(
     assert item == {"kind": "a", "center": None, "size": None}
 
 
+def test_a_column_becomes_the_scene_label_only_if_asked_for(raw_table, tmp_path) -> None:
+    names = fill(raw_table)
+    rows = [(name, kind, ["sea", "", "land"][int(name[:2]) % 3]) for name in names for kind in "ab"]
+    raw_table.csv(("image", "kind", "place"), rows)
+    assert TableBuilder(raw_table.root).scene_label() is None
+    asked = TableBuilder(raw_table.root, scene_label_="place")
+    assert [item.name for item in asked.schema().properties] == ["kind"]
+    path = tmp_path / "schema.yaml"
+    path.write_text(asked.infer())
+    for builder in (asked, TableBuilder(raw_table.root, schema_=path)):
+        store = open_store(build_store(builder, "table", tmp_path / "store", BuildOptions(16)))
+        assert (store.scene_label.name, store.scene_label.values) == ("place", ("land", "sea"))
+        ids = {
+            name: number
+            for split in store.splits
+            for name, number in zip(store.ids(split), store.scene_labels(split), strict=True)
+        }
+        assert [ids[name] for name in names[:3]] == [1, -1, 0]
+
+
+def test_a_scene_label_of_imagefolder_metadata_is_a_key_beside_the_objects(raw_table) -> None:
+    lines = [
+        {"file_name": name, "place": ["sea", "land"][index % 2], "objects": {"kind": ["a", "b"]}}
+        for index, name in enumerate(fill(raw_table))
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    (raw_table.root / "metadata.jsonl").write_text(text)
+    builder = TableBuilder(raw_table.root, scene_label_="place")
+    sources = [source for part in builder.splits().values() for source in part]
+    assert {source.id: builder.load(source).label for source in sources}["01.png"] == "land"
+    assert any("--scene-label place" in line for line in TableBuilder(raw_table.root).notes())
+
+
+def test_a_scene_label_that_differs_within_an_image_is_refused(raw_table) -> None:
+    raw_table.csv(("image", "kind", "n"), [(n, k, k) for n in fill(raw_table) for k in "ab"])
+    with pytest.raises(DataError, match=r"image 00\.png has several values of 'kind': a and b"):
+        TableBuilder(raw_table.root, scene_label_="kind").splits()
+
+
 def test_columns_named_by_axes_are_one_vector(raw_table, inferred) -> None:
     names = fill(raw_table)
     header = ("image", "x", "y", "z", "vel_x", "vel_y", "spin.0", "spin.1", "spin.2")

@@ -17,10 +17,11 @@ from nsi_cli.plugins.tables.names import SPLITS, plain
 from nsi_cli.plugins.tables.rows import Duplicates, are_dropped, object_rows, repeated_rows
 from nsi_cli.plugins.tables.scenes.loading import SceneBoxes, SceneMasks, TableScene
 from nsi_cli.plugins.tables.scenes.missing import missing_notes
+from nsi_cli.plugins.tables.scenes.scene_labels import label_of_scenes, labels_of
 from nsi_cli.plugins.tables.scenes.values import Reader, boxes_of, reader_of
 from nsi_cli.plugins.tables.table import Table
 from nsi_cli.plugins.tables.table_schema import TableBox, TableMask, TableSchema, check_columns
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.errors import DataError
 
 _ORDER = ("train", "val", "test")
@@ -69,6 +70,14 @@ class TableScenes:
             splits.setdefault(self._split_of(name, numbers), []).append(self._scene(name))
         order = sorted(splits, key=lambda split: (*_ORDER, split).index(split))
         return {split: splits[split] for split in order}
+
+    @cached_property
+    def scene_label(self) -> Categorical | None:
+        """The name and the values of the scene label; None if the table is read without one.
+
+        Raises `DataError` if an image has several labels, or if none has one.
+        """
+        return label_of_scenes(self.table, self.how, self._labels)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -152,6 +161,11 @@ class TableScenes:
         }
 
     @cached_property
+    def _labels(self) -> dict[str, str]:
+        """The label of each image that has one."""
+        return labels_of(self.table, self.how, self._rows_by_image)
+
+    @cached_property
     def _repeated(self) -> frozenset[int]:
         return repeated_rows(self.table, object_rows(self.table, self.how))
 
@@ -186,6 +200,7 @@ class TableScenes:
             self._scene_boxes(box, rows) if box else None,
             self._scene_masks(self.how.mask, rows) if self.how.mask else None,
             self._size(self._rows_by_image[image]),
+            self._labels.get(image),
         )
 
     def _kept(self, rows: Sequence[int]) -> Sequence[int]:
