@@ -71,7 +71,10 @@ class NsiGroup(PlainGroup):
         except KeyboardInterrupt:
             _tell("interrupted", "", ctx)
             raise typer.Exit(130) from None
-        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's prefix
+            raise
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
             if _is_usage_error(error):

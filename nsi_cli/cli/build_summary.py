@@ -12,6 +12,8 @@ import typer
 from nsi_cli import api
 from nsi_cli.cli.output import print_table
 
+EXAMPLES = 5
+"""The most scenes with dropped objects that are named."""
 FEW = 8
 """Values of a property that are all shown; of more, the most and the least frequent."""
 
@@ -28,7 +30,7 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
     typer.echo(f"{build['task']}, images of {build['image_size']} × {build['image_size']}")
     columns = ("split", "scenes", "objects", "a scene", "mean", "dropped")
     print_table("", columns, list(_splits(summary)))
-    for line in _dropped(summary):
+    for line in _dropped(summary, build):
         typer.echo(line)
     print_table("", ("property", "", "objects", "%", ""), list(_values(summary)), left=(1, 4))
     spreads = list(_spreads(summary))
@@ -45,18 +47,31 @@ def print_build(out: Path, build: dict[str, Any]) -> None:
     typer.echo(f"figure: {figure}")
 
 
-def _dropped(summary: dict[str, Any]) -> Iterator[str]:
-    """Why objects were left out, if any were."""
+def _dropped(summary: dict[str, Any], build: dict[str, Any]) -> Iterator[str]:
+    """Why objects were left out, if any were, and scenes in which they were."""
     dropped, hidden = (
         sum(entry[name] for entry in summary["splits"].values())
         for name in ("dropped_objects", "hidden_objects")
     )
     if dropped > hidden:
-        yield f"dropped: {dropped - hidden:,} objects have no pixel after the crop or the resize"
+        reason = (
+            "no pixel after the crop or the resize"
+            if build["masks"]
+            else "no part in the image: the box is outside it, or has no width or height"
+        )
+        yield f"dropped: {_have(dropped - hidden)} {reason}"
     if hidden:
-        yield f"dropped: {hidden:,} objects have no pixel in the dataset's own mask"
+        yield f"dropped: {_have(hidden)} no pixel in the dataset's own mask"
+    named = [name for entry in build["splits"].values() for name in entry.get("dropped_in", ())]
+    if named:
+        more = ", …" * (len(named) >= EXAMPLES)
+        yield f"scenes with dropped objects: {', '.join(named[:EXAMPLES])}{more}"
     if dropped:
         yield ""
+
+
+def _have(count: int) -> str:
+    return "1 object has" if count == 1 else f"{count:,} objects have"
 
 
 def _vocabulary(build: dict[str, Any]) -> Iterator[str]:

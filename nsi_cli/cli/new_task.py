@@ -59,5 +59,7 @@ def new_task(
     folder = shlex.quote(str(raw or data.parent)) if data else ""
     source = f"--raw {folder}" if data else "--synthetic 200"
     typer.echo(f"    nsi --plugin-dir {plugin} build-data {name} {source} --image-size 128")
-    typer.echo(f"    nsi --plugin-dir {plugin} train --task {name} --preset demo")
+    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    train = next(line for line in lines if " train --task " in line)  # with the flags it needs
+    typer.echo("    " + train.replace(f"--plugin-dir {name} ", f"--plugin-dir {plugin} "))
     typer.echo(f"    pip install -e {shlex.quote(f'{root}[dev]')} && pytest {plugin}")

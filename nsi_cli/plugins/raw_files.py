@@ -107,7 +107,7 @@ def _open(
     from PIL import Image
 
     data = _read(path, limit, hint)
-    kind = next(iter(formats)) if len(formats) == 1 else "image"
+    fault = f"{path.name} cannot be read as {_kind(formats)}"
     try:
         with (
             # Refuse an image that declares a huge size; by default, Pillow only warns.
@@ -123,9 +123,9 @@ def _open(
     except DataError:
         raise
     except struct.error:
-        raise DataError(f"{path.name}: a damaged {kind}: it is truncated", hint) from None
+        raise DataError(f"{fault}: it is truncated", hint) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise DataError(f"{path.name}: a damaged {kind}: {_short(error)}", hint) from None
+        raise DataError(f"{fault}: {_short(error)}", hint) from None
 
 
 def _read(path: Path, limit: int, hint: str) -> bytes:
@@ -147,6 +147,10 @@ def _check_sums(data: bytes) -> None:
         if zlib.crc32(view[offset + 4 : end]) != stated:
             raise ValueError(f"wrong checksum in chunk {kind!r}")
         offset = end + 4
+
+
+def _kind(formats: Collection[str]) -> str:
+    return f"a {next(iter(formats))}" if len(formats) == 1 else "an image"
 
 
 def _by(width: int, height: int) -> str:

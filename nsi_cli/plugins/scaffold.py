@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ def render_plugin(name: str, into: Path, dataset: Dataset | None = None) -> list
     ``into / name`` exists already; `DataError` if the files cannot be written.
     """
     target = into / name
-    variables = _variables(name, dataset)
+    variables = _variables(name, into, dataset)
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target} exists already", "choose another name, or another --dir")
     with replacing_folder(target) as folder:
@@ -51,7 +53,7 @@ def templates_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "templates"
 
 
-def _variables(name: str, dataset: Dataset | None) -> dict[str, object]:
+def _variables(name: str, into: Path, dataset: Dataset | None) -> dict[str, object]:
     """Return the template variables. Raises `ConfigError` for an invalid or existing name."""
     if not re.fullmatch(r"[a-z]([a-z0-9_-]*[a-z0-9])?", name):
         raise ConfigError(
@@ -71,14 +73,16 @@ def _variables(name: str, dataset: Dataset | None) -> dict[str, object]:
         "package": package,
         "project": package.replace("_", "-"),
         "class_name": f"{title}Builder",
-        **_dataset_variables(dataset),
+        **_dataset_variables(into, dataset),
     }
 
 
-def _dataset_variables(dataset: Dataset | None) -> dict[str, object]:
+def _dataset_variables(into: Path, dataset: Dataset | None) -> dict[str, object]:
     if dataset is None:
         summary = "discs and rectangles on a grey ground"
         return {"summary": summary, "table": False, "extra": ""}
+    raw = dataset.scenes.images.root
+    shown = raw if raw.is_absolute() else Path(os.path.relpath(raw, into))  # from the parent folder
     masked = dataset.coco and dataset.scenes.how.mask is not None
     return {
         "summary": "images with COCO annotations" if dataset.coco else "images with a table",
@@ -88,7 +92,8 @@ def _dataset_variables(dataset: Dataset | None) -> dict[str, object]:
         "annotations": json.dumps(dataset.annotations, ensure_ascii=False),
         "annotations_name": dataset.annotations,
         "sample": json.dumps(dataset.sample, ensure_ascii=False),
-        "raw": str(dataset.scenes.images.root),
+        "raw": shlex.quote(str(shown)),
+        "train_flags": dataset.train_flags,
     }
 
 

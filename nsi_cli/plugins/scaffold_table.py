@@ -17,6 +17,9 @@ from nsi_cli.plugins.tables import (
 from nsi_cli.plugins.tables.sample import write_sample
 from nsi_cli.plugins.tables.schema_file import as_yaml
 
+_PROGRAM_LEN, _SLOTS = 10, 22
+"""The most objects of a scene, and the slots, of the preset ``demo``."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -34,6 +37,13 @@ class Dataset:
         path = Path(self.annotations)
         keeps = self.coco or path.suffix.lower() == ".csv"
         return path.as_posix() if keeps else path.with_suffix(".csv").as_posix()
+
+    @property
+    def train_flags(self) -> str:
+        """The flags of ``nsi train --preset demo`` for scenes of many objects, after a space."""
+        most = self.scenes.how.max_objects
+        length = f" --max-program-len {most}" if most > _PROGRAM_LEN else ""
+        return length + (f" --num-slots {most + 1}" if most >= _SLOTS else "")
 
     def write_sample(self, folder: Path) -> None:
         """Write a few scenes as a raw folder. Raises `DataError` if no image exists."""

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nsi_cli.cli.build_summary import _dropped
+
 Nsi = Callable[..., Any]
 
 
@@ -72,10 +74,29 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
     Image.fromarray(mask).save(path)
     result = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5,
                  "--split-by", "benchmark")  # fmt: skip
-    assert "dropped: 1 objects have no pixel in the dataset's own mask" in result.stdout
+    assert "dropped: 1 object has no pixel in the dataset's own mask" in result.stdout
+    assert "scenes with dropped objects: CLEVRTEX_full_000000" in result.stdout
     assert "--split-by benchmark: 10 scenes of full, by index: test 0–0 (1)" in result.stderr
     assert "skipped: 2 × its JSON is damaged" in result.stdout
     assert "(CLEVRTEX_full_000003)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("masks", "hidden", "line"),
+    [
+        (False, 0, "1 object has no part in the image: the box is outside it, or has no width"),
+        (True, 0, "1 object has no pixel after the crop or the resize"),
+        (True, 1, "1 object has no pixel in the dataset's own mask"),
+    ],
+)
+def test_the_reason_for_a_dropped_object_fits_the_store(
+    masks: bool, hidden: int, line: str
+) -> None:
+    entry = {"dropped_objects": 1, "hidden_objects": hidden, "dropped_in": ["a/1.jpg"]}
+    build = {"masks": masks, "splits": {"train": entry}}
+    first, second, _ = _dropped({"splits": build["splits"]}, build)
+    assert first.startswith(f"dropped: {line}")
+    assert second == "scenes with dropped objects: a/1.jpg"
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
         "with the same seed, synthesize wrote different bytes", "ShapesBuilder.synthesize",
     ),
     "values in the order of a set": (
-        BUILDER, "Categorical(\"color\", tuple(COLORS))",
+        BUILDER, "Categorical(\"color\", COLORS)",
         "Categorical(\"color\", tuple({*COLORS, *map(str, range(50))}))",
         "schema() returns a different schema in another process", "ShapesBuilder.schema",
     ),

@@ -61,6 +61,13 @@ def test_a_flag_that_is_out_of_bounds(nsi: Nsi, one_line: OneLine, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_word_that_is_not_a_choice_is_reported_without_the_prefix_of_pydantic(nsi: Nsi) -> None:
+    result = nsi("build-data", "table", "--box-format", "xyzw")
+    assert result.code == 2
+    assert "'xyzw' is not one of 'auto'" in result.stderr
+    assert "Value error" not in result.stderr
+
+
 def test_a_missing_store(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
     result = nsi("train", "--task", "clevrtex")
     one_line(result, 1, "no store at data/clevrtex", "nsi build-data")

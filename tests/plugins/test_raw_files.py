@@ -71,8 +71,8 @@ def _text(path: Path) -> None:
     ("damage", "reason"),
     [
         (_missing, "is missing"),
-        (_truncated, "a damaged image: .*[Tt]runcated"),
-        (_text, "a damaged image: cannot identify"),
+        (_truncated, "cannot be read as an image: .*[Tt]runcated"),
+        (_text, "cannot be read as an image: cannot identify"),
         (os.mkfifo, "cannot be read: it is a named pipe"),
         (Path.mkdir, "cannot be read: it is a folder"),
     ],

@@ -54,6 +54,25 @@ def test_no_template_syntax_is_left(project: Path) -> None:
             assert "jinja" not in str(path)
 
 
+def test_the_builds_in_its_readme_fit_each_other_and_the_training(project: Path) -> None:
+    lines = (project / "README.md").read_text(encoding="utf-8").splitlines()
+    first, second = [line for line in lines if " build-data " in line and "--help" not in line]
+    assert first.endswith("--synthetic 200 --image-size 128")
+    assert second.endswith("--raw data/my-scenes-raw --image-size 128 --force")
+    assert lines.index("pip install -e 'my-scenes[dev]'") < lines.index("pytest my-scenes")
+
+
+def test_its_builder_does_not_need_the_drawing_of_the_example(tmp_path: Path) -> None:
+    render_plugin("my-scenes", tmp_path)
+    project = tmp_path / "my-scenes"
+    (project / "nsi_my_scenes" / "drawing.py").unlink()
+    result = subprocess.run(
+        [sys.executable, "-c", "import nsi_my_scenes.builder"],
+        cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
 def test_discovery_finds_it_uninstalled(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     task = discover([project]).task("my-scenes")

@@ -109,6 +109,32 @@ def test_it_has_the_inferred_schema_and_a_sample_of_scenes(tmp_path: Path) -> No
     assert rows[1].startswith("pictures/")
 
 
+@pytest.mark.parametrize(
+    ("objects", "flags"),
+    [
+        (10, ""),
+        (11, " --max-program-len 11"),
+        (22, " --max-program-len 22 --num-slots 23"),
+    ],
+)
+def test_its_readme_has_the_flags_that_the_data_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objects: int, flags: str
+) -> None:
+    config = api.train_config(task="my-data", preset="demo")
+    assert (config.max_program_len, config.num_slots, config.image_size) == (10, 22, 128)
+    write_images(tmp_path / "my raw", 6)
+    rows = [f"{image:02}.png,{'ab'[n % 2]},{n / 7}" for image in range(6) for n in range(objects)]
+    table = tmp_path / "my raw" / "objects.csv"
+    table.write_text("\n".join(["image,kind,n", *rows]))
+    (tmp_path / "plugins").mkdir()
+    monkeypatch.chdir(tmp_path)
+    api.new_task("my-data", "plugins", from_csv="my raw/objects.csv")
+    lines = (tmp_path / "plugins" / "my-data" / "README.md").read_text().splitlines()
+    command = "nsi --plugin-dir my-data build-data my-data --raw '../my raw' --image-size 128"
+    assert {command, f"{command} --force"} <= set(lines)
+    assert f"nsi --plugin-dir my-data train --task my-data --preset demo{flags}" in lines
+
+
 def test_images_elsewhere_are_named_by_raw(tmp_path: Path) -> None:
     table = write_csv(tmp_path / "raw").rename(tmp_path / "my objects.csv")
     (tmp_path / "empty").mkdir()

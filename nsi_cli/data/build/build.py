@@ -31,6 +31,8 @@ __all__ = ["BuildOptions", "build_store"]
 
 REASONS = 5
 """The most reasons that the error of a failed build lists."""
+TRIED = 1000
+"""Scenes that are loaded before too many unreadable ones fail a build; small data is read whole."""
 COPIED = 1 << 23
 """Bytes of rows that are copied at once."""
 
@@ -103,7 +105,7 @@ def _has_masks(plan: Plan) -> bool:
             if not isinstance(scene, SkippedScene):
                 return scene.mask is not None
             skipped.append(scene)
-            _check_skipped(plan, skipped)
+            _check_skipped(plan, skipped, len(skipped))
     return False
 
 
@@ -115,6 +117,7 @@ def _write_images(
     rows = create_images(images, plan.counts, size, masked=masked)
     scenes: dict[str, list[StoredScene]] = {split: [] for split in plan.sources}
     skipped: list[SkippedScene] = []
+    tried = 0
     with progress.stage("build", plan.total) as advance:
         for split, results in write_scenes(plan, images, rows):
             for result in results:
@@ -122,7 +125,8 @@ def _write_images(
                     skipped.append(result)
                 else:
                     scenes[split].append(result)
-            _check_skipped(plan, skipped)
+            tried += len(results)
+            _check_skipped(plan, skipped, tried)
             advance(len(results))
     _check_splits(scenes, skipped)
     if skipped:
@@ -148,18 +152,23 @@ def _copy_rows(
                 into.write(written.fileno(), start, block)
 
 
-def _check_skipped(plan: Plan, skipped: list[SkippedScene]) -> None:
-    """Raise `DataError` if more scenes are unreadable than the options allow."""
-    most = plan.options.max_skipped
-    if len(skipped) <= most * plan.total:
+def _check_skipped(plan: Plan, skipped: list[SkippedScene], tried: int) -> None:
+    """Raise `DataError` if more scenes are unreadable than the options allow.
+
+    ``tried`` is the number of scenes that were loaded, or could not be.
+    """
+    most, count, total = plan.options.max_skipped, len(skipped), plan.total
+    if count / total <= most or tried < min(TRIED, total):
         return
-    reasons = "; ".join(item.reason for item in skipped[:REASONS])
+    reasons = "; ".join(item.reason for item in skipped[:REASONS]) + "; …" * (count > REASONS)
     hint = skipped[0].hint or "repair or remove those scenes"
+    share = -(-1000 * count // total) / 1000  # rounded up
+    least, more = ("", "") if tried == total else ("at least ", " or more")
     raise DataError(
-        f"{len(skipped)} of {plan.total} scenes cannot be read, more than {most:.1%}: "
-        + reasons + "; …" * (len(skipped) > REASONS),
-        f"{hint}; --max-skipped allows more",
-    )  # fmt: skip
+        f"{least}{count} of {total} scenes cannot be read, and at most {most:.1%} may be skipped: "
+        + reasons,
+        f"{hint}; to skip them, build with --max-skipped {share:g}{more}",
+    )
 
 
 def _check_splits(scenes: Scenes, skipped: list[SkippedScene]) -> None:

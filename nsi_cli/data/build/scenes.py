@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from nsi_cli.data.build.plan import Chunk, Plan
 from nsi_cli.data.build.resize import resized
@@ -109,8 +109,16 @@ def load_scene(
         reason, hint = error.message, error.hint
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, EOFError) as error:
         reason, hint = f"{type(error).__name__}: {error}", ""
-    name, reason = str(source), one_line(reason)
-    return SkippedScene(split, name, reason if name in reason else f"{name}: {reason}", hint)
+    name = str(source)
+    return SkippedScene(split, name, _with_name(name, one_line(reason)), hint)
+
+
+def _with_name(name: str, reason: str) -> str:
+    """A reason that names the scene once; one may begin with the last part of a path."""
+    file = PurePath(name).name
+    if name in reason:
+        return reason
+    return name + reason.removeprefix(file) if reason.startswith(file) else f"{name}: {reason}"
 
 
 def write_scenes(

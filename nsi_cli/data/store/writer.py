@@ -18,6 +18,9 @@ from nsi_cli.data.store.record import FORMAT, SCENE_LABEL, array_files, scene_la
 from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.files import sha256, write_json
 
+EXAMPLES = 5
+"""The most scenes of a split with dropped objects that ``build.json`` names."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredScene:
@@ -102,6 +105,9 @@ def _counts(scenes: Sequence[StoredScene]) -> dict[str, Any]:
         "dropped_objects": sum(scene.dropped for scene in scenes),
         "hidden_objects": sum(scene.hidden for scene in scenes),
     }
+    dropped = [scene.id for scene in scenes if scene.dropped]
+    if dropped:
+        counts["dropped_in"] = dropped[:EXAMPLES]
     lost: dict[str, dict[str, int]] = {}
     for (name, value), count in sorted(Counter(x for scene in scenes for x in scene.lost).items()):
         lost.setdefault(name, {})[value] = count

@@ -26,6 +26,7 @@ def write_summary(store: Store, progress: Progress) -> None:
     for split, why in _NEEDED.items():
         if "train" in store.splits and split not in store.splits:
             progress.note(
-                f"warning: the store has no split '{split}' ({why}); an option of the builder may "
-                f"split the scenes differently: nsi build-data {store.task} --help"
+                f"warning: the store has no split '{split}' ({why}); assign some scenes to it in "
+                "the raw data, or look for an option that divides the scenes differently: "
+                f"nsi build-data {store.task} --help"
             )

@@ -75,6 +75,12 @@ def _word_in(text: str) -> str:
     return whole[1] if whole else text
 
 
+def word_order(text: str) -> tuple[int, float, str]:
+    """Return the key that sorts numbers by value, before words."""
+    value = number(text)
+    return (1, 0.0, text) if value is None else (0, value, text)
+
+
 def vector(cell: Cell) -> tuple[float, ...] | None:
     """Return the numbers of a list, also one written as text in brackets; None if it is none."""
     if isinstance(cell, str) and cell.strip()[:1] in ("[", "("):

@@ -48,7 +48,7 @@ def _fault(error: Any) -> str:
     if error["type"] == "unexpected_keyword_argument":
         known = {key for cls in Strict.__subclasses__() for key in cls.__annotations__}
         return f"{place}: unknown key ({did_you_mean(str(error['loc'][-1]), known) or 'remove it'})"
-    text = str(error["msg"])
+    text = str(error["msg"]).removeprefix("Value error, ")
     return f"{place}: {text[:1].lower()}{text[1:]}"
 
 

@@ -15,13 +15,15 @@ class Table:
     """The rows of one annotation file, or of several. Columns have the same length.
 
     ``notes`` are lines about how the file was read, for example its encoding. ``of_image`` are
-    columns that belong to the image and not to the object, by the structure of the file.
+    columns that belong to the image and not to the object, by the structure of the file. ``lines``
+    are the lines of the file in which the rows are; empty if they are unknown.
     """
 
     name: str
     columns: Mapping[str, Sequence[Cell]]
     notes: tuple[str, ...] = ()
     of_image: frozenset[str] = frozenset()
+    lines: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -30,7 +32,12 @@ class Table:
         """Return the table with some of its rows, in that order."""
         kept = list(rows)
         columns = {name: [cells[row] for row in kept] for name, cells in self.columns.items()}
-        return replace(self, columns=columns)
+        lines = [self.lines[row] for row in kept] if self.lines else ()
+        return replace(self, columns=columns, lines=lines)
+
+    def place(self, row: int) -> str:
+        """Return where a row is, for messages: its line in the file, or its number from 1."""
+        return f"line {self.lines[row]}" if self.lines else f"row {row + 1}"
 
 
 def table_of(

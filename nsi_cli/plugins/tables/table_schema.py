@@ -100,7 +100,10 @@ class TableSplit(Strict):
 
 @dataclass(frozen=True)
 class TableSchema(Strict):
-    """How a table is read: which column is what, and the properties of an object."""
+    """How a table is read: which column is what, and the properties of an object.
+
+    ``label`` is the column of the scene label, which is the same in all rows of an image.
+    """
 
     image: str
     max_objects: int
@@ -109,6 +112,7 @@ class TableSchema(Strict):
     mask: TableMask | None = None
     size: TableImageSize | None = None
     split: TableSplit = TableSplit()
+    label: str = ""
     missing: tuple[str, ...] = MISSING
 
     def schema(self) -> Schema:
@@ -129,6 +133,7 @@ class TableSchema(Strict):
         """All columns that are read."""
         names = [self.image, *self.object_columns, *self._mask_columns]
         names += [self.size.width, self.size.height] if self.size else []
+        names += [self.label] if self.label else []
         return names + ([self.split.column] if self.split.by == "column" else [])
 
     @property

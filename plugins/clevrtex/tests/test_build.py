@@ -217,6 +217,7 @@ def test_the_benchmarks_crop_drops_the_objects_that_it_cuts_off(make_raw, boxes,
     store = _build(writer, tmp_path / "store", size=192, protocol="benchmark", split_by="test")
     assert store.build["splits"]["test"] == {
         "scenes": 1, "objects": 7, "dropped_objects": 3, "hidden_objects": 0,
+        "dropped_in": ["CLEVRTEX_full_000000"],
     }  # fmt: skip
     cropped = boxes(10)[24:216, 64:256]
     assert sorted(set(cropped.ravel())) == [0, 2, 3, 4, 5, 6, 7, 8]
@@ -248,6 +249,7 @@ def test_an_object_without_a_pixel_is_dropped_from_its_scene(
         "objects": len(visible),
         "dropped_objects": 3 - len(visible),
         "hidden_objects": 1,
+        "dropped_in": ["CLEVRTEX_full_000000"],
     }
     labels, lengths = store.primitives("test")
     assert lengths.tolist() == [len(visible)]
@@ -265,6 +267,7 @@ def test_an_object_without_a_pixel_after_the_resize_is_dropped(make_raw, boxes, 
     store = _build(writer, tmp_path / "store", split_by="test", size=16)
     assert store.build["splits"]["test"] == {
         "scenes": 1, "objects": 2, "dropped_objects": 1, "hidden_objects": 0,
+        "dropped_in": ["CLEVRTEX_full_000000"],
     }  # fmt: skip
 
 

@@ -70,8 +70,8 @@ _endless = _replace_by(lambda path: path.symlink_to("/dev/zero"))
 
 FAULTS = {
     "truncated JSON": (_truncate_json, "000001: its JSON is damaged", "restore the scene"),
-    "corrupt image": (_corrupt_image, r"000001\.png: a damaged PNG", "restore the scene"),
-    "corrupt mask": (_corrupt_mask, r"000001_flat\.png: a damaged PNG", "restore the scene"),
+    "corrupt image": (_corrupt_image, r"000001\.png cannot be read as a PNG", "restore the scene"),
+    "corrupt mask": (_corrupt_mask, r"_flat\.png cannot be read as a PNG", "restore the scene"),
     "missing image": (lambda m, *_: m.image(1).unlink(), "is missing", "restore"),
     "a pipe for JSON": (
         _pipe("json"),
@@ -134,7 +134,7 @@ def test_a_faulty_scene_is_a_one_line_error_and_leaves_no_files(
         _build(writer, tmp_path / "out" / "store")
     error = caught.value
     assert error.exit_code == 1
-    assert error.message.startswith("1 of 3 scenes cannot be read")
+    assert error.message.removeprefix("at least ").startswith("1 of 3 scenes cannot be read")
     assert "\n" not in error.message + error.hint
     assert remedy in error.hint
     assert "--max-skipped" in error.hint
@@ -178,7 +178,7 @@ def test_few_unreadable_scenes_are_skipped_and_listed(make_raw, tmp_path: Path) 
     writer.image(3).write_bytes(b"")
     writer.json(7).write_text("{")
     with pytest.raises(
-        DataError, match=r"2 of 10 scenes cannot be read, more than 10.0%"
+        DataError, match=r"2 of 10 scenes cannot be read, and at most 10.0% may be skipped"
     ) as caught:
         _build(writer, tmp_path / "store", max_skipped=0.1)
     assert "000003.png" in caught.value.message
@@ -188,7 +188,7 @@ def test_few_unreadable_scenes_are_skipped_and_listed(make_raw, tmp_path: Path) 
     assert not {writer.stem(3).name, writer.stem(7).name} & set(store.ids("test"))
     first, second = store.build["skipped"]
     assert (first["split"], first["scene"]) == ("test", "CLEVRTEX_full_000003")
-    assert "a damaged PNG" in first["reason"]
+    assert "cannot be read as a PNG" in first["reason"]
     assert "its JSON is damaged" in second["reason"]
 
 

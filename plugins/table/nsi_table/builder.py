@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from nsi_cli.plugins import ConfigError, Scene, Schema, option
+from nsi_cli.plugins import Categorical, ConfigError, Scene, Schema, option
 from nsi_cli.plugins.tables import (
     Answers,
     ImageFolder,
@@ -61,6 +61,12 @@ class TableBuilder:
         "", help="Columns to read as numbers, separated by commas.", group=_INFERENCE
     )
     leave_out: str = option("", help="Columns to ignore, separated by commas.", group=_INFERENCE)
+    scene_label_: str = option(
+        "",
+        help="A column with the label of whole scenes, the same in all rows of an image. It is "
+        "stored, but not used in training.",
+        group=_INFERENCE,
+    )
     max_values: Annotated[int, Interval(ge=0, le=1_000_000)] = option(
         0,
         help="The most different words of a category. 0: 1000, or half the rows of a table of more "
@@ -89,11 +95,16 @@ class TableBuilder:
         if self.schema_ is None:
             return []
         given = [name for name in _ANSWERS if getattr(self, name) != getattr(TableBuilder, name)]
+        given = [name.rstrip("_") for name in given]
         return [f"{name}: has no effect with --schema; edit the file" for name in given]
 
     def schema(self) -> Schema:
         """Return the schema of the schema file, or the inferred one."""
         return self._scenes.schema
+
+    def scene_label(self) -> Categorical | None:
+        """Return the label of whole scenes, if a column of labels is named."""
+        return self._scenes.scene_label
 
     def splits(self) -> dict[str, list[TableScene]]:
         """Return the scenes of each split."""
@@ -137,6 +148,7 @@ class TableBuilder:
             self.max_objects,
             self.merge_spellings,
             self.duplicates,
+            self.scene_label_,
         )
         return infer(self._table, self._images, answers)
 
@@ -159,7 +171,7 @@ class TableBuilder:
 
 _ANSWERS = (
     "image_column", "split_by", "box_format", "categorical", "continuous", "leave_out",
-    "max_values", "max_objects", "merge_spellings",
+    "max_values", "max_objects", "merge_spellings", "scene_label_",
 )  # fmt: skip
 
 

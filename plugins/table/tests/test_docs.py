@@ -20,17 +20,19 @@ def block(first: str) -> str:
 
 
 def test_the_table_of_the_page_is_read_as_the_page_says(raw_table) -> None:
-    for name in ("images/0001.jpg", "images/0002.jpg"):
+    for name in ("images/0001.jpg", "images/0002.jpg", "images/0003.jpg"):
         raw_table.image(name, (640, 480))
     (raw_table.root / "objects.csv").write_text(block("image,species,"))
     builder = TableBuilder(raw_table.root)
     inference = builder._inference
     assert inference.lines() == block("image: image: ").splitlines()
-    assert {name: len(part) for name, part in builder.splits().items()} == {"train": 1, "test": 1}
+    assert {name: len(part) for name, part in builder.splits().items()} == {
+        "train": 1, "val": 1, "test": 1,
+    }  # fmt: skip
 
 
 def test_the_schema_file_of_the_page_reads_the_table_of_the_page(raw_table, tmp_path) -> None:
-    for name in ("images/0001.jpg", "images/0002.jpg"):
+    for name in ("images/0001.jpg", "images/0002.jpg", "images/0003.jpg"):
         raw_table.image(name, (640, 480))
     (raw_table.root / "objects.csv").write_text(block("image,species,"))
     path = tmp_path / "schema.yaml"

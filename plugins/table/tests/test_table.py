@@ -98,6 +98,67 @@ def test_an_object_outside_the_image_is_dropped_and_one_without_a_box_is_kept(ra
     assert (first["kind"], second["kind"], second["center"]) == ("in", "none", None)
 
 
+@pytest.mark.parametrize("given", [False, True], ids=["inferred", "schema file"])
+def test_cells_of_boxes_that_are_missing_or_no_numbers_are_said(
+    raw_table, tmp_path, given: bool
+) -> None:
+    names = fill(raw_table)
+    rows = [[name, "ab"[i % 2], 1, 2, 5, 6] for i, name in enumerate(names)]
+    rows[2][4], rows[5][4], rows[7][3], rows[7][1] = "abc", "5 px", "", "n/a"
+    raw_table.csv(("image", "kind", "x", "y", "w", "h"), rows)
+    builder = TableBuilder(raw_table.root)
+    if given:
+        (tmp_path / "schema.yaml").write_text(builder.infer())
+        builder = TableBuilder(raw_table.root, schema_=tmp_path / "schema.yaml")
+    notes = builder.notes()
+    assert "missing values among 12 objects: kind 1, y 1 (stored as missing)" in notes
+    assert (
+        "warning: column w: 2 cells are not numbers, the first in line 4 of objects.csv: 'abc'; "
+        "their objects are stored without center and size"
+    ) in notes
+    (item,) = objects(builder, names[2])
+    assert item == {"kind": "a", "center": None, "size": None}
+
+
+def test_a_column_becomes_the_scene_label_only_if_asked_for(raw_table, tmp_path) -> None:
+    names = fill(raw_table)
+    rows = [(name, kind, ["sea", "", "land"][int(name[:2]) % 3]) for name in names for kind in "ab"]
+    raw_table.csv(("image", "kind", "place"), rows)
+    assert TableBuilder(raw_table.root).scene_label() is None
+    asked = TableBuilder(raw_table.root, scene_label_="place")
+    assert [item.name for item in asked.schema().properties] == ["kind"]
+    path = tmp_path / "schema.yaml"
+    path.write_text(asked.infer())
+    for builder in (asked, TableBuilder(raw_table.root, schema_=path)):
+        store = open_store(build_store(builder, "table", tmp_path / "store", BuildOptions(16)))
+        assert (store.scene_label.name, store.scene_label.values) == ("place", ("land", "sea"))
+        ids = {
+            name: number
+            for split in store.splits
+            for name, number in zip(store.ids(split), store.scene_labels(split), strict=True)
+        }
+        assert [ids[name] for name in names[:3]] == [1, -1, 0]
+
+
+def test_a_scene_label_of_imagefolder_metadata_is_a_key_beside_the_objects(raw_table) -> None:
+    lines = [
+        {"file_name": name, "place": ["sea", "land"][index % 2], "objects": {"kind": ["a", "b"]}}
+        for index, name in enumerate(fill(raw_table))
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    (raw_table.root / "metadata.jsonl").write_text(text)
+    builder = TableBuilder(raw_table.root, scene_label_="place")
+    sources = [source for part in builder.splits().values() for source in part]
+    assert {source.id: builder.load(source).label for source in sources}["01.png"] == "land"
+    assert any("--scene-label place" in line for line in TableBuilder(raw_table.root).notes())
+
+
+def test_a_scene_label_that_differs_within_an_image_is_refused(raw_table) -> None:
+    raw_table.csv(("image", "kind", "n"), [(n, k, k) for n in fill(raw_table) for k in "ab"])
+    with pytest.raises(DataError, match=r"image 00\.png has several values of 'kind': a and b"):
+        TableBuilder(raw_table.root, scene_label_="kind").splits()
+
+
 def test_columns_named_by_axes_are_one_vector(raw_table, inferred) -> None:
     names = fill(raw_table)
     header = ("image", "x", "y", "z", "vel_x", "vel_y", "spin.0", "spin.1", "spin.2")
@@ -126,7 +187,7 @@ def test_an_instance_mask_is_renumbered_by_the_column_of_values(raw_table) -> No
     source = builder.splits()["train"][0]
     scene = builder.load(source)
     np.testing.assert_array_equal(scene.mask, (values == 300) + 2 * (values == 700))
-    assert scene.dropped == 1
+    assert (scene.dropped, scene.hidden) == (1, 1)
 
 
 def test_a_mask_of_each_object_puts_small_objects_above_large_ones(raw_table) -> None:
@@ -310,7 +371,7 @@ def test_an_edited_schema_file_is_followed(raw_table, tmp_path) -> None:
     [
         (("image: image", "imag: image"), r"imag: unknown key \(did you mean 'image'\?\)"),
         (("columns: [kind]", "columns: [kinds]"), r"no column 'kinds'"),
-        (("values: [a, b, c]", "values: [a, b]"), "row 3: kind 'c' is not in the schema file"),
+        (("values: [a, b, c]", "values: [a, b]"), "line 4: kind 'c' is not in the schema file"),
         (("max_objects: 1", "max_objects: few"), "max_objects: input should be a valid integer"),
         (("kind: categorical", "kind: words"), "kind: input should be 'categorical'"),
         (("values: [a, b, c]", "values: []"), "property 'kind': values must be"),
@@ -341,6 +402,9 @@ def test_answers_that_a_schema_file_overrides_are_refused(raw_table) -> None:
         ("", "objects.csv is empty", "line of column names"),
         ("image,kind\n", "has no rows", "a row for each object"),
         ("image,kind\na.png,b,c\n", "line 2 has 3 fields, but there are 2 columns", "quotes"),
+        ('image,kind,n\na.png,b,1\nb.png,"b,2\nc.png,b,3\n', "a quote in line 3 is", "close it"),
+        ('image,kind\na.png,b\nb.png,"b\nc.png,b\n', "a quote in line 3 is not", "close it"),
+        ('image,kind\na.png,"b\nb.png,"b"\nc.png,b\n', "a quote in line 2 is not", "close it"),
         ("image,kind,kind\na.png,b,c\n", "two columns are called 'kind'", "rename"),
         ("a.png,1\nb.png,2\n", "its first line has numbers", "image,shape,x,y"),
         ("kind,weight\na,0.5\n", "no column names image files", "--image-column"),

@@ -224,6 +224,32 @@ def test_an_error_of_a_builder_becomes_a_reason_with_the_name_of_the_scene(
     ]
 
 
+def test_the_hint_of_a_failed_build_has_the_share_that_lets_it_pass(
+    numbered: Any, tmp_path: Path
+) -> None:
+    class Paths(numbered):  # type: ignore[misc]
+        def splits(self) -> Any:
+            splits = super().splits()
+            return {split: [f"images/{n}.jpg" for n in part] for split, part in splits.items()}
+
+        def load(self, source: str) -> Scene:
+            number = int(source[7:-4])
+            if number in (3, 5):
+                raise DataError(f"{number}.jpg cannot be read as an image: truncated", "restore it")
+            return super().load(number)  # type: ignore[no-any-return]
+
+    builder = Paths(tmp_path / "raw")
+    with pytest.raises(DataError) as caught:
+        build_store(builder, "x", tmp_path / "out", BuildOptions(16))
+    assert caught.value.message == (
+        "2 of 14 scenes cannot be read, and at most 0.1% may be skipped: "
+        "images/3.jpg cannot be read as an image: truncated; "
+        "images/5.jpg cannot be read as an image: truncated"
+    )
+    assert caught.value.hint == "restore it; to skip them, build with --max-skipped 0.143"
+    build_store(builder, "x", tmp_path / "out", BuildOptions(16, max_skipped=0.143))
+
+
 def test_an_interruption_does_not_come_between_hdf5_and_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

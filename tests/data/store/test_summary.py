@@ -45,7 +45,7 @@ def test_a_store_without_objects_has_a_summary(make_store: Callable[..., Store])
 def test_reasons_that_differ_in_names_and_numbers_alone_are_one() -> None:
     reasons = {
         "scene_1": "scene_1: 11 objects, but 1 to 10 are expected",
-        "scene_2": "scene_2_flat.png: a damaged PNG",
+        "scene_2": "scene_2_flat.png cannot be read as a PNG",
         "scene_3": "scene_3: 12 objects, but 1 to 10 are expected",
         "scene_4": "scene_4: unknown material 'gold'",
         "scene_5": "scene_5: unknown material 'lead'",
@@ -56,4 +56,4 @@ def test_reasons_that_differ_in_names_and_numbers_alone_are_one() -> None:
         (3, "scene_4"), (2, "scene_1"), (1, "scene_2"),
     ]  # fmt: skip
     assert groups[1]["reason"] == "11 objects, but 1 to 10 are expected"
-    assert groups[2]["reason"] == "_flat.png: a damaged PNG"
+    assert groups[2]["reason"] == "_flat.png cannot be read as a PNG"

@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from nsi_cli.plugins.tables.table import Cell, Table
 from nsi_cli.support.errors import DataError
@@ -28,6 +29,14 @@ _HAS_COMMA = re.compile(r"[+-]?\d+,\d+")
 _HAS_NO_COMMA = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
+class _Row(NamedTuple):
+    """A row: its first and its last line in the file, which differ if a field has several lines."""
+
+    first: int
+    last: int
+    fields: list[str]
+
+
 def parse_csv(name: str, data: bytes) -> Table:
     """Return the table in a file's content; its first line names the columns.
 
@@ -36,28 +45,69 @@ def parse_csv(name: str, data: bytes) -> Table:
     """
     text, notes = _decoded(name, data)
     delimiter = _delimiter(text)
-    try:
-        rows = list(_rows(text, delimiter))
-    except csv.Error as error:
-        raise DataError(f"{name} cannot be read: {error}", "save it as CSV again") from None
+    rows = _checked_rows(name, text, delimiter)
     if not rows:
         raise DataError(f"{name} is empty", "it needs a line of column names and a row per object")
-    (_, header), *rest = rows
-    names = _names(name, header)
-    for line, row in rest:
-        if len(row) != len(names):
-            raise DataError(
-                f"{name}: line {line} has {len(row)} fields, but there are {len(names)} columns",
-                "put fields that contain the delimiter in quotes",
-            )
+    header, *rest = rows
+    names = _names(name, header.fields)
+    for row in rest:
+        _check_length(name, row, len(names))
     shared: dict[str, str] = {}
     columns: dict[str, list[Cell]] = {
-        column: [shared.setdefault(row[index], row[index]) for _, row in rest]
+        column: [shared.setdefault(row.fields[index], row.fields[index]) for row in rest]
         for index, column in enumerate(names)
     }
     if delimiter != ",":
         notes += _without_decimal_commas(columns)
-    return Table(name, columns, tuple(notes))
+    return Table(name, columns, tuple(notes), lines=[row.first for row in rest])
+
+
+def _checked_rows(name: str, text: str, delimiter: str) -> list[_Row]:
+    """Return all rows. Raises `DataError`, also if a quote is not closed."""
+    rows: list[_Row] = []
+    try:
+        for row in _rows(text, delimiter):
+            rows.append(row)
+    except csv.Error as error:
+        line = rows[-1].last + 1 if rows else 1
+        raise DataError(
+            f"{name} cannot be read from line {line} on: {error}",
+            "check whether a quote there is not closed",
+        ) from None
+    lines = list(io.StringIO(text, newline=""))
+    for row in [row for row in rows if row.last > row.first] + rows[-1:]:
+        fault = _quote_fault(lines[row.first - 1 : row.last], delimiter)
+        if fault and (row.last > row.first or "end of data" in fault):
+            raise DataError(
+                f"{name}: a quote in line {row.first} is not closed", "close it, or remove it"
+            )
+    return rows
+
+
+def _quote_fault(lines: list[str], delimiter: str) -> str:
+    """Return what is wrong with the quotes in the lines of a row; "" if nothing is."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        return str(error)
+    return ""
+
+
+def _check_length(name: str, row: _Row, columns: int) -> None:
+    """Raise `DataError` if a row does not have a field for each column."""
+    count = len(row.fields)
+    if count == columns:
+        return
+    if row.last > row.first:
+        raise DataError(
+            f"{name}: a quote in line {row.first} is closed only in line {row.last}, and the row "
+            f"has {count} fields, but there are {columns} columns",
+            f"close the quote in line {row.first}, or remove it",
+        )
+    raise DataError(
+        f"{name}: line {row.first} has {count} fields, but there are {columns} columns",
+        "put fields that contain the delimiter in quotes",
+    )
 
 
 def _decoded(name: str, data: bytes) -> tuple[str, list[str]]:
@@ -82,7 +132,7 @@ def _delimiter(text: str) -> str:
 
     def quality(delimiter: str) -> tuple[float, int]:
         try:
-            counts = [len(row) for _, row in islice(_rows(text, delimiter), _SAMPLE)]
+            counts = [len(row.fields) for row in islice(_rows(text, delimiter), _SAMPLE)]
         except csv.Error:
             return 0.0, 0
         if not counts or counts[0] == 1:
@@ -92,12 +142,14 @@ def _delimiter(text: str) -> str:
     return max(DELIMITERS, key=quality)
 
 
-def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the fields of each row that is not blank."""
+def _rows(text: str, delimiter: str) -> Iterator[_Row]:
+    """Yield each row that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    for row in reader:
-        if any(field.strip() for field in row):
-            yield reader.line_num, row
+    first = 1
+    for fields in reader:
+        if any(field.strip() for field in fields):
+            yield _Row(first, reader.line_num, fields)
+        first = reader.line_num + 1
 
 
 def _names(name: str, header: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,11 @@ def parse_json(name: str, data: bytes) -> Table:
 
 def parse_json_lines(name: str, data: bytes) -> Table:
     """Return the table in a JSON Lines file: one record per line. Raises `DataError`."""
-    lines = data.decode("utf-8-sig", errors="replace").splitlines()
-    numbered = [(f"line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-    records = [_loaded(line, f"{name}: {place}") for place, line in numbered]
-    return _table(name, records, [place for place, _ in numbered])
+    text = data.decode("utf-8-sig", errors="replace")
+    numbered = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    records = [_loaded(line, f"{name}: line {number}") for number, line in numbered]
+    lines = [number for number, _ in numbered]
+    return _table(name, records, [f"line {number}" for number in lines], lines)
 
 
 def read_parquet(path: Path) -> Table:
@@ -67,13 +69,17 @@ def with_objects(name: str, table: Table) -> Table:
         {**dict(zip(table.columns, row, strict=True)), key: _loaded(str(cell or "[]"), name)}
         for cell, row in zip(cells, zip(*table.columns.values(), strict=True), strict=True)
     ]
-    return _table(name, records, [f"row {number}" for number in range(1, len(records) + 1)])
+    places = [table.place(row) for row in range(len(table))]
+    return _table(name, records, places, table.lines)
 
 
-def _table(name: str, records: Sequence[Any], places: Sequence[str]) -> Table:
+def _table(
+    name: str, records: Sequence[Any], places: Sequence[str], lines: Sequence[int] = ()
+) -> Table:
     objects: list[Record] = []
+    lines_of_objects: list[int] = []
     of_image: set[str] = set()
-    for place, record in zip(places, records, strict=True):
+    for number, (place, record) in enumerate(zip(places, records, strict=True)):
         if not isinstance(record, dict):
             raise DataError(f"{name}: {place} is not a JSON object", "one object per record")
         try:
@@ -81,10 +87,12 @@ def _table(name: str, records: Sequence[Any], places: Sequence[str]) -> Table:
         except ValueError as error:
             raise DataError(f"{name}: {place}: {error}", "fix the record") from None
         of_image |= image.keys()
-        objects += [{**image, **item} for item in items] or [image]
+        found = [{**image, **item} for item in items] or [image]
+        objects += found
+        lines_of_objects += [lines[number]] * len(found) if lines else []
     if not objects:
         raise DataError(f"{name} is empty", "it needs a record for each object, or for each image")
-    return table_of(name, objects, of_image)
+    return replace(table_of(name, objects, of_image), lines=lines_of_objects)
 
 
 def _objects(record: Mapping[str, Any]) -> tuple[Record, list[Record]]:

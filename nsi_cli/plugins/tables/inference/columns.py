@@ -15,6 +15,7 @@ from nsi_cli.plugins.tables.cells import (
     number,
     vector,
     word,
+    word_order,
 )
 from nsi_cli.plugins.tables.inference.spellings import merged, near_duplicates
 from nsi_cli.plugins.tables.table import Cell
@@ -247,7 +248,7 @@ def _text(column: _Column) -> Verdict:
 def _categorical(name: str, words: Counter[str], reason: str, merge_spellings: bool) -> Verdict:
     groups = near_duplicates(words)
     spellings = merged(groups) if merge_spellings else {}
-    values = sorted(set(words) - set(spellings), key=_order)
+    values = sorted(set(words) - set(spellings), key=word_order)
     found = TableProperty("categorical", (name,), tuple(values), spellings)
     if not groups or merge_spellings:
         return Verdict(found, reason)
@@ -256,12 +257,6 @@ def _categorical(name: str, words: Counter[str], reason: str, merge_spellings: b
     )
     warning = f"{name}: similar spellings: {shown}; --merge-spellings reads each group as one value"
     return Verdict(found, reason, (warning,))
-
-
-def _order(text: str) -> tuple[int, float, str]:
-    """The key that sorts numbers by value, before words."""
-    value = number(text)
-    return (1, 0.0, text) if value is None else (0, value, text)
 
 
 def _ask(flag: str, name: str, effect: str) -> str:

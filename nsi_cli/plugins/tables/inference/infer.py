@@ -26,7 +26,7 @@ from nsi_cli.plugins.tables.table_schema import (
 )
 from nsi_cli.support.errors import DataError
 
-Use = Literal["image", "split", "size", "box", "mask", "property", "left out"]
+Use = Literal["image", "split", "size", "box", "mask", "label", "property", "left out"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Answers:
 
     Names are those of columns. ``max_values`` is the most different words of a category, 0 for the
     default. ``max_objects`` is the most objects of an image, 0 for as many as there are.
+    ``scene_label`` is the column of the scene label, if there is one.
     """
 
     image: str = ""
@@ -47,6 +48,7 @@ class Answers:
     max_objects: int = 0
     merge_spellings: bool = False
     duplicates: Duplicates = "auto"
+    scene_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def infer(table: Table, images: ImageFolder, answers: Answers = Answers()) -> In
         ("--categorical", answers.categorical),
         ("--continuous", answers.continuous),
         ("--leave-out", answers.left_out),
+        ("--scene-label", (answers.scene_label,) if answers.scene_label else ()),
     ):
         for column in columns:
             check_name(table, column, flag)
@@ -125,6 +128,9 @@ class _Inferring:
     def result(self) -> Inference:
         for name in self.answers.left_out:
             self._decide((name,), "left out", "as asked for")
+        label = self.answers.scene_label
+        if label:
+            self._decide((label,), "label", "of whole scenes, as asked for")
         image = self._image()
         mask = self._mask()
         split = self._split(image)
@@ -148,7 +154,7 @@ class _Inferring:
                 f"a mask has at most {names.MOST_IN_MASK} objects; max_objects is lowered"
             )
             most = names.MOST_IN_MASK
-        schema = TableSchema(image, most, self._in_order(), box, mask, size, split)
+        schema = TableSchema(image, most, self._in_order(), box, mask, size, split, label)
         return Inference(schema, tuple(self.decisions), tuple(self.warnings), header)
 
     @property
@@ -226,7 +232,10 @@ class _Inferring:
         """Leave out the columns that describe the image and not the object."""
         for name in self._unforced:
             if name in self.table.of_image:
-                reason = f"it describes the image, not its objects; --categorical {name} keeps it"
+                reason = (
+                    f"it describes the image, not its objects; --categorical {name} keeps it, and "
+                    f"--scene-label {name} makes it the label of the scene"
+                )
                 self._decide((name,), "left out", reason)
 
     def _vectors(self) -> None:
@@ -247,8 +256,6 @@ class _Inferring:
             self.properties[name], warnings = continuous_of(columns, whole)
             self.warnings += warnings
             self._decide(columns, "property", f"a vector of {len(columns)} numbers", name)
-            if len(whole) < len(rows):
-                self._missing(name, len(rows) - len(whole))
 
     def _property(self, name: str) -> None:
         answers = self.answers
@@ -268,9 +275,6 @@ class _Inferring:
             return
         self.properties[name] = verdict.found
         self._decide((name,), "property", verdict.reason, name)
-        missing = sum(is_missing(cell) for cell in cells)
-        if missing:
-            self._missing(name, missing)
 
     def _leave_out_codes(self) -> None:
         """Leave out properties that only number the words of another one."""
@@ -298,11 +302,6 @@ class _Inferring:
         order = list(self.table.columns)
         named = self.properties.items()
         return dict(sorted(named, key=lambda pair: order.index(pair[1].columns[0])))
-
-    def _missing(self, name: str, count: int) -> None:
-        self.warnings.append(
-            f"{name}: {count:,} of {len(self.table):,} objects have no value, stored as missing"
-        )
 
     def _named_apart(self, box: TableBox | None) -> TableBox | None:
         """Return the box with names that no other property has."""

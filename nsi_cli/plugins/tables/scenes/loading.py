@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ class TableScene:
     boxes: SceneBoxes | None = None
     masks: SceneMasks | None = None
     size: tuple[int, int] | None = None  # width and height that the table states
+    label: str | None = None
 
     def __str__(self) -> str:
         return self.id
@@ -60,6 +61,8 @@ class TableScene:
 
 def load_table_scene(source: TableScene) -> Scene:
     """Load a scene. Objects whose box is outside the image, or without a pixel, are dropped.
+
+    With masks, both are counted as hidden.
 
     Raises `DataError` if a file cannot be read or does not fit.
     """
@@ -70,10 +73,12 @@ def load_table_scene(source: TableScene) -> Scene:
         present = _add_boxes(source.boxes, primitives, image.size)
     dropped = int((~present).sum())
     if source.masks is None:
-        return Scene(source.id, image, primitives[present], None, dropped)
+        return Scene(source.id, image, primitives[present], None, dropped, label=source.label)
     shape = image.height, image.width
     layers = _layers(source, source.masks, shape, np.flatnonzero(present).tolist())
-    return keep_visible(source.id, image, primitives[present], painted(layers, shape), dropped)
+    mask = painted(layers, shape)
+    scene = keep_visible(source.id, image, primitives[present], mask, dropped)
+    return replace(scene, hidden=scene.dropped, label=source.label)
 
 
 def _image(source: TableScene) -> Image:

@@ -16,10 +16,12 @@ from nsi_cli.plugins.tables.inference.roles import folder_split
 from nsi_cli.plugins.tables.names import SPLITS, plain
 from nsi_cli.plugins.tables.rows import Duplicates, are_dropped, object_rows, repeated_rows
 from nsi_cli.plugins.tables.scenes.loading import SceneBoxes, SceneMasks, TableScene
+from nsi_cli.plugins.tables.scenes.missing import missing_notes
+from nsi_cli.plugins.tables.scenes.scene_labels import label_of_scenes, labels_of
 from nsi_cli.plugins.tables.scenes.values import Reader, boxes_of, reader_of
 from nsi_cli.plugins.tables.table import Table
 from nsi_cli.plugins.tables.table_schema import TableBox, TableMask, TableSchema, check_columns
-from nsi_cli.schema import Schema
+from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.errors import DataError
 
 _ORDER = ("train", "val", "test")
@@ -70,6 +72,14 @@ class TableScenes:
         return {split: splits[split] for split in order}
 
     @cached_property
+    def scene_label(self) -> Categorical | None:
+        """The name and the values of the scene label; None if the table is read without one.
+
+        Raises `DataError` if an image has several labels, or if none has one.
+        """
+        return label_of_scenes(self.table, self.how, self._labels)
+
+    @cached_property
     def notes(self) -> list[str]:
         """Lines about images without a file, without a row, or without objects."""
         return list(self._notes())
@@ -86,6 +96,8 @@ class TableScenes:
                 f"{len(self._paths):,}, for example {missing[0]}; they are skipped, and too many "
                 "fail the build (--max-skipped)"
             )
+        rows = [row for numbers in self._objects_by_image.values() for row in numbers]
+        yield from missing_notes(self.table, self.how, rows)
         if self._repeated:
             dropped = "left out; --duplicates keep keeps them"
             kept = "kept, because two objects can be equal; --duplicates drop leaves them out"
@@ -149,6 +161,11 @@ class TableScenes:
         }
 
     @cached_property
+    def _labels(self) -> dict[str, str]:
+        """The label of each image that has one."""
+        return labels_of(self.table, self.how, self._rows_by_image)
+
+    @cached_property
     def _repeated(self) -> frozenset[int]:
         return repeated_rows(self.table, object_rows(self.table, self.how))
 
@@ -183,6 +200,7 @@ class TableScenes:
             self._scene_boxes(box, rows) if box else None,
             self._scene_masks(self.how.mask, rows) if self.how.mask else None,
             self._size(self._rows_by_image[image]),
+            self._labels.get(image),
         )
 
     def _kept(self, rows: Sequence[int]) -> Sequence[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from reprlib import repr  # shortens long values
 
 import numpy as np
@@ -21,10 +21,15 @@ Reader = Callable[[int], Value]
 
 def reader_of(table: Table, name: str, how: TableProperty, missing: tuple[str, ...]) -> Reader:
     """Return the function that reads a property from a row."""
-    all_missing = frozenset(text.casefold() for text in (*missing, *how.missing))
+    all_missing = missing_texts(how, missing)
     if how.kind == "categorical":
         return _categorical(table, name, how, all_missing)
     return _continuous(table, name, how, all_missing)
+
+
+def missing_texts(how: TableProperty, missing: Iterable[str]) -> frozenset[str]:
+    """Return the texts that are read as missing: those of the table, and of the property."""
+    return frozenset(text.casefold() for text in (*missing, *how.missing))
 
 
 def _categorical(table: Table, name: str, how: TableProperty, missing: frozenset[str]) -> Reader:
@@ -39,7 +44,7 @@ def _categorical(table: Table, name: str, how: TableProperty, missing: frozenset
             return text
         near = did_you_mean(text, known)
         raise DataError(
-            f"{table.name}, row {row + 1}: {name} {text!r} is not in the schema file",
+            f"{table.name}, {table.place(row)}: {name} {text!r} is not in the schema file",
             (near + " " if near else "") + "add it to 'values', 'spellings' or 'missing' there",
         )
 
@@ -57,8 +62,8 @@ def _continuous(table: Table, name: str, how: TableProperty, missing: frozenset[
         if numbers is not None and len(numbers) == size:
             return numbers
         raise DataError(
-            f"{table.name}, row {row + 1}: {name} {repr(cells[0] if len(cells) == 1 else cells)} "
-            f"is not {size} numbers",
+            f"{table.name}, {table.place(row)}: {name} "
+            f"{repr(cells[0] if len(cells) == 1 else cells)} is not {size} numbers",
             "fix it, or add it to 'missing' of the property in the schema file",
         )
 
