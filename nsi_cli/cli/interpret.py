@@ -17,12 +17,12 @@ from nsi_cli.support.errors import ConfigError
 def interpret(
     ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
-    split: Annotated[str, typer.Option(help="Split whose scenes are shown and searched.")] = "test",
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Split whose scenes are shown and searched.")
+    ] = "test",
     image: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="An image of your own to describe and show; can be repeated."
-        ),
+        typer.Option(metavar="FILE", help="Your own image to describe and show; can be repeated."),
     ] = None,
     query: Annotated[
         list[str] | None,
@@ -39,18 +39,30 @@ def interpret(
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the page." + default_shown("RUN/report"))
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the page." + default_shown("RUN/report")),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Store to take scenes from, with the run's schema."
+            + default_shown("the run's own"),
+        ),
+    ] = None,
     checkpoint: Annotated[
-        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a step-… that is kept.")
+        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a kept step-….")
     ] = "best",
-    scenes: Annotated[int, typer.Option(min=1, max=1000, help="Number of scenes to show.")] = 12,
+    scenes: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="Number of scenes to show.")
+    ] = 12,
     top: Annotated[
-        int, typer.Option(min=1, max=1000, help="Number of retrieved scenes to show.")
+        int,
+        typer.Option(min=1, max=1000, metavar="N", help="Number of retrieved scenes to show."),
     ] = 5,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Number of scenes per batch.")
+        int,
+        typer.Option(min=1, max=65_536, metavar="N", help="Number of scenes per batch."),
     ] = 64,
 ) -> None:
     """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page.
