@@ -536,9 +536,11 @@ def interpret(
     from nsi_cli.interpretation.pages.make import make_report
 
     loaded = _opened(run, data, checkpoint, tasks, progress)
-    return make_report(
+    folder = _report_folder(loaded, out)
+    replaced = (folder / "index.html").exists()
+    page = make_report(
         loaded,
-        Path(out) if out else loaded.run.path / f"report{loaded.suffix}",
+        folder,
         split=split,
         title=loaded.title,
         images=[Path(image) for image in images],
@@ -547,6 +549,9 @@ def interpret(
         batch_size=batch_size,
         progress=progress,
     )
+    if replaced:
+        progress.note(f"replaced: {page}")
+    return page
 
 
 def describe(
@@ -596,10 +601,7 @@ def figures(
 
 def description_table(described: ImageDescription) -> ResultTable:
     """The slots of an image as a table."""
-    from nsi_cli.interpretation.slot_descriptions import COLUMNS, UNFAMILIAR
-
-    note = f"unfamiliar: below {100 * UNFAMILIAR:.0f} % of the objects of the train split"
-    return ResultTable(COLUMNS, described.rows(), [note])
+    return ResultTable(described.headings(), described.rows(), described.notes())
 
 
 def export(
@@ -662,17 +664,30 @@ def ask(
     found = loaded.retrieve_all(
         queries, split=split, top=top, batch_size=batch_size, progress=progress
     )
-    folder = Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
-    heading = Heading(loaded.run.config.task, loaded.title, split)
-    return Answers(found, write_query_page(folder / "queries.html", found, heading))
+    page = _report_folder(loaded, out) / "queries.html"
+    replaced = page.exists()
+    heading = Heading(
+        loaded.run.config.task, loaded.title, split, {"store": str(loaded.store.path)}
+    )
+    write_query_page(page, found, heading)
+    if replaced:
+        progress.note(f"replaced: {page}")
+    return Answers(found, page)
 
 
 def answer_table(found: Retrieved) -> ResultTable:
     """The matches of a query as a table."""
     from nsi_cli.interpretation.search import COLUMNS
+    from nsi_cli.support.progress import counted
 
-    note = f"{found.relevant:,} of {found.scenes:,} scenes have an object with all given words"
-    return ResultTable(COLUMNS, found.rows(), [note])
+    notes = [
+        f"relevant: whether the scene has an object with all given words; {found.relevant:,} of "
+        f"{counted(found.scenes, 'scenes')} {'has' if found.scenes == 1 else 'have'} one",
+        "score: of the image, with its best slot; on it: whether that slot's mask peaks on such an "
+        "object (–: the store has no masks)",
+        "slots are numbered from 1 here and in figures, from 0 in Python and in CSV",
+    ]
+    return ResultTable(COLUMNS, found.rows(), notes)
 
 
 def new_task(
@@ -728,6 +743,11 @@ def _opened(
             f"run {run.run.path} is open already", "give data and checkpoint to load_run"
         )
     return run
+
+
+def _report_folder(loaded: LoadedRun, out: PathLike | None) -> Path:
+    """Where the pages of a run go."""
+    return Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
 
 
 def _path(path: PathLike | None) -> Path | None:

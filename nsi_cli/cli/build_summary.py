@@ -11,6 +11,7 @@ import typer
 
 from nsi_cli import api
 from nsi_cli.cli.output import print_table
+from nsi_cli.support.progress import counted
 
 FEW = 8
 """Values of a property that are all shown; of more, the most and the least frequent."""
@@ -52,11 +53,15 @@ def _dropped(summary: dict[str, Any]) -> Iterator[str]:
         for name in ("dropped_objects", "hidden_objects")
     )
     if dropped > hidden:
-        yield f"dropped: {dropped - hidden:,} objects have no pixel after the crop or the resize"
+        yield f"dropped: {_without_pixels(dropped - hidden)} after the crop or the resize"
     if hidden:
-        yield f"dropped: {hidden:,} objects have no pixel in the dataset's own mask"
+        yield f"dropped: {_without_pixels(hidden)} in the dataset's own mask"
     if dropped:
         yield ""
+
+
+def _without_pixels(count: int) -> str:
+    return f"{counted(count, 'objects')} without a pixel"
 
 
 def _vocabulary(build: dict[str, Any]) -> Iterator[str]:
@@ -77,8 +82,12 @@ def _splits(summary: dict[str, Any]) -> Rows:
         scenes, objects, dropped = (
             f"{entry[name]:,}" for name in ("scenes", "objects", "dropped_objects")
         )
-        spread = (f"{per['min']} to {per['max']}", f"{per['mean']:.1f}") if per else ("", "")
+        spread = (_range(per["min"], per["max"]), f"{per['mean']:.1f}") if per else ("", "")
         yield split, scenes, objects, *spread, dropped
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _values(summary: dict[str, Any]) -> Rows:

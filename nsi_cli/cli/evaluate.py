@@ -12,6 +12,7 @@ from nsi_cli.cli.context import context_of
 from nsi_cli.cli.flags import default_shown
 from nsi_cli.cli.output import print_csv, print_json, print_latex, print_table
 from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.progress import counted
 
 
 def evaluate(
@@ -142,4 +143,4 @@ def print_result(result: dict[str, Any]) -> None:
 
 def title_of(result: dict[str, Any]) -> str:
     """The task, split and number of scenes of a result."""
-    return f"{result['task']}, {result['split']}: {result['scenes']:,} scenes"
+    return f"{result['task']}, {result['split']}: {counted(result['scenes'], 'scenes')}"

@@ -143,10 +143,7 @@ def with_flags(
         for item in declared
         if item.option.old_name
     ]
-    parameters = sorted(
-        [*own, *flags, *(_hidden(_flag(item, panel, negatable)) for item in old)],
-        key=lambda p: p.kind,
-    )
+    parameters = sorted([*own, *flags, *old], key=lambda p: p.kind)
 
     @functools.wraps(function)
     def call(**values: Any) -> Any:

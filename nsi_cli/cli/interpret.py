@@ -65,20 +65,24 @@ def interpret(
         typer.Option(min=1, max=65_536, metavar="N", help="Number of scenes per batch."),
     ] = 64,
 ) -> None:
-    """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page.
+    """Write a report as one HTML page: scenes with their slots, objects and retrieved images.
+
+    The page is OUT/index.html. Run nsi eval first, and it shows the metrics
+    too. An existing page is replaced.
 
     With --query, the page is OUT/queries.html instead and shows the images
     that match. A query lists values in any order ('small cube'). A value can
-    be shortened to a part that is unambiguous, or written as PROPERTY=VALUE
-    ('position=1,0,0.5').
-
-    With --figures, the report needs the result of nsi eval: R@k, the measures
-    of properties, the distribution of FG-ARI, and a confusion matrix of each
-    property, each with its data as CSV.
+    be shortened to a part that no other value has, or written as
+    PROPERTY=VALUE ('position=1,0,0.5').
 
     With --image, a table also lists what each slot of your image shows, with
     probabilities, and how familiar the slot is: the share of training objects
-    whose slots score lower.
+    whose slots score lower. The page shows your image on top.
+
+    With --figures, the figures of the evaluation are written too: R@k, the
+    measures of properties, the distribution of FG-ARI, and a confusion matrix
+    of each property, each with its data as CSV. This needs the result of nsi
+    eval. Tables and figures number slots from 1, CSV files from 0.
     """
     context = context_of(ctx)
     if query and (image or figures):
@@ -102,7 +106,8 @@ def interpret(
     # Without progress, since the report notes the same.
     for one in api.describe(loaded, image) if image else ():
         table = api.description_table(one)
-        print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
+        left = range(2, len(table.columns) - 1)
+        print_table(one.name, table.columns, table.rows, left=left, notes=table.notes)
     drawn = api.figures(loaded, **shared) if figures else None
     page = api.interpret(loaded, images=image or [], out=out, scenes=scenes, top=top, **shared)
     if drawn is not None:

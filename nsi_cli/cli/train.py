@@ -14,6 +14,7 @@ from nsi_cli.cli.context import AppContext, context_of
 from nsi_cli.cli.flags import default_shown, given, with_flags_of
 from nsi_cli.support.errors import ConfigError, Interrupted
 from nsi_cli.support.processes import is_first_process
+from nsi_cli.support.progress import counted
 
 
 def _presets_help() -> str:
@@ -105,7 +106,7 @@ def resume_and_print(
         )
     if not trained:
         more = context.command("train", "--resume", path, "--epochs", 2 * run.config.epochs)
-        count = f"{run.config.epochs} epoch{'s' * (run.config.epochs > 1)}"
+        count = counted(run.config.epochs, "epochs")
         context.progress.note(f"already finished: {count}; train more: {more}")
     _print_trained(context, run.path)
 

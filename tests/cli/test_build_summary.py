@@ -58,7 +58,7 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
 ) -> None:
     result = build(nsi, raw, tmp_path / "data", "--protocol", "benchmark")
     assert re.search(
-        r"dropped: \d+ objects have no pixel after the crop or the resize", result.stdout
+        r"dropped: \d+ objects? without a pixel after the crop or the resize", result.stdout
     )
     broken = tmp_path / "raw" / "clevrtex_full" / "0"
     broken.mkdir(parents=True)
@@ -72,7 +72,7 @@ def test_objects_and_scenes_that_are_left_out_are_explained(
     Image.fromarray(mask).save(path)
     result = build(nsi, tmp_path / "raw", tmp_path / "few", "--max-skipped", 0.5,
                  "--split-by", "benchmark")  # fmt: skip
-    assert "dropped: 1 objects have no pixel in the dataset's own mask" in result.stdout
+    assert "dropped: 1 object without a pixel in the dataset's own mask" in result.stdout
     assert "--split-by benchmark: 10 scenes of full, by index: test 0–0 (1)" in result.stderr
     assert "skipped: 2 × its JSON is damaged" in result.stdout
     assert "(CLEVRTEX_full_000003)" in result.stdout

@@ -98,7 +98,16 @@ def test_images_of_ones_own_are_described_by_file_and_by_array(
     assert len(loaded.reader.reference) > 10
     (described,) = api.describe(trained, [tmp_path / "own.png"])
     assert [slot.values for slot in described.slots] == [slot.values for slot in by_file.slots]
-    assert len(api.description_table(described).rows) == len(by_file.slots)
+    table = api.description_table(described)
+    shares = [slot.share for slot in by_file.slots if slot.share]
+    assert len(table.rows) == len(shares)
+    largest = max(by_file.slots, key=lambda slot: slot.share)
+    assert table.rows[0][0] == str(largest.slot + 1)
+    assert table.columns == ("slot", "share", "size", "shape", "material", "familiarity")
+    empty = len(by_file.slots) - len(shares)
+    assert any(f"{empty} slot" in note and "no pixel" in note for note in table.notes) is (
+        empty > 0
+    )
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8)])
