@@ -56,10 +56,14 @@ def tasks(
         return
     if not rows:
         typer.echo("no tasks; make one with nsi new-task NAME")
+    names, statuses = (
+        max((len(getattr(row, column)) for row in rows), default=0) for column in ("name", "status")
+    )
     for row in rows:
-        status = typer.style(row.status, fg=_COLORS.get(row.status, "red"))
+        name = typer.style(f"{row.name:<{names}}", bold=True)
+        status = typer.style(f"{row.status:<{statuses}}", fg=_COLORS.get(row.status, "red"))
         version = f" {row.version}" if row.version else ""
-        typer.echo(f"{typer.style(row.name, bold=True)}  {status}  {row.summary}".rstrip())
+        typer.echo(f"{name}  {status}  {row.summary}".rstrip())
         typer.echo(f"    {row.source}{version}  {row.path}".rstrip())
         if row.reason:
             typer.echo(f"    {row.reason}")

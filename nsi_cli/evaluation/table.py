@@ -191,7 +191,7 @@ def _intervals(parts: list[dict[str, Any]]) -> Iterator[str]:
 def _is_wilson(part: dict[str, Any]) -> bool:
     """Whether an interval is that of Wilson; resampling a share of 0 or 1 would not vary it."""
     value, (low, high) = part["value"], part["ci95"]
-    return (value == low == 0 < high) or (value == high == 1 > low)
+    return bool(value == low == 0 < high or value == high == 1 > low)
 
 
 def _units(measured: dict[str, list[dict[str, Any]]]) -> Iterator[str]:

@@ -70,7 +70,8 @@ class ImageDescription:
 
     def headings(self) -> tuple[str, ...]:
         """The headings of `rows`: one for each categorical property."""
-        return ("slot", "share", *(self.slots[0].values if self.slots else ()), "familiarity")
+        names = list(self.slots[0].values) if self.slots else []
+        return ("slot", "share", *names, "familiarity")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Text for a table under `headings`, the largest slots first, without those of no pixel."""

@@ -25,6 +25,8 @@ def test_tasks_as_json_are_one_list(nsi: Nsi) -> None:
 def test_tasks_for_a_person(nsi: Nsi) -> None:
     result = nsi("tasks")
     assert re.search(r"clevrtex +ok +CLEVRTex", result.stdout)
+    rows = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert len({line.index(" ok ") for line in rows if " ok " in line}) == 1
     assert result.stderr == ""
 
 
@@ -139,15 +141,20 @@ def test_controls_have_tables_of_their_own(
 
 
 def test_a_query_has_a_table_and_a_page(nsi: Nsi, trained: Path, tmp_path: Path) -> None:
-    result = nsi("-q", "interpret", trained, "--query", "small", "--top", 2, "--out", tmp_path)
+    result = nsi("interpret", trained, "--query", "cube small", "--top", 2, "--out", tmp_path)
     assert result.code == 0, result
+    assert "replaced" not in result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == "small"
+    assert lines[0] == "cube small"
+    for explained in ("relevant: ", "score: ", "on it: ", "numbered from 1"):
+        assert explained in result.stdout
     assert re.search(r"^rank +scene +score +slot +relevant +on it", lines[1])
     assert lines[-1] == str(tmp_path / "queries.html")
     refused = nsi("-q", "interpret", trained, "--query", "smal1", "--out", tmp_path)
     assert (refused.code, refused.stdout) == (2, "")
     assert "no property has a value 'smal1'" in refused.stderr
+    again = nsi("interpret", trained, "--query", "small", "--top", 2, "--out", tmp_path)
+    assert f"replaced: {tmp_path / 'queries.html'}" in again.stderr
     both = nsi("-q", "interpret", trained, "--query", "small", "--image", "a.png")
     assert both.code == 2
 
