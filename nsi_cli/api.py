@@ -680,11 +680,12 @@ def answer_table(found: Retrieved) -> ResultTable:
     from nsi_cli.interpretation.search import COLUMNS
     from nsi_cli.support.progress import counted
 
+    unknown = " (–: the store has no masks)" if any(m.on_it is None for m in found.matches) else ""
     notes = [
         f"relevant: whether the scene has an object with all given words; {found.relevant:,} of "
         f"{counted(found.scenes, 'scenes')} {'has' if found.scenes == 1 else 'have'} one",
         "score: of the image, with its best slot; on it: whether that slot's mask peaks on such an "
-        "object (–: the store has no masks)",
+        "object" + unknown,
         "slots are numbered from 1 here and in figures, from 0 in Python and in CSV",
     ]
     return ResultTable(COLUMNS, found.rows(), notes)

@@ -98,9 +98,11 @@ def interpret(
     }
     if query:
         answers = api.ask(loaded, query, out=out, top=top, **shared)
-        for found in answers.found:
+        for number, found in enumerate(answers.found, start=1):
             table = api.answer_table(found)
-            print_table(found.query, table.columns, table.rows, notes=table.notes)
+            # The meaning of the columns stands below the last table.
+            notes = table.notes[: None if number == len(answers.found) else 1]
+            print_table(found.query, table.columns, table.rows, notes=notes)
         typer.echo(str(answers.page))
         return
     # Without progress, since the report notes the same.
