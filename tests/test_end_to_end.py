@@ -104,7 +104,7 @@ def test_a_trained_run_is_evaluated_and_shown_with_images_of_ones_own(
     assert answer.code == 0, answer
     title, columns, *_, page = answer.stdout.splitlines()
     assert title == image.name
-    assert columns.split() == ["slot", "share", "most", "likely", "values", "familiarity"]
+    assert columns.split() == ["slot", "share", "size", "shape", "material", "familiarity"]
     assert page == str(tmp_path / "page" / "index.html")
     check_page(tmp_path / "page" / "index.html")
     assert image.name in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")

@@ -40,9 +40,11 @@ def interpret(
     from nsi_cli.interpretation.pages.make import make_report
 
     loaded = opened(run, data, checkpoint, tasks, progress)
-    return make_report(
+    folder = _report_folder(loaded, out)
+    replaced = (folder / "index.html").exists()
+    page = make_report(
         loaded,
-        Path(out) if out else loaded.run.path / f"report{loaded.suffix}",
+        folder,
         split=split,
         title=loaded.title,
         images=[Path(image) for image in images],
@@ -51,6 +53,9 @@ def interpret(
         batch_size=batch_size,
         progress=progress,
     )
+    if replaced:
+        progress.note(f"replaced: {page}")
+    return page
 
 
 def describe(
@@ -104,6 +109,17 @@ def ask(
     found = loaded.retrieve_all(
         queries, split=split, top=top, batch_size=batch_size, progress=progress
     )
-    folder = Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
-    heading = Heading(loaded.run.config.task, loaded.title, split)
-    return Answers(found, write_query_page(folder / "queries.html", found, heading))
+    page = _report_folder(loaded, out) / "queries.html"
+    replaced = page.exists()
+    heading = Heading(
+        loaded.run.config.task, loaded.title, split, {"store": str(loaded.store.path)}
+    )
+    write_query_page(page, found, heading)
+    if replaced:
+        progress.note(f"replaced: {page}")
+    return Answers(found, page)
+
+
+def _report_folder(loaded: LoadedRun, out: PathLike | None) -> Path:
+    """Where the pages of a run go."""
+    return Path(out) if out else loaded.run.path / f"report{loaded.suffix}"

@@ -51,15 +51,20 @@ def comparison_table(result: Mapping[str, Any]) -> ResultTable:
 
 def description_table(described: ImageDescription) -> ResultTable:
     """The slots of an image as a table."""
-    from nsi_cli.interpretation.slot_descriptions import COLUMNS, UNFAMILIAR
-
-    note = f"unfamiliar: below {100 * UNFAMILIAR:.0f} % of the objects of the train split"
-    return ResultTable(COLUMNS, described.rows(), [note])
+    return ResultTable(described.headings(), described.rows(), described.notes())
 
 
 def answer_table(found: Retrieved) -> ResultTable:
     """The matches of a query as a table."""
     from nsi_cli.interpretation.search import COLUMNS
+    from nsi_cli.support.progress import counted
 
-    note = f"{found.relevant:,} of {found.scenes:,} scenes have an object with all given words"
-    return ResultTable(COLUMNS, found.rows(), [note])
+    unknown = " (–: the store has no masks)" if any(m.on_it is None for m in found.matches) else ""
+    notes = [
+        f"relevant: whether the scene has an object with all given words; {found.relevant:,} of "
+        f"{counted(found.scenes, 'scenes')} {'has' if found.scenes == 1 else 'have'} one",
+        "score: of the image, with its best slot; on it: whether that slot's mask peaks on such an "
+        "object" + unknown,
+        "slots are numbered from 1 here and in figures, from 0 in Python and in CSV",
+    ]
+    return ResultTable(COLUMNS, found.rows(), notes)

@@ -66,7 +66,8 @@ def build_store(
     folder = Path(raw or out.with_name(f"{out.name}-raw"))
     workers = available_cores() if workers is None else workers
     kind = (tasks or find_tasks()).task(task).load_schema_builder()
-    builder: Any = check_options(kind, options or {}, where=f"build-data {task}", raw=folder)
+    chosen, where = options or {}, f"build-data {task}"
+    builder: Any = check_options(kind, chosen, where=where, flags=chosen, raw=folder)
     given = read_vocabulary(optional_path(vocabulary), new_values)
     check_out(out, folder, force=force)
     recorded = {**plain(builder), "raw": str(folder)}
@@ -99,7 +100,8 @@ def infer_schema(
     from nsi_cli.support.options import check_options
 
     kind = (tasks or find_tasks()).task(task).load_schema_builder()
-    builder: Any = check_options(kind, options or {}, where=f"build-data {task}", raw=Path(raw))
+    chosen, where = options or {}, f"build-data {task}"
+    builder: Any = check_options(kind, chosen, where=where, flags=chosen, raw=Path(raw))
     if not isinstance(builder, Inferrer):
         raise ConfigError(f"task '{task}' has a fixed schema", "build it without --infer")
     return builder.infer()

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import PlainGroup, command_of, stub_of
 from nsi_cli.cli.output import survive_closed_terminal
 from nsi_cli.support.errors import NsiError, interruptions_kept
+from nsi_cli.support.options import did_you_mean
 from nsi_cli.support.processes import handle_stop_signals, is_first_process
 from nsi_cli.support.threads import set_thread_defaults
 
@@ -48,6 +50,12 @@ class NsiGroup(PlainGroup):
         super().__init__(**attributes)
         self.commands = {name: stub_of(name, function) for name, function in COMMANDS.items()}
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the global options."""
+        with _usage_errors_in_one_line(ctx):
+            rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The requested subcommand, with all its flags."""
         name, stub, rest = super().resolve_command(ctx, args)
@@ -62,7 +70,7 @@ class NsiGroup(PlainGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the requested subcommand."""
         try:
-            with interruptions_kept():
+            with interruptions_kept(), _usage_errors_in_one_line(ctx):
                 return super().invoke(ctx)
         except NsiError as error:
             if is_first_process() or error.exit_code == 1:  # else all processes say the same
@@ -71,22 +79,56 @@ class NsiGroup(PlainGroup):
         except KeyboardInterrupt:
             _tell("interrupted", "", ctx)
             raise typer.Exit(130) from None
-        except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")  # pydantic's prefix
-            raise
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            if _is_usage_error(error):
+            if hasattr(error, "format_message"):  # the help, which Typer prints
                 raise
             reason = " ".join(str(error).split())
             _tell(f"{type(error).__name__}: {reason}", "run with --debug for the traceback", ctx)
             raise typer.Exit(1) from None
 
 
-def _is_usage_error(error: Exception) -> bool:
-    """Whether Click tells this error itself; its class is private to Typer since 0.26."""
-    return hasattr(error, "exit_code") and hasattr(error, "format_message")
+@contextmanager
+def _usage_errors_in_one_line(ctx: Any) -> Iterator[None]:
+    """Print usage errors like all others. Without arguments, Typer prints the help.
+
+    Click's classes are private to Typer since 0.26, so they are known by what they have.
+    """
+    try:
+        yield
+    except Exception as error:
+        usage: Any = error
+        if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        where = usage.ctx or ctx
+        path = " ".join(filter(None, (where.command_path, where.invoked_subcommand)))
+        _tell(*_usage_words(usage, f"{path} --help"), ctx)
+        raise typer.Exit(usage.exit_code) from None
+
+
+def _usage_words(error: Any, command: str) -> tuple[str, str]:
+    """The message and the hint of a usage error; ``command`` prints the help."""
+    parameter, message = getattr(error, "param", None), error.format_message().rstrip(".")
+    if parameter is not None and type(error).__name__ == "MissingParameter":
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+        return f"{name} is missing", f"{name}: {parameter.help.rstrip('.')}; see {command}"
+    if parameter is not None:
+        return f"{parameter.opts[0]}: {_reason(error.message)}", f"see {command}"
+    if hasattr(error, "possibilities"):
+        near = did_you_mean(error.option_name, error.possibilities or ())
+        return f"no option {error.option_name}", f"{near or 'for all options,'} see {command}"
+    if message.startswith("Got unexpected extra argument"):
+        message = "unexpected argument: " + message.partition(" (")[2].rstrip(")")
+    message, _, near = message.partition(". ")  # No such command 'trian'. Did you mean 'train'?
+    hint = " ".join(filter(None, (near[:1].lower() + near[1:], f"see {command}")))
+    return message[:1].lower() + message[1:], hint
+
+
+def _reason(text: str) -> str:
+    """The reason why a value is refused, in the words that `check_options` uses."""
+    text = text.removeprefix("Value error, ").rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _tell(message: str, hint: str, ctx: Any) -> None:
@@ -124,16 +166,18 @@ def nsi(
     plugin_dir: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A plugin project, or a folder of them, that is not installed; can be repeated. "
-            "NSI_PLUGIN_PATH names more.",
+            help="Folder of a plugin that is not installed, or of several; can be repeated. The "
+            "environment variable NSI_PLUGIN_PATH lists more.",
             metavar="DIR",
         ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show warnings and notes of libraries.")
+        bool, typer.Option("--verbose", "-v", help="Show warnings and logs of libraries.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show results and errors only.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(

@@ -62,81 +62,102 @@ def _command(task: Task) -> Callable[..., None]:
     def command(
         ctx: typer.Context,
         raw: Annotated[
-            Path | None, typer.Option(help="Folder of the raw data." + default_shown("OUT-raw"))
+            Path | None,
+            typer.Option(metavar="DIR", help="Folder of the raw data." + default_shown("OUT-raw")),
         ] = None,
         synthetic: Annotated[
             int | None,
             typer.Option(
-                min=1, max=1_000_000, metavar="N", help="First render N synthetic raw scenes."
+                min=1, max=1_000_000, metavar="N", help="Render N synthetic scenes first."
             ),
         ] = None,
         out: Annotated[
-            Path | None, typer.Option(help="Where the store goes." + default_shown("data/TASK"))
+            Path | None,
+            typer.Option(
+                metavar="DIR", help="Folder of the new store." + default_shown("data/TASK")
+            ),
         ] = None,
         image_size: Annotated[
-            int, typer.Option(min=16, max=4096, help="Side of the stored images.")
+            int,
+            typer.Option(
+                min=16, max=4096, metavar="N", help="Side of the stored images, in pixels."
+            ),
         ] = api.BuildOptions.image_size,
         workers: Annotated[
             int | None,
             typer.Option(
-                min=0, max=256, help="Processes that load scenes." + default_shown("one a core")
+                min=0,
+                max=256,
+                metavar="N",
+                help="Number of processes that load scenes." + default_shown("one per core"),
             ),
         ] = None,
         max_skipped: Annotated[
             float,
-            typer.Option(min=0, max=1, help="Share of unreadable scenes that fails the build."),
+            typer.Option(
+                min=0,
+                max=1,
+                metavar="X",
+                help="Largest share of unreadable scenes, from 0 to 1; with more, the build fails.",
+            ),
         ] = api.BuildOptions.max_skipped,
         limit: Annotated[
             int | None,
             typer.Option(
-                min=1, max=10**9, metavar="N", help="Build only N scenes, the first of each split."
+                min=1,
+                max=10**9,
+                metavar="N",
+                help="Build only N scenes, from the start of each split.",
             ),
         ] = None,
         vocabulary: Annotated[
             Path | None,
             typer.Option(
                 metavar="STORE",
-                help="Another store (or a run) whose category ids are reused, so that a model that "
-                "was trained on it can be evaluated on this store.",
+                help="Reuse the category ids of another store or of a run, so that a model that "
+                "was trained with them can be evaluated on the new store.",
             ),
         ] = None,
         new_values: Annotated[
             Literal["refuse", "extend", "drop"],
             typer.Option(
-                help="With --vocabulary, new values are an error, are appended (extend), or are "
-                "stored as missing (drop)."
+                metavar="NAME",
+                help="With --vocabulary: what happens to values that it does not have. One of: "
+                "refuse (an error), extend (they get new ids), drop (stored as missing).",
             ),
         ] = "refuse",
         seed: Annotated[
-            int, typer.Option(min=0, max=2**32 - 1, help="Seed of synthetic scenes.")
+            int,
+            typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the synthetic scenes."),
         ] = 0,
-        force: Annotated[bool, typer.Option("--force", help="Replace a store.")] = False,
+        force: Annotated[bool, typer.Option("--force", help="Replace an existing store.")] = False,
         download: Annotated[
             bool,
             typer.Option(
                 "--download",
                 rich_help_panel="Download",
-                help="First download the raw data and unpack it, or resume that; shows sizes and "
-                "asks.",
+                help="Download and unpack the raw data first, or resume an earlier download. "
+                "Shows sizes and asks for confirmation.",
             ),
         ] = False,
         check: Annotated[
             Path | None,
             typer.Option(
                 metavar="DIR",
-                help="Build nothing: read the store DIR again, list every fault, and draw a "
-                "contact sheet (--out FILE.png, --seed)."
-                + default_shown("no; the sheet at DIR-check.png"),
+                help="Build nothing. Check the store DIR, list its faults, and draw a contact "
+                "sheet of it into DIR-check.png, or into --out FILE.png.",
             ),
         ] = None,
         infer: Annotated[
             bool,
             typer.Option(
-                "--infer", help="Build nothing: print the inferred schema, as a file to edit."
+                "--infer",
+                help="Build nothing. Print the inferred schema as a file, to edit and then to "
+                "pass with --schema.",
             ),
         ] = False,
         as_json: Annotated[
-            bool, typer.Option("--json", help="Print build.json instead of a table.")
+            bool, typer.Option("--json", help="Print build.json, not a table.")
         ] = False,
         **options: Any,
     ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from nsi_cli import api
 from nsi_cli.cli.output import print_table
+from nsi_cli.support.progress import counted
 
 EXAMPLES = 5
 """The most scenes with dropped objects that are named."""
@@ -71,7 +72,7 @@ def _dropped(summary: dict[str, Any], build: dict[str, Any]) -> Iterator[str]:
 
 
 def _have(count: int) -> str:
-    return "1 object has" if count == 1 else f"{count:,} objects have"
+    return f"{counted(count, 'objects')} {'has' if count == 1 else 'have'}"
 
 
 def _vocabulary(build: dict[str, Any]) -> Iterator[str]:
@@ -92,8 +93,12 @@ def _splits(summary: dict[str, Any]) -> Rows:
         scenes, objects, dropped = (
             f"{entry[name]:,}" for name in ("scenes", "objects", "dropped_objects")
         )
-        spread = (f"{per['min']} to {per['max']}", f"{per['mean']:.1f}") if per else ("", "")
+        spread = (_range(per["min"], per["max"]), f"{per['mean']:.1f}") if per else ("", "")
         yield split, scenes, objects, *spread, dropped
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _values(summary: dict[str, Any]) -> Rows:

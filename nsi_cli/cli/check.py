@@ -10,6 +10,7 @@ from nsi_cli import api
 from nsi_cli.cli.context import context_of
 from nsi_cli.cli.output import print_json
 from nsi_cli.support.errors import ConfigError, DataError
+from nsi_cli.support.progress import counted
 
 if TYPE_CHECKING:
     from nsi_cli.data.check.result import CheckResult
@@ -38,8 +39,9 @@ def check_and_print(
     if check.sheet is not None:
         progress.note(f"contact sheet: {check.sheet}")
     if check.faults:
-        count = f"{check.faults:,} fault{'s' if check.faults > 1 else ''}"
-        raise DataError(f"store {path} has {count}", "build it again with --force")
+        raise DataError(
+            f"store {path} has {counted(check.faults, 'faults')}", "build it again with --force"
+        )
 
 
 def _refuse_other_flags(ctx: Any) -> None:
@@ -76,7 +78,7 @@ def print_results(path: Path, results: Sequence[CheckResult]) -> None:
 
 def _said(result: CheckResult) -> str:
     if result.faults:
-        return f"{result.faults:,} fault{'s' if result.faults > 1 else ''}"
+        return counted(result.faults, "faults")
     return result.status
 
 

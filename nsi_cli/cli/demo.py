@@ -27,21 +27,29 @@ def _scenes() -> int:
 
 def demo(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for all results.")] = Path(
+        "demo"
+    ),
     scenes: Annotated[
         int | None,
         typer.Option(
-            min=40, max=1_000_000, help="How many scenes to render." + default_shown(_scenes())
+            min=40,
+            max=1_000_000,
+            metavar="N",
+            help="Number of scenes to render." + default_shown(_scenes()),
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the scenes and the training.")
+        int,
+        typer.Option(
+            min=0, max=2**32 - 1, metavar="N", help="Seed of the scenes and the training."
+        ),
     ] = 0,
 ) -> None:
-    """Synthetic scenes → store → training → evaluation → report, in minutes, on a CPU.
+    """Build, train, evaluate and report on synthetic scenes, in minutes, on a CPU.
 
-    Each stage is a command of its own, which the demo prints as it goes. It
-    trains with the preset demo: nsi train --preset demo --print-config.
+    The demo prints the command of each stage before it runs it. It trains with
+    the preset demo, which nsi train --preset demo --print-config prints.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise DataError(f"{out} exists already", "remove it, or choose another path with --out")

@@ -27,7 +27,7 @@ DOWNLOAD_FLAGS = tuple(item.name for item in declared_options(api.DownloadOption
 def download_options(download: bool, given: Mapping[str, Any]) -> api.DownloadOptions | None:
     """The options of a download, if one is asked for. Raises `ConfigError`."""
     if download:
-        return check_options(api.DownloadOptions, given, where="--download")
+        return check_options(api.DownloadOptions, given, where="", flags=given)
     if given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ConfigError(f"{names} has no effect without --download", "add --download")

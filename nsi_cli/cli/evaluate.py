@@ -12,47 +12,69 @@ from nsi_cli.cli.context import context_of
 from nsi_cli.cli.flags import default_shown
 from nsi_cli.cli.output import print_csv, print_json, print_latex, print_table
 from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.progress import counted
 
 
 def evaluate(
     ctx: typer.Context,
     runs: Annotated[
-        list[Path], typer.Argument(help="Folder of a run; several are compared.", metavar="RUN")
+        list[Path],
+        typer.Argument(help="Folder of a run; several runs are compared.", metavar="RUN"),
     ],
-    split: Annotated[str, typer.Option(help="Split to evaluate on.")] = "test",
-    data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Split to evaluate on.")] = "test",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Store to evaluate on, with the run's schema." + default_shown("the run's own"),
+        ),
+    ] = None,
     checkpoint: Annotated[
-        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a step-… that is kept.")
+        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a kept step-….")
     ] = "best",
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Only this part of the suite: {', '.join(api.METRIC_NAMES)}; can be repeated."
-            + default_shown("all")
+            metavar="NAME",
+            help="Evaluate only this part of the suite; can be repeated. One of: "
+            f"{', '.join(api.METRIC_NAMES)}." + default_shown("all"),
         ),
     ] = None,
     kmeans_scenes: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Maximum number of scenes for k-means.")
+        int,
+        typer.Option(
+            min=1, max=1_000_000, metavar="N", help="Largest number of scenes for k-means."
+        ),
     ] = api.KMEANS_SCENES,
     slot_samples: Annotated[
         int,
-        typer.Option(min=1, max=1000, help="Number of draws of the initial slots to average over."),
+        typer.Option(
+            min=1,
+            max=1000,
+            metavar="N",
+            help="Number of random draws of the initial slots to average over.",
+        ),
     ] = 1,
     mask_size: Annotated[
         int | None,
         typer.Option(
             min=8,
             max=4096,
-            help="Size in pixels at which segments are compared."
+            metavar="N",
+            help="Side in pixels at which segments are compared."
             + default_shown("that of the store's masks"),
         ),
     ] = None,
     controls: Annotated[
         bool,
-        typer.Option("--controls", help="Also evaluate controls, whose outcome is known."),
+        typer.Option(
+            "--controls",
+            help="Also evaluate controls: cases with a known outcome, such as untrained weights.",
+        ),
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Number of scenes per batch.")
+        int,
+        typer.Option(min=1, max=65_536, metavar="N", help="Number of scenes per batch."),
     ] = 64,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, not as a table.")
@@ -64,11 +86,13 @@ def evaluate(
 ) -> None:
     """Evaluate runs: retrieval, grounding, segmentation, properties, probes.
 
-    The result of the whole suite is also written to RUN/eval/SPLIT.json, or to
-    RUN/eval/SPLIT-NAME.json for another checkpoint or store. Next to it, one
-    CSV file has a row for each scene, and another a row for each object.
+    Prints a table. The result of the whole suite is also written to
+    RUN/eval/SPLIT.json, or to RUN/eval/SPLIT-NAME.json for another checkpoint
+    or store. Two CSV files beside it have a row for each scene and a row for
+    each object. JSON and CSV number slots from 0; tables and figures number
+    them from 1.
 
-    Several runs are compared in one table: the mean and standard deviation
+    With several runs, the table compares them: the mean and standard deviation
     over runs that differ only in their seed, and paired differences between
     settings.
     """
@@ -119,4 +143,4 @@ def print_result(result: dict[str, Any]) -> None:
 
 def title_of(result: dict[str, Any]) -> str:
     """The task, split and number of scenes of a result."""
-    return f"{result['task']}, {result['split']}: {result['scenes']:,} scenes"
+    return f"{result['task']}, {result['split']}: {counted(result['scenes'], 'scenes')}"

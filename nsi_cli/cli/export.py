@@ -13,16 +13,19 @@ from nsi_cli.cli.context import context_of
 
 def export(
     ctx: typer.Context,
-    run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
-    to: Annotated[Path, typer.Option(help="The new folder.", metavar="DIR")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
+    to: Annotated[Path, typer.Option(help="Folder to create.", metavar="DIR")],
     data: Annotated[
-        Path | None, typer.Option(help="The run's store, if it was moved.", metavar="DIR")
+        Path | None, typer.Option(help="The run's store, if it has moved.", metavar="DIR")
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a step-… that is kept.")
+        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a kept step-….")
     ] = "best",
 ) -> None:
-    """Export a run: weights, options, schema and a model card, which open without the store."""
+    """Export a run to a folder that can be used without its store.
+
+    The folder has the weights, the options, the schema and a model card.
+    """
     context = context_of(ctx)
     path = api.export(
         run,

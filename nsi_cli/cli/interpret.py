@@ -17,12 +17,12 @@ from nsi_cli.support.errors import ConfigError
 def interpret(
     ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
-    split: Annotated[str, typer.Option(help="Split whose scenes are shown and searched.")] = "test",
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Split whose scenes are shown and searched.")
+    ] = "test",
     image: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="An image of your own to describe and show; can be repeated."
-        ),
+        typer.Option(metavar="FILE", help="Your own image to describe and show; can be repeated."),
     ] = None,
     query: Annotated[
         list[str] | None,
@@ -39,34 +39,50 @@ def interpret(
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the page." + default_shown("RUN/report"))
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the page." + default_shown("RUN/report")),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Another store of the same schema.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Store to take scenes from, with the run's schema."
+            + default_shown("the run's own"),
+        ),
+    ] = None,
     checkpoint: Annotated[
-        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a step-… that is kept.")
+        str, typer.Option(metavar="NAME", help="Checkpoint: best, last, or a kept step-….")
     ] = "best",
-    scenes: Annotated[int, typer.Option(min=1, max=1000, help="Number of scenes to show.")] = 12,
+    scenes: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="Number of scenes to show.")
+    ] = 12,
     top: Annotated[
-        int, typer.Option(min=1, max=1000, help="Number of retrieved scenes to show.")
+        int,
+        typer.Option(min=1, max=1000, metavar="N", help="Number of retrieved scenes to show."),
     ] = 5,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Number of scenes per batch.")
+        int,
+        typer.Option(min=1, max=65_536, metavar="N", help="Number of scenes per batch."),
     ] = 64,
 ) -> None:
-    """Show scenes with their slots, aligned primitives and retrieved images, as one HTML page.
+    """Write a report as one HTML page: scenes with their slots, objects and retrieved images.
+
+    The page is OUT/index.html. Run nsi eval first, and it shows the metrics
+    too. An existing page is replaced.
 
     With --query, the page is OUT/queries.html instead and shows the images
     that match. A query lists values in any order ('small cube'). A value can
-    be shortened to a part that is unambiguous, or written as PROPERTY=VALUE
-    ('position=1,0,0.5').
-
-    With --figures, the report needs the result of nsi eval: R@k, the measures
-    of properties, the distribution of FG-ARI, and a confusion matrix of each
-    property, each with its data as CSV.
+    be shortened to a part that no other value has, or written as
+    PROPERTY=VALUE ('position=1,0,0.5').
 
     With --image, a table also lists what each slot of your image shows, with
     probabilities, and how familiar the slot is: the share of training objects
-    whose slots score lower.
+    whose slots score lower. The page shows your image on top.
+
+    With --figures, the figures of the evaluation are written too: R@k, the
+    measures of properties, the distribution of FG-ARI, and a confusion matrix
+    of each property, each with its data as CSV. This needs the result of nsi
+    eval. Tables and figures number slots from 1, CSV files from 0.
     """
     context = context_of(ctx)
     if query and (image or figures):
@@ -82,15 +98,18 @@ def interpret(
     }
     if query:
         answers = api.ask(loaded, query, out=out, top=top, **shared)
-        for found in answers.found:
+        for number, found in enumerate(answers.found, start=1):
             table = api.answer_table(found)
-            print_table(found.query, table.columns, table.rows, notes=table.notes)
+            # The meaning of the columns stands below the last table.
+            notes = table.notes[: None if number == len(answers.found) else 1]
+            print_table(found.query, table.columns, table.rows, notes=notes)
         typer.echo(str(answers.page))
         return
     # Without progress, since the report notes the same.
     for one in api.describe(loaded, image) if image else ():
         table = api.description_table(one)
-        print_table(one.name, table.columns, table.rows, left=(2,), notes=table.notes)
+        left = range(2, len(table.columns) - 1)
+        print_table(one.name, table.columns, table.rows, left=left, notes=table.notes)
     drawn = api.figures(loaded, **shared) if figures else None
     page = api.interpret(loaded, images=image or [], out=out, scenes=scenes, top=top, **shared)
     if drawn is not None:

@@ -12,30 +12,31 @@ from nsi_cli.cli.context import context_of
 
 def new_task(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the task, in lower case.")],
+    name: Annotated[str, typer.Argument(help="Name of the task, in lower case.", metavar="NAME")],
     directory: Annotated[
-        Path, typer.Option("--dir", help="Where the plugin's folder is made.", metavar="DIR")
+        Path,
+        typer.Option(
+            "--dir", help="Folder in which the plugin's folder is created.", metavar="DIR"
+        ),
     ] = Path(),
     from_csv: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A table with a row per object (CSV, JSON Lines, Parquet) that the plugin reads; "
-            "its schema is inferred.",
+            help="Make a plugin that reads this table, which has a row for each object (CSV, JSON "
+            "Lines, Parquet). Its schema is inferred.",
         ),
     ] = None,
     from_coco: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="COCO annotations that the plugin reads instead."),
+        typer.Option(metavar="FILE", help="Make a plugin that reads these COCO annotations."),
     ] = None,
     raw: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="The folder of the images, if they are not beside that file."
-        ),
+        typer.Option(metavar="DIR", help="Folder of the images, if they are not beside that file."),
     ] = None,
 ) -> None:
-    """Make a plugin for a dataset of your own: a working example, ready to be edited."""
+    """Create a plugin for your own dataset: a working example to edit."""
     import shlex
 
     from nsi_cli import api
@@ -53,7 +54,7 @@ def new_task(
     typer.echo(f"{root}/")
     for file in sorted(files):
         typer.echo(f"    {file.relative_to(root)}")
-    typer.echo("\nTry it as it is, then make it yours:")
+    typer.echo("\nTry it as it is, then edit it:")
     plugin = shlex.quote(str(root))
     data = from_csv or from_coco
     folder = shlex.quote(str(raw or data.parent)) if data else ""

@@ -27,8 +27,11 @@ def print_table(
 ) -> None:
     """Print a table: the first column and those of ``left`` to the left, all others to the right.
 
-    The title and the notes below are lines of their own, which a narrow table does not break.
+    The title is a line of its own, which a narrow table does not break. The notes below are
+    wrapped to the terminal's width.
     """
+    from textwrap import fill
+
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -47,7 +50,11 @@ def print_table(
     if notes:
         console.print()
     for note in notes:
-        console.print(Text(note), soft_wrap=True)
+        lines = fill(
+            note, console.width, subsequent_indent="  ", break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
+        console.print(Text(lines), soft_wrap=True)
 
 
 def print_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

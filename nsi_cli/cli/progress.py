@@ -54,7 +54,12 @@ def _done(done: float, total: float, unit: str) -> str:
 
 
 def _rate(speed: float, unit: str) -> str:
-    return f"{decimal(round(speed))}/s" if unit == BYTES else f"{speed:,.0f} {unit}/s"
+    """Items a second; if it is slow, seconds an item."""
+    if unit == BYTES:
+        return f"{decimal(round(speed))}/s"
+    if speed < 0.95:
+        return f"{1 / speed:,.1f} s/{unit.removesuffix('s')}" if speed > 0 else f"0 {unit}/s"
+    return f"{speed:,.{0 if speed >= 9.5 else 1}f} {unit}/s"
 
 
 def _seconds(count: float) -> str:
@@ -103,7 +108,7 @@ class BarProgress(Progress):
 
 
 class LineProgress(Progress):
-    """A line at a stage's end and every few seconds before it."""
+    """A line every few seconds, and one at a stage's end unless the last one has said it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -122,7 +127,7 @@ class LineProgress(Progress):
             rate = (done - since[1]) / max(now - since[0], 1e-6)
             left = f", {_seconds((total - done) / rate)} left" if done < total and rate > 0 else ""
             suffix = f"  {last_text}" if last_text else ""
-            items = "" if unit == BYTES else f" {unit}"
+            items = "" if unit == BYTES else f" {unit.removesuffix('s') if total == 1 else unit}"
             self.note(
                 f"{what}: {_done(done, total, unit)}{items} in {_seconds(now - began)}, "
                 f"{_rate(rate, unit)}{left}{suffix}"
@@ -140,7 +145,8 @@ class LineProgress(Progress):
 
         first = lines[0]
         yield advance
-        line(first)
+        if len(lines) == 1 or lines[-1][1] != done:
+            line(first)
 
     def note(self, text: str) -> None:
         """Print one line."""

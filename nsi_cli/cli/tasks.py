@@ -17,32 +17,33 @@ _COLORS = {"ok": "green", "disabled": "yellow"}
 
 def tasks(
     ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
     probe: Annotated[
         bool,
         typer.Option(
             "--probe",
-            help="Check again in a child process that importing each plugin is harmless. New and "
-            "changed plugins are always checked; NSI_PROBE_TIMEOUT is the limit in seconds.",
+            help="Import each plugin in a child process again, to check that it does not crash or "
+            "hang. New and changed plugins are always checked. NSI_PROBE_TIMEOUT is the time limit "
+            "in seconds.",
         ),
     ] = False,
     check: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Check that a task meets the contract for plugins, on a few scenes; the first "
-            "fault is reported with what to fix and where.",
+            help="Check on a few scenes that a task meets the contract for plugins. Reports the "
+            "first fault, with what to fix and where.",
         ),
     ] = None,
     raw: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="With --check: a folder of raw scenes, for a task that has no synthetic ones.",
+            help="With --check: folder of raw scenes, for a task without synthetic ones.",
         ),
     ] = None,
 ) -> None:
-    """List the tasks of all plugins, broken ones too."""
+    """List the tasks of all plugins, including broken ones."""
     context = context_of(ctx)
     if check is not None:
         _check(context, check, raw, as_json=as_json)
@@ -55,10 +56,14 @@ def tasks(
         return
     if not rows:
         typer.echo("no tasks; make one with nsi new-task NAME")
+    names, statuses = (
+        max((len(getattr(row, column)) for row in rows), default=0) for column in ("name", "status")
+    )
     for row in rows:
-        status = typer.style(row.status, fg=_COLORS.get(row.status, "red"))
+        name = typer.style(f"{row.name:<{names}}", bold=True)
+        status = typer.style(f"{row.status:<{statuses}}", fg=_COLORS.get(row.status, "red"))
         version = f" {row.version}" if row.version else ""
-        typer.echo(f"{typer.style(row.name, bold=True)}  {status}  {row.summary}".rstrip())
+        typer.echo(f"{name}  {status}  {row.summary}".rstrip())
         typer.echo(f"    {row.source}{version}  {row.path}".rstrip())
         if row.reason:
             typer.echo(f"    {row.reason}")

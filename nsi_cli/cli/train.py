@@ -14,21 +14,25 @@ from nsi_cli.cli.context import AppContext, context_of
 from nsi_cli.cli.flags import default_shown, given, with_flags_of
 from nsi_cli.support.errors import ConfigError, Interrupted
 from nsi_cli.support.processes import is_first_process
+from nsi_cli.support.progress import counted
 
 
 def _presets_help() -> str:
     """Called when the annotations are read, that is once the command is run."""
-    return f"Options from a preset: {', '.join(api.preset_names())}."
+    return f"Take options from a preset. One of: {', '.join(api.preset_names())}."
 
 
 @with_flags_of("nsi_cli.training.config:TrainConfig")
 def train(
     ctx: typer.Context,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder." + default_shown("runs/TASK/TIME"))
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the new run." + default_shown("runs/TASK/TIME")
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Options from a YAML file.")
+        Path | None, typer.Option(metavar="FILE", help="Take options from a YAML file.")
     ] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help=_presets_help())] = None,
     resume: Annotated[
@@ -39,21 +43,23 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Checkpoint that --resume starts from: last, best, or a kept step-…."
-            + default_shown("last"),
+            help="Checkpoint that --resume starts from: last, best, or the name of a kept "
+            "checkpoint, step-…." + default_shown("last"),
         ),
     ] = None,
     print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the options as YAML, and stop.")
+        bool, typer.Option("--print-config", help="Print the resulting options as YAML, and stop.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Put one batch through, write nothing, and stop.")
+        bool, typer.Option("--dry-run", help="Train on one batch, write nothing, and stop.")
     ] = False,
     **options: Any,
 ) -> None:
-    """Train both encoders on a task's store. Defaults are the published ones.
+    """Train both encoders on a task's store.
 
-    Options are taken from defaults, then a preset, then a config file, then flags.
+    The defaults are the published values. A preset overrides the defaults, a
+    config file overrides the preset, and flags override both. In a config file,
+    options have the names of the flags (num-slots: 7).
     """
     context = context_of(ctx)
     if resume is not None:
@@ -100,7 +106,7 @@ def resume_and_print(
         )
     if not trained:
         more = context.command("train", "--resume", path, "--epochs", 2 * run.config.epochs)
-        count = f"{run.config.epochs} epoch{'s' * (run.config.epochs > 1)}"
+        count = counted(run.config.epochs, "epochs")
         context.progress.note(f"already finished: {count}; train more: {more}")
     _print_trained(context, run.path)
 

@@ -41,7 +41,7 @@ def by_scene(scenes: Columns, objects: Columns) -> ByScene:
     for direction in ("image_to_schema", "schema_to_image"):
         ranks = scenes.get(f"{direction}_rank")
         if ranks is not None:
-            for depth in DEPTHS:
+            for depth in (depth for depth in DEPTHS if depth < len(ranks)):  # else always 1
                 hits = (ranks <= depth).astype(float)
                 result[f"{TITLES[direction]}, R@{depth}"] = hits, np.ones(len(hits))
     for name in MEASURES:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nsi_cli.support.progress import counted
+
 COLUMNS = ("", "metric", "value", "95 % CI", "null", "95 % CI")
 """The headings of `rows`."""
 
@@ -58,6 +60,13 @@ NULLS = {
 }
 """How the null of each section of a result is measured."""
 
+_IN_WORDS = {
+    "properties": "accuracy and percentile",
+    "property_retrieval": "property mAP",
+    "set_prediction": "set prediction and read-out",
+}
+"""The sections whose rows have other names."""
+
 _SLOT_RULES = {
     "true_mask": "the slot with the largest IoU with the object's true mask",
     "alignment": "the slot that the object aligns with, without using its value of the property",
@@ -84,13 +93,29 @@ _LEFT_OUT = ("by_objects", "by_group", "by_prediction", "random_slots")
 
 
 def rows(result: dict[str, Any]) -> list[Row]:
-    """Group, metric, value, interval, null and its interval; the headings are `COLUMNS`."""
+    """Group, metric, value, interval, null and its interval; the headings are `COLUMNS`.
+
+    R@k has a row only if k is below the number of scenes; otherwise it is always 1.
+    """
     return [
         _row(section, path, {**measured, "null": _null(result[section], path, measured)})
-        for section in SECTIONS
-        for path, measured in _measures(result.get(section) or {})
-        if path[-1] in _SHOWN.get(section, path)
+        for section, path, measured in _shown(result)
     ]
+
+
+def _shown(result: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
+    """The section, the path and the measure of each row."""
+    for section in SECTIONS:
+        for path, measured in _measures(result.get(section) or {}):
+            trivial = section == "retrieval" and path[-1] in _trivial_recalls(result)
+            if path[-1] in _SHOWN.get(section, path) and not trivial:
+                yield section, path, measured
+
+
+def _trivial_recalls(result: dict[str, Any]) -> list[str]:
+    """The R@k of a split of at most k scenes, also with ties at random."""
+    scenes = result.get("scenes", float("inf"))
+    return [f"R@{k}{end}" for k in (1, 5, 10) if k >= scenes for end in ("", "_expected")]
 
 
 def _null(section: dict[str, Any], path: tuple[str, ...], measured: dict[str, Any]) -> Any:
@@ -136,40 +161,64 @@ def _titles(section: str, path: tuple[str, ...], measured: dict[str, Any]) -> tu
 
 
 def notes(result: dict[str, Any]) -> list[str]:
-    """Notes below the rows: how nulls were measured, which slots were used, what is missing."""
-    measured = {
-        section: [part for _, part in _measures(result.get(section) or {})] for section in NULLS
-    }
+    """Notes below the rows: intervals, nulls, slots that were used, and what is missing."""
+    measured: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
+    for section, _, part in _shown(result):
+        measured[section].append(part)
     nulls = [
-        f"{rule} ({section})"
+        f"{_IN_WORDS.get(section, section)}: {rule}"
         for section, rule in NULLS.items()
         if any(part.get("null") for part in measured[section])
         or (section == "probes" and measured[section])
     ]
     rules = {part["slot_chosen_by"] for part in measured["properties"] if "slot_chosen_by" in part}
-    probed = [
-        "probes, read-outs: accuracy, unless marked R² or error; the MLP on features is a ceiling"
-    ]
     return [
-        *(["null, the chance level: " + ", ".join(nulls)] if nulls else []),
+        *_intervals([part for parts in measured.values() for part in parts]),
+        *(["null: the same measure at chance; " + "; ".join(nulls)] if nulls else []),
         *(f"properties: read from {_SLOT_RULES[rule]}" for rule in sorted(rules)),
-        *(probed if measured["probes"] or measured["set_prediction"] else []),
+        *_units(measured),
         *_missing(result, measured["properties"]),
     ]
 
 
+def _intervals(parts: list[dict[str, Any]]) -> Iterator[str]:
+    """How the intervals were computed, if there are any."""
+    wilson = "; the Wilson interval for a share of exactly 0 or 1"
+    if parts:
+        yield "95 % CI: bootstrap over scenes" + (wilson if any(map(_is_wilson, parts)) else "")
+
+
+def _is_wilson(part: dict[str, Any]) -> bool:
+    """Whether an interval is that of Wilson; resampling a share of 0 or 1 would not vary it."""
+    value, (low, high) = part["value"], part["ci95"]
+    return bool(value == low == 0 < high or value == high == 1 > low)
+
+
+def _units(measured: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """What probes and read-outs measure."""
+    if any("measure" in part for part in measured["set_prediction"]):
+        yield "read-out: accuracy, unless marked error"
+    if measured["probes"]:
+        yield "probes: accuracy, unless marked R²; the MLP on features is a ceiling"
+
+
 def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterator[str]:
     retrieval, grounding = (result.get(name) or {} for name in ("retrieval", "grounding"))
+    trivial = [name for name in _trivial_recalls(result) if name in _recalls(retrieval)]
+    if trivial:
+        scenes = counted(result["scenes"], "scenes")
+        yield f"not shown: {' and '.join(trivial)}, which are always 1 on {scenes}"
     kmeans = (result.get("segmentation") or {}).get("kmeans") or {}
     if kmeans.get("scenes", result["scenes"]) < result["scenes"]:
         yield f"k-means: measured on a sample of {kmeans['scenes']:,} scenes"
     if duplicates := retrieval.get("duplicate_schemas"):
         yield (
-            f"retrieval: {duplicates} scenes have the same annotation as another scene; equal "
-            "scores share their mean rank, so R@1 counts them as misses"
+            f"retrieval: {counted(duplicates, 'scenes')} with the same annotation as another "
+            "scene; equal scores share their mean rank, so R@1 counts them as misses"
         )
     if "pointing" in grounding and not grounding["pointing"]:
-        yield "no grounding and no probes: no scene has a true mask with a visible object"
+        probes = " and no probes" if "probes" in result else ""
+        yield f"no grounding{probes}: no scene has a true mask with a visible object"
     if grounding.get("pointing") and "probes" in result and not result["probes"]:
         yield "no probes: they need a train split that is not the evaluated one"
     for name, part in (result.get("properties") or {}).items():
@@ -180,6 +229,11 @@ def _missing(result: dict[str, Any], properties: list[dict[str, Any]]) -> Iterat
         yield f"no measure for {', '.join(unknown)}: no object has a value"
     if any("null" in part and not part["null"] for part in properties):
         yield "no null for properties: only one scene has objects, so there are no other slots"
+
+
+def _recalls(retrieval: dict[str, Any]) -> list[str]:
+    """The names of R@k in a result, without ties at random."""
+    return [name for name in retrieval.get("image_to_schema") or {} if "_" not in name]
 
 
 def _cells(measured: dict[str, Any], digits: int) -> tuple[str, str]:

@@ -16,22 +16,24 @@ from nsi_cli.support.options import did_you_mean
 
 _MOST_LISTED = 6
 
+_FEW = 20
+"""The most values of a property that an error lists."""
+
 
 @dataclass(frozen=True)
 class Query:
     """The values of some properties of an object; the other properties are open."""
 
     schema: Schema
-    values: Mapping[str, str | tuple[float, ...]]  # by property, in schema order
+    values: Mapping[str, str | tuple[float, ...]]  # by property, in the order of the text
 
     def __str__(self) -> str:
-        words = [value for value in self.values.values() if isinstance(value, str)]
-        numbers = [
-            f"{name}={','.join(_number_text(part) for part in value)}"
+        return " ".join(
+            value
+            if isinstance(value, str)
+            else f"{name}={','.join(_number_text(part) for part in value)}"
             for name, value in self.values.items()
-            if not isinstance(value, str)
-        ]
-        return " ".join([*words, *numbers])
+        )
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:
@@ -81,8 +83,7 @@ def parse_query(text: str, schema: Schema, excluded: Sequence[str] = ()) -> Quer
         raise ConfigError(
             f"the run was trained without {', '.join(unseen)}", "leave it out of the query"
         )
-    ordered = {name: found[name] for name in schema.columns if name in found}
-    return Query(schema, ordered)
+    return Query(schema, found)
 
 
 def _meaning(word: str, schema: Schema) -> tuple[str, str | tuple[float, ...]]:
@@ -107,7 +108,7 @@ def _meaning(word: str, schema: Schema) -> tuple[str, str | tuple[float, ...]]:
     values = [value for item in schema.categorical for value in item.values]
     raise ConfigError(
         f"no property has a value '{word}'",
-        did_you_mean(word, values) or f"for example: {_example(schema)}",
+        " ".join(filter(None, (did_you_mean(word, values), _known(schema)))),
     )
 
 
@@ -134,7 +135,7 @@ def _value(item: Property, text: str) -> str | tuple[float, ...]:
     matches = list(_matches(text, (item,)))
     if len(matches) == 1:
         return matches[0][1]
-    near = did_you_mean(text, item.values) or f"for example: {_example_of(item)}"
+    near = " ".join(filter(None, (did_you_mean(text, item.values), f"known: {_listed(item)}")))
     several = ", ".join(value for _, value in matches[:_MOST_LISTED])
     raise ConfigError(
         f"'{text}' matches several values of {item.name}: {several}"
@@ -155,6 +156,21 @@ def _number(text: str) -> float:
 
 def _number_text(number: float) -> str:
     return "?" if np.isnan(number) else f"{number:g}"
+
+
+def _known(schema: Schema) -> str:
+    """The values of all categorical properties; an example if there is none."""
+    if not schema.categorical:
+        return f"for example: {_example(schema)}"
+    listed = (f"{item.name}: {_listed(item)}" for item in schema.categorical)
+    return "; ".join(listed)
+
+
+def _listed(item: Categorical) -> str:
+    """The values of a property, or where to find them if they are many."""
+    if len(item.values) <= _FEW:
+        return ", ".join(item.values)
+    return f"{len(item.values):,} values, listed in schema.json in the run's folder"
 
 
 def _example(schema: Schema) -> str:

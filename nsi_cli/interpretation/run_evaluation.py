@@ -94,7 +94,7 @@ def _train(
     if options.split == TRAIN or TRAIN not in loaded.store.splits:
         return None
     return partial(
-        loaded.predictions, TRAIN, options.batch_size, progress, "training slots",
+        loaded.predictions, TRAIN, options.batch_size, progress, "probes",
         sample=PROBE_SCENES, mask_size=options.mask_size,
     )  # fmt: skip
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 UNFAMILIAR = 0.05
 """A slot with a lower familiarity is marked as unfamiliar."""
 
-COLUMNS = ("slot", "share", "most likely values", "familiarity")
-"""The headings of `ImageDescription.rows`."""
-
 _MOST_PRODUCTS = 2**24
 
 
@@ -71,21 +68,37 @@ class ImageDescription:
         """Plain values, without the image and the masks."""
         return {"name": self.name, "slots": [slot.to_dict() for slot in self.slots]}
 
+    def headings(self) -> tuple[str, ...]:
+        """The headings of `rows`: one for each categorical property."""
+        names = list(self.slots[0].values) if self.slots else []
+        return ("slot", "share", *names, "familiarity")
+
     def rows(self) -> list[tuple[str, ...]]:
-        """Text for a table under `COLUMNS`, the most familiar slots first."""
-        ordered = sorted(self.slots, key=lambda slot: -slot.familiarity)
+        """Text for a table under `headings`, the largest slots first, without those of no pixel."""
         return [
             (
                 str(slot.slot + 1),
-                f"{100 * slot.share:.0f} %",
-                " ".join(
-                    f"{value} ({100 * slot.probabilities[name][value]:.0f} %)"
+                _percent(slot.share),
+                *(
+                    f"{value} ({_percent(slot.probabilities[name][value])})"
                     for name, value in slot.values.items()
                 ),
-                f"{100 * slot.familiarity:.0f} %"
+                _percent(slot.familiarity)
                 + (", unfamiliar" if slot.familiarity < UNFAMILIAR else ""),
             )
-            for slot in ordered
+            for slot in sorted(self.slots, key=lambda slot: -slot.share)
+            if slot.share
+        ]
+
+    def notes(self) -> list[str]:
+        """What the table does not show, and what its columns mean."""
+        empty = [str(slot.slot + 1) for slot in self.slots if not slot.share]
+        take = "slot takes" if len(empty) == 1 else "slots take"
+        return [
+            *([f"{len(empty)} {take} no pixel: {', '.join(empty)}"] if empty else []),
+            "share: of the image's pixels; in parentheses: probability; familiarity: share of the "
+            f"training objects whose slots score lower, unfamiliar below {_percent(UNFAMILIAR)}",
+            "slots are numbered from 1 here and in figures, from 0 in Python and in CSV",
         ]
 
 
@@ -245,6 +258,11 @@ class Reader:
             }
             for slot in range(len(slots))
         ]
+
+
+def _percent(share: float) -> str:
+    """A share in percent; one that would round to 0 is shown as below 1."""
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _shares(predictions: Predictions) -> npt.NDArray[np.float64]:

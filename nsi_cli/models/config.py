@@ -24,15 +24,15 @@ class ModelConfig:
         group=_IMAGE,
     )
     backbone_weights: str = option(
-        "", help="Local weights file for the backbone, instead of the model hub.", group=_IMAGE
+        "", help="File of the backbone's weights, used instead of the model hub.", group=_IMAGE
     )
     image_size: Annotated[int, Interval(ge=16, le=4096)] = option(
-        224, help="Side of the square image, in pixels.", group=_IMAGE
+        224, help="Side of the square images, in pixels.", group=_IMAGE
     )
     normalize: Literal["backbone", "none"] = option(
         "backbone",
-        help="Normalisation of pixels for a timm backbone: its own mean and standard deviation, or "
-        "only a division by 255. No effect on texture, which always takes [0, 1].",
+        help="Normalisation of pixels for a timm backbone: with its own mean and standard "
+        "deviation, or only a division by 255. It has no effect on the texture backbone.",
         group=_IMAGE,
     )
     feature_precision: Literal["16", "32"] = option(
@@ -41,32 +41,32 @@ class ModelConfig:
         group=_IMAGE,
     )
     texture_grid: Annotated[int, Interval(ge=2, le=256)] = option(
-        14, help="Tokens along each side, for the texture backbone.", group=_IMAGE
+        14, help="Number of tokens along each side, for the texture backbone.", group=_IMAGE
     )
     texture_position: Annotated[float, Interval(ge=0, le=100)] = option(
         2.0,
-        help="Weight of position among the texture backbone's features.",
+        help="Weight of the position among the texture backbone's features.",
         group=_IMAGE,
     )
     num_slots: Annotated[int, Interval(ge=1, le=1024)] = option(
-        15, help="Slots of an image.", group=_IMAGE
+        15, help="Number of slots per image.", group=_IMAGE
     )
     slot_dim: Annotated[int, Interval(ge=1, le=8192)] = option(
         192, help="Width of a slot.", group=_IMAGE
     )
     num_slot_heads: Annotated[int, Interval(ge=1, le=256)] = option(
-        1, help="Heads of slot attention.", group=_IMAGE
+        1, help="Number of heads of slot attention.", group=_IMAGE
     )
     num_iterations: Annotated[int, Interval(ge=1, le=100)] = option(
-        5, help="Rounds of slot attention.", group=_IMAGE
+        5, help="Number of rounds of slot attention.", group=_IMAGE
     )
     mlp_hidden_size: Annotated[int, Interval(ge=1, le=16_384)] = option(
         192, help="Hidden width of the MLP on the slots.", group=_IMAGE
     )
     slot_init: Literal["gaussian", "learned", "tokens"] = option(
         "gaussian",
-        help="Initial slots: drawn from one learned Gaussian, learned one by one, or from tokens "
-        "far apart from each other.",
+        help="Initial slots: drawn from one learned Gaussian, learned one by one, or taken from "
+        "tokens that are far apart from each other.",
         group=_IMAGE,
     )
     reconstruct: Literal["decoder", "attention"] = option(
@@ -81,32 +81,33 @@ class ModelConfig:
         192, help="Width of the schema encoder.", group=_SCHEMA
     )
     num_blocks: Annotated[int, Interval(ge=0, le=128)] = option(
-        8, help="Transformer blocks over the primitives.", group=_SCHEMA
+        8, help="Number of transformer blocks over the primitives.", group=_SCHEMA
     )
     num_heads: Annotated[int, Interval(ge=1, le=256)] = option(
-        8, help="Heads of a transformer block.", group=_SCHEMA
+        8, help="Number of heads of each transformer block.", group=_SCHEMA
     )
     max_program_len: Annotated[int, Interval(ge=1, le=4096)] = option(
-        10, help="Most primitives read per scene.", group=_SCHEMA
+        10, help="Largest number of primitives per scene.", group=_SCHEMA
     )
     mask_absent: bool = option(
         True,
         help="Mask absent primitives in the schema encoder's attention. Otherwise each scene is "
-        "padded to max_program_len with rows of zeros, which the attention includes.",
+        "padded to --max-program-len with rows of zeros, which the attention includes.",
         group=_SCHEMA,
     )
     exclude_properties: str = option(
         "",
-        help="Names of properties to exclude from the schema encoder, with commas between.",
+        help="Properties to exclude from the schema encoder, separated by commas.",
         group=_SCHEMA,
         old_name="without",
     )
     embed_dim: Annotated[int, Interval(ge=1, le=8192)] = option(
-        64, help="Width of the common space.", group="Alignment"
+        64, help="Width of the common space of slots and primitives.", group="Alignment"
     )
     alignment: Literal["max", "hungarian"] = option(
         "max",
-        help="How primitives pick slots: each its best one, or all different ones.",
+        help="How primitives pick slots: max lets each pick its best one, hungarian gives each a "
+        "different one.",
         group="Alignment",
     )
     dropout: Annotated[float, Interval(ge=0.0, lt=1.0)] = option(
@@ -122,8 +123,12 @@ class ModelConfig:
         """The combinations of options that are invalid, one line each."""
         found = []
         if self.d_model % self.num_heads:
-            found.append(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
+            found.append(
+                f"--d-model {self.d_model} is not a multiple of --num-heads {self.num_heads}"
+            )
         if self.slot_dim % self.num_slot_heads:
             heads = self.num_slot_heads
-            found.append(f"slot_dim {self.slot_dim} is not a multiple of num_slot_heads {heads}")
+            found.append(
+                f"--slot-dim {self.slot_dim} is not a multiple of --num-slot-heads {heads}"
+            )
         return found

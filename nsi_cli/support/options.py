@@ -12,7 +12,7 @@ import difflib
 import re
 import reprlib
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -116,12 +116,20 @@ def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else ""
 
 
-def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixed: Any) -> T:
+def check_options(
+    cls: type[T],
+    values: Mapping[str, Any],
+    *,
+    where: str,
+    flags: Collection[str] = (),
+    **fixed: Any,
+) -> T:
     """Check raw values against a dataclass's options and build the instance.
 
-    ``where`` names the origin of the values in the error. ``fixed`` contains fields that are not
-    options. All faults are reported at once: unknown keys with the nearest known one, wrong types,
-    values out of bounds. Raises `ConfigError`.
+    ``where`` names the origin of the values in the error; it may be empty. Faults spell the names
+    in ``flags`` as on the command line. ``fixed`` contains fields that are not options. All faults
+    are reported at once: unknown keys with the nearest known one, wrong types, values out of
+    bounds. Raises `ConfigError`.
     """
     declared = declared_options(cls)
     known = {item.name for item in declared}
@@ -129,7 +137,8 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
     values = {str(key).replace("-", "_"): value for key, value in values.items()}
     values = {renamed.get(key, key): value for key, value in values.items()}
     faults = _unknown([key for key in values if key not in known], known)
-    checked, more = _validated(cls, {key: values[key] for key in values if key in known})
+    spelt = {item.name: item.flag for item in declared if item.name in flags}
+    checked, more = _validated(cls, {key: values[key] for key in values if key in known}, spelt)
     faults += more
     if not faults:
         fields = {item.name: item.field for item in declared}
@@ -137,7 +146,7 @@ def check_options(cls: type[T], values: Mapping[str, Any], *, where: str, **fixe
         faults = list(getattr(instance, "faults", list)())
         if not faults:
             return instance
-    raise ConfigError(f"{where}: " + "; ".join(faults), hint=_hint(faults))
+    raise ConfigError((f"{where}: " if where else "") + "; ".join(faults), hint=_hint(faults))
 
 
 def _hint(faults: list[str]) -> str:
@@ -155,18 +164,24 @@ def _unknown(keys: Sequence[str], known: set[str]) -> list[str]:
     return [*faults, f"{more:,} more unknown keys"] if more else faults
 
 
-def _validated(cls: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values in their declared types, and the faults of invalid ones."""
+def _validated(
+    cls: type, values: dict[str, Any], spelt: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the values in their declared types, and the faults of invalid ones.
+
+    ``spelt`` has names that faults spell otherwise.
+    """
     from pydantic import ValidationError
 
     try:
         return dict(_adapter(cls).validate_python(values)), []
     except ValidationError as error:
-        return {}, [_fault(item) for item in error.errors(include_url=False)]
+        return {}, [_fault(item, spelt) for item in error.errors(include_url=False)]
 
 
-def _fault(error: Any) -> str:
+def _fault(error: Any, spelt: Mapping[str, str]) -> str:
     name = error["loc"][0] if error["loc"] else "value"
+    name = spelt.get(name, name)
     text = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {text[:1].lower()}{text[1:]}, not {reprlib.repr(error['input'])}"
 

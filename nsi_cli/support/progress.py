@@ -18,6 +18,11 @@ def _silent(count: int, text: str = "") -> None:
     pass
 
 
+def counted(count: int, unit: str) -> str:
+    """Return a count with its unit, a plural with -s: ``1 scene``, ``1,200 scenes``."""
+    return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
+
+
 class Progress:
     """Progress that shows nothing; a subclass of the command line shows it."""
 

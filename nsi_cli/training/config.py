@@ -20,16 +20,16 @@ class TrainConfig(ModelConfig):
     """A training run. The defaults are the published ones."""
 
     task: str = option("", help="Name of the task; nsi tasks lists them.", group=_RUN)
-    data: str = option("", help="Store to train on (data/TASK).", group=_RUN)
+    data: str = option("", help="Store to train on; by default data/TASK.", group=_RUN)
     seed: Annotated[int, Interval(ge=0, lt=2**32)] = option(
         0, help="Seed of weights, data order and slot noise.", group=_RUN
     )
 
     batch_size: Annotated[int, Interval(ge=1, le=65_536)] = option(
-        128, help="Scenes per step, over all devices.", group=_OPTIMISATION
+        128, help="Number of scenes per step, over all devices.", group=_OPTIMISATION
     )
     epochs: Annotated[int, Interval(ge=1, le=1_000_000)] = option(
-        300, help="Passes over the training split.", group=_OPTIMISATION
+        300, help="Number of passes over the training split.", group=_OPTIMISATION
     )
     lr: Annotated[float, Interval(gt=0, le=1e30)] = option(
         4e-4, help="Learning rate of Adam.", group=_OPTIMISATION
@@ -52,7 +52,7 @@ class TrainConfig(ModelConfig):
     )
     clip: Literal["both", "image-encoder"] = option(
         "both",
-        help="Gradient that is clipped: that of both encoders by their joint norm, or that of the "
+        help="Which gradient is clipped: that of both encoders by their joint norm, or that of the "
         "image encoder only.",
         group=_OPTIMISATION,
     )
@@ -69,33 +69,33 @@ class TrainConfig(ModelConfig):
     )
     decode_tokens: Annotated[int, Interval(ge=0, le=10**6)] = option(
         0,
-        help="Tokens of each scene whose reconstruction a training step computes: a random sample, "
-        "drawn anew at each step, as an unbiased estimate of the loss over all; 0 for all.",
+        help="Number of tokens of each scene that a training step reconstructs: a new random "
+        "sample at each step, which estimates the loss over all tokens without bias; 0 for all.",
         group=_OPTIMISATION,
     )
     label_fraction: Annotated[float, Interval(gt=0, le=1)] = option(
         1.0,
-        help="Fraction of the training scenes whose annotation is used; the rest trains the "
+        help="Fraction of the training scenes whose annotation is used; the others train the "
         "reconstruction only.",
         group=_OPTIMISATION,
         old_name="annotated",
     )
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = option(
-        "auto", help="Device kind.", group=_MACHINE
+        "auto", help="Kind of device.", group=_MACHINE
     )
     devices: str = option(
         "auto",
         pattern=("auto|[1-9][0-9]?", "auto or a number from 1 to 99"),
-        help="Number of devices, or auto: one, or what torchrun or SLURM started.",
+        help="Number of devices per machine. auto: one, or as many as torchrun or SLURM started.",
         group=_MACHINE,
     )
     num_nodes: Annotated[int, Interval(ge=1, le=1024)] = option(
-        1, help="Machines that train together.", group=_MACHINE
+        1, help="Number of machines that train together.", group=_MACHINE
     )
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = option(
         "auto",
-        help="Strategy of training on several devices.",
+        help="How several devices train together.",
         group=_MACHINE,
     )
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = option(
@@ -104,28 +104,30 @@ class TrainConfig(ModelConfig):
         group=_MACHINE,
     )
     compile: bool = option(
-        False, help="Compile the model: slow to start, faster at each step.", group=_MACHINE
+        False,
+        help="Compile the model: a slower start, faster steps.",
+        group=_MACHINE,
     )
     micro_batch_size: Annotated[int, Interval(ge=0, le=65_536)] = option(
         0,
-        help="Scenes put through the model at a time, to save memory; 0 for all of a process. The "
-        "contrastive loss still covers the whole batch, exactly.",
+        help="Number of scenes that go through the model at a time, to save memory; 0 for all of a "
+        "process. The contrastive loss still covers the whole batch.",
         group=_MACHINE,
     )
     num_workers: Annotated[int, Interval(ge=0, le=256)] = option(
-        1, help="Processes that read batches.", group=_MACHINE
+        1, help="Number of processes that read batches.", group=_MACHINE
     )
     feature_cache: str = option(
         "auto",
-        help="Folder of the cached features of the frozen backbone; auto: the store, if "
-        "they fit on the disk; off: no cache.",
+        help="Folder of the cached features of the frozen backbone. auto: a folder in the store, "
+        "if they fit on the disk. off: no cache.",
         group=_MACHINE,
     )
     checkpoint_minutes: Annotated[float, Interval(gt=0, le=1e6)] = option(
         10.0, help="Minutes between checkpoints within an epoch.", group=_MACHINE
     )
     keep_last: Annotated[int, Interval(ge=1, le=1_000_000)] = option(
-        1, help="Newest checkpoints kept.", group=_MACHINE
+        1, help="Number of newest checkpoints to keep.", group=_MACHINE
     )
     on_nonfinite: Literal["stop", "skip"] = option(
         "stop",
@@ -134,11 +136,11 @@ class TrainConfig(ModelConfig):
         group=_MACHINE,
     )
     log_every: Annotated[int, Interval(ge=1, le=10**9)] = option(
-        10, help="Steps between logged losses.", group=_MACHINE
+        10, help="Number of steps between logged losses.", group=_MACHINE
     )
     pictures_every: Annotated[int, Interval(ge=0, le=1_000_000)] = option(
         5,
-        help="Epochs between logged slot-mask pictures; 0 for none.",
+        help="Number of epochs between logged pictures of slot masks; 0 for none.",
         group=_MACHINE,
     )
 

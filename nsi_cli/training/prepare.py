@@ -47,7 +47,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
         )
     if config.image_size != store.image_size:
         raise ConfigError(
-            f"store {store.path} has images of {store.image_size} pixels, image_size is "
+            f"store {store.path} has images of {store.image_size} pixels, --image-size is "
             f"{config.image_size}",
             f"train with --image-size {store.image_size}, or build the store again",
         )
@@ -55,7 +55,7 @@ def check(config: TrainConfig, store: Store) -> list[str]:
     most = max(int(store.primitives(split)[1].max(initial=0)) for split in store.splits)
     if most > config.max_program_len:
         raise ConfigError(
-            f"scenes of up to {most} objects, max_program_len is {config.max_program_len}",
+            f"scenes of up to {most} objects, --max-program-len is {config.max_program_len}",
             f"train with --max-program-len {most}",
         )
     warnings = []

@@ -92,7 +92,7 @@ def resolve(preset: str | None, config_file: Path | None, flags: Mapping[str, An
         layers[f"preset {preset}"] = read_preset(preset)
     if config_file:
         layers[str(config_file)] = read_config_file(config_file)
-    if flags or not layers:
-        layers["flags"] = flags
+    where = " + ".join([*layers, *(["flags"] if layers and flags else [])])
+    layers["flags"] = flags
     merged = {key: value for layer in layers.values() for key, value in layer.items()}
-    return check_options(TrainConfig, merged, where=" + ".join(layers))
+    return check_options(TrainConfig, merged, where=where, flags=flags)

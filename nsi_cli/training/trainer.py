@@ -102,11 +102,7 @@ class Trainer:
         log = self._log()
         per_epoch = len(self._batches(TRAIN, 0, 0))
         total, done = per_epoch * self._config.epochs, self._state.step
-        size = self._size(TRAIN)
-        with (
-            closing(log),
-            self._progress.stage("train", total * size, "images", done * size) as advance,
-        ):
+        with closing(log), self._progress.stage("train", total, "steps", done) as advance:
             while self._state.epoch < self._config.epochs:
                 self._train_epoch(log, interruption, advance)
                 self._end_epoch(log)
@@ -123,7 +119,7 @@ class Trainer:
         """Train the rest of the epoch, and save every ``checkpoint_minutes``."""
         start, saved = self._state, time.monotonic()
         batches = self._batches(TRAIN, start.epoch, start.batches)
-        left, size = len(batches), self._size(TRAIN)
+        left = len(batches)
         for raw in batches_of(batches):
             metrics = self._train_batch(self._to_device(raw, TRAIN), log)
             left -= 1
@@ -131,7 +127,7 @@ class Trainer:
             text = "skipped"
             if metrics:
                 text = f"loss {metrics[LOSS]:.3f}  R@1 {metrics[RECALL]:.2f}"
-            advance(size, f"epoch {start.epoch + 1}/{self._config.epochs}  {text}")
+            advance(1, f"epoch {start.epoch + 1}/{self._config.epochs}  {text}")
             if not left:
                 return  # the end of the epoch validates and saves
             due = time.monotonic() - saved > 60 * self._config.checkpoint_minutes

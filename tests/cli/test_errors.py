@@ -54,9 +54,9 @@ def test_unknown_keys_of_a_config_file(nsi: Nsi, one_line: OneLine, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_flag_that_is_out_of_bounds(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
-    one_line(nsi("train", "--task", "clevrtex", "--dropout", "1"), 2, "flags: dropout")
+    one_line(nsi("train", "--task", "clevrtex", "--dropout", "1"), 2, "nsi: --dropout: ")
     result = nsi("train", "--task", "clevrtex", "--devices", "two")
-    one_line(result, 2, "flags: devices: must be auto or a number from 1 to 99, not 'two'")
+    one_line(result, 2, "nsi: --devices: must be auto or a number from 1 to 99, not 'two'")
     one_line(nsi("train"), 2, "no task is named (--task NAME")
     assert not list(tmp_path.iterdir())
 
@@ -71,6 +71,42 @@ def test_a_word_that_is_not_a_choice_is_reported_without_the_prefix_of_pydantic(
 def test_a_missing_store(nsi: Nsi, one_line: OneLine, tmp_path: Path) -> None:
     result = nsi("train", "--task", "clevrtex")
     one_line(result, 1, "no store at data/clevrtex", "nsi build-data")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["trian"], "no such command 'trian'", "did you mean 'train'?"),
+        (["--qiet", "tasks"], "no option --qiet", "did you mean '--quiet'? see nsi --help"),
+        (["train", "--epoch", "3"], "no option --epoch", "'--epochs'? see nsi train --help"),
+        (["train", "--task"], "option '--task' requires an argument", "nsi train --help"),
+        (["train", "--lr", "fast"], "--lr: input should be a valid number", "nsi train --help"),
+        (["train", "--clip", "none"], "--clip: 'none' is not one of 'both'", "nsi train --help"),
+        (["train", "--compile=3"], "option '--compile' does not take a value", "nsi train"),
+        (["train", "--preset", "big"], "no preset 'big'", "demo"),
+        (["train", "--config", "away.yaml"], "config file away.yaml cannot be read", "--config"),
+        (["eval"], "RUN is missing", "RUN: Folder of a run"),
+        (["eval", "away", "--batch-size", "0"], "--batch-size: input should be", "nsi eval"),
+        (["eval", "away", "--csv", "--json"], "exclude each other", "only one"),
+        (["interpret"], "RUN is missing", "nsi interpret --help"),
+        (["interpret", "away", "--query", "a", "--figures"], "exclude each other", "only one"),
+        (["export", "away"], "--to is missing", "--to: Folder to create"),
+        (["new-task"], "NAME is missing", "nsi new-task --help"),
+        (["new-task", "Big"], "'Big' cannot be a task's name", "lower-case"),
+        (["demo", "here"], "unexpected argument: here", "nsi demo --help"),
+        (["tasks", "--raw", "away"], "--raw has no effect without --check", "--check NAME"),
+        (["build-data", "--foo"], "no option --foo", "nsi build-data --help"),
+        (["build-data", "clevrtex", "--materials", "99"], "--materials: input", "--help"),
+        (["build-data", "clevrtex", "--yes"], "--yes has no effect without", "--download"),
+    ],
+)
+def test_a_mistake_in_the_command_is_one_line_and_a_hint_with_exit_code_2(
+    words: list[str], message: str, hint: str, nsi: Nsi, one_line: OneLine, tmp_path: Path
+) -> None:
+    result = nsi(*words)
+    one_line(result, 2, message)
+    assert hint in result.stderr.splitlines()[1]
     assert not list(tmp_path.iterdir())
 
 
@@ -207,7 +243,7 @@ def test_an_unknown_split_and_an_unknown_metric(
     nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree
 ) -> None:
     before = tree(trained)
-    one_line(nsi("-q", "eval", trained, "--split", "tset"), 1, "no split 'tset'", "train, val")
+    one_line(nsi("-q", "eval", trained, "--split", "tset"), 2, "no split 'tset'", "'test'?", "val")
     one_line(nsi("-q", "eval", trained, "--metric", "retrival"), 2, "'retrieval'?")
     assert tree(trained) == before
 

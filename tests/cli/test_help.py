@@ -86,7 +86,8 @@ def test_the_help_of_a_command_explains_each_of_its_flags(
             if not flag.startswith("--") or parameter.hidden:
                 continue
             text = parameter.help.split("[")[0][:40].strip()
-            lines = [line for line in result.stdout.splitlines() if f" {flag} " in line]
+            shown = f"--[no-]{flag[2:]}" if parameter.secondary_opts else flag
+            lines = [line for line in result.stdout.splitlines() if f" {shown} " in line]
             assert text, (name, flag)
             assert any(text in line for line in lines), (name, flag)
 
@@ -97,9 +98,10 @@ def test_every_hyperparameter_is_a_flag_with_its_default(
     monkeypatch.setenv("COLUMNS", "300")
     text = nsi("train", "--help").stdout
     for item in declared_options(TrainConfig):
-        (line,) = [line for line in text.splitlines() if f"{item.flag} " in line]
-        if item.default != "":
-            assert f"[default: {item.default}]" in line
+        shown = f"--[no-]{item.flag[2:]}" if item.type is bool else item.flag
+        (line,) = [line for line in text.splitlines() if f"{shown} " in line]
+        default = {True: "on", False: ""}[item.default] if item.type is bool else item.default
+        assert (f"[default: {default}]" in line) is (default != "")
 
 
 def test_flags_have_hidden_former_names(nsi: Nsi) -> None:
@@ -124,7 +126,7 @@ def test_the_options_of_a_task_have_a_panel_of_their_own(nsi: Nsi) -> None:
 def test_a_misspelt_command_has_a_suggestion(nsi: Nsi) -> None:
     result = nsi("trian")
     assert result.code == 2
-    assert "Did you mean 'train'?" in result.stderr
+    assert "did you mean 'train'?" in result.stderr
     assert result.stdout == ""
 
 
@@ -195,3 +197,21 @@ def test_a_switch_shows_no_type(nsi: Nsi, words: tuple[str, ...]) -> None:
     said = nsi(*words, "--help").stdout
     assert "--help" in said
     assert "<bool>" not in said
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "build-data clevrtex"])
+def test_help_has_one_style_of_values_bounds_and_defaults_and_cuts_no_word_at_80_columns(
+    nsi: Nsi, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = nsi(*name.split(), "--help").stdout
+    assert "--help" in text
+    for foreign in ("<", "{", "<=", "[default: True]", "[default: False]"):
+        assert foreign not in text
+    assert "…" not in text.replace("step-…", "")
+
+
+def test_help_names_flags_with_hyphens() -> None:
+    names = {item.name for item in declared_options(TrainConfig) if "_" in item.name}
+    for item in declared_options(TrainConfig):
+        assert not names & set(item.option.help.replace(".", " ").replace(",", " ").split())

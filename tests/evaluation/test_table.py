@@ -45,12 +45,13 @@ def encode(primitives: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 def test_the_notes_say_how_nulls_and_slots_were_chosen(make_predictions, schema) -> None:
     masked = notes(result_of(make_predictions(), schema, encode))
-    assert len(masked) == 3
+    assert masked[0].startswith("95 % CI: bootstrap over scenes")
     for null in ("ranks at random", "any slot", "another image's slots"):
-        assert null in masked[0]
-    assert "the object's true mask" in masked[1]
+        assert null in masked[1]
+    assert "the object's true mask" in masked[2]
+    assert not any("_" in note for note in masked)
     bare = notes(result_of(make_predictions(true_masks=None), schema, encode))
-    assert "any slot" not in bare[0]
+    assert "any slot" not in bare[1]
     assert any("aligns with, without using its value" in note for note in bare)
     assert any("no grounding and no probes: no scene has a true mask" in note for note in bare)
 
@@ -129,4 +130,28 @@ def test_a_control_has_what_is_expected_in_place_of_the_null() -> None:
     assert control_rows(control) == [
         ("image → schema", "R@1", "0.500", "0.000–1.000", "0.250", "0.000–0.500"),
         ("properties", "mrr", "0.750", "0.000–1.000", "0.250", "0.000–0.500"),
+    ]
+
+
+def test_recall_that_cannot_miss_is_not_shown_and_a_note_says_so() -> None:
+    measured = {"value": 1.0, "ci95": [0.5, 1.0]}
+    recalls = {f"R@{k}": measured for k in (1, 5, 10)}
+    result = {"scenes": 4, "retrieval": {"image_to_schema": recalls}}
+    assert [row[1] for row in rows(result)] == ["R@1"]
+    assert "not shown: R@5 and R@10, which are always 1 on 4 scenes" in notes(result)
+    assert [row[1] for row in rows({**result, "scenes": 11})] == ["R@1", "R@5", "R@10"]
+
+
+def test_notes_are_about_the_rows_that_are_there() -> None:
+    part = {"value": 0.0, "ci95": [0.0, 0.3], "null": {"value": 0.1, "ci95": [0.0, 0.2]}}
+    assert notes({"scenes": 9, "grounding": {"pointing": part, "iou": part}}) == [
+        "95 % CI: bootstrap over scenes; the Wilson interval for a share of exactly 0 or 1",
+        "null: the same measure at chance; grounding: any slot",
+    ]
+    inner = {"value": 0.5, "ci95": [0.2, 0.8]}
+    assert notes({"scenes": 9, "set_prediction": {"AP@inf": inner}}) == [
+        "95 % CI: bootstrap over scenes"
+    ]
+    assert notes({"scenes": 9, "grounding": {"pointing": None}}) == [
+        "no grounding: no scene has a true mask with a visible object"
     ]

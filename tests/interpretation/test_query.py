@@ -78,7 +78,7 @@ def test_a_query_fixes_ids_and_numbers_and_leaves_the_rest_open() -> None:
     query = parse_query("position=1,-2,0.5 cube", SCHEMA)
     assert query.ids.tolist() == [-1, 1, -1, -1]
     assert query.numbers == {4: 1, 5: -2, 6: 0.5}
-    assert str(query) == "cube position=1,-2,0.5"
+    assert str(query) == "position=1,-2,0.5 cube"  # in the order of the text
 
 
 def test_a_schema_of_numbers_alone_has_an_example() -> None:
@@ -97,3 +97,13 @@ def test_a_component_of_a_number_can_be_left_open() -> None:
     for text in ("position=?,?,?", "position=nan,0,0", "position=?,1"):
         with pytest.raises(ConfigError, match="expected 3 numbers"):
             parse_query(text, schema)
+
+
+def test_the_error_for_an_unknown_word_lists_few_values_and_says_where_many_are() -> None:
+    shape = Categorical("shape", ("cube", "sphere"))
+    material = Categorical("material", tuple(f"stone{number}" for number in range(21)))
+    with pytest.raises(ConfigError) as error:
+        parse_query("purple", Schema((shape, material), max_objects=1))
+    assert error.value.hint == (
+        "shape: cube, sphere; material: 21 values, listed in schema.json in the run's folder"
+    )

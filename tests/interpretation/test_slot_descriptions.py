@@ -10,7 +10,12 @@ from PIL import Image
 from nsi_cli import api
 from nsi_cli.evaluation.oracle import Oracle
 from nsi_cli.evaluation.predictions import Predictions
-from nsi_cli.interpretation.slot_descriptions import Reader, object_scores
+from nsi_cli.interpretation.slot_descriptions import (
+    ImageDescription,
+    Reader,
+    SlotDescription,
+    object_scores,
+)
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.support.errors import DataError
 
@@ -98,10 +103,33 @@ def test_images_of_ones_own_are_described_by_file_and_by_array(
     assert len(loaded.reader.reference) > 10
     (described,) = api.describe(trained, [tmp_path / "own.png"])
     assert [slot.values for slot in described.slots] == [slot.values for slot in by_file.slots]
-    assert len(api.description_table(described).rows) == len(by_file.slots)
+    table = api.description_table(described)
+    shares = [slot.share for slot in by_file.slots if slot.share]
+    assert len(table.rows) == len(shares)
+    largest = max(by_file.slots, key=lambda slot: slot.share)
+    assert table.rows[0][0] == str(largest.slot + 1)
+    assert table.columns == ("slot", "share", "size", "shape", "material", "familiarity")
+    empty = len(by_file.slots) - len(shares)
+    assert any(f"{empty} slot" in note and "no pixel" in note for note in table.notes) is (
+        empty > 0
+    )
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8)])
 def test_arrays_that_are_no_images_are_refused(trained: Path, image: np.ndarray) -> None:
     with pytest.raises(DataError, match=r"uint8 \(H, W, 3\)"):
         api.load_run(trained).describe([image])
+
+
+def test_slots_are_listed_by_share_and_those_of_no_pixel_are_counted_in_one_line() -> None:
+    def slot(number: int, share: float) -> SlotDescription:
+        return SlotDescription(number, share, {"shape": "cube"}, {"shape": {"cube": 0.9}}, {}, 1, 0)
+
+    slots = (slot(0, 0.0), slot(1, 0.004), slot(2, 0.996), slot(3, 0.0))
+    one = ImageDescription("a", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 2, 2), "f4"), slots)
+    assert one.headings() == ("slot", "share", "shape", "familiarity")
+    assert one.rows() == [
+        ("3", "100 %", "cube (90 %)", "0 %, unfamiliar"),
+        ("2", "<1 %", "cube (90 %)", "0 %, unfamiliar"),
+    ]
+    assert one.notes()[0] == "2 slots take no pixel: 1, 4"

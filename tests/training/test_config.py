@@ -91,7 +91,7 @@ def test_all_faults_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> Non
         resolve(None, file, {"dropout": 1.5})
     message = result.value.message
     assert "unknown key 'epoch' (did you mean 'epochs'?)" in message
-    for name in ("lr", "batch_size", "tau", "beta", "dropout"):
+    for name in ("lr", "batch_size", "tau", "beta", "--dropout"):
         assert f"{name}: " in message
     assert str(file) in message
     assert "\n" not in message
@@ -100,7 +100,7 @@ def test_all_faults_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> Non
 
 
 def test_sizes_that_do_not_fit_together_are_faults() -> None:
-    with pytest.raises(ConfigError, match=r"d_model 30 is not a multiple.*no task is named"):
+    with pytest.raises(ConfigError, match=r"--d-model 30 is not a multiple.*no task is named"):
         resolve(None, None, {"d_model": 30})
 
 
@@ -185,7 +185,7 @@ NUMBERS = [item for item in declared_options(TrainConfig) if item.type in (int, 
 def test_a_number_that_no_machine_serves_is_refused(item: Declared, value: float) -> None:
     if item.type is float:
         value = max(value, 1e31)  # which float32 can still hold
-    with pytest.raises(ConfigError, match=f"{item.name}: "):
+    with pytest.raises(ConfigError, match=f"{item.flag}: "):
         resolve(None, None, {"task": "x", item.name: value})
 
 

@@ -24,12 +24,12 @@ class DownloadOptions:
         group=_GROUP,
     )
     connections: Annotated[int, Interval(ge=1, le=16)] = option(
-        4, help="Archives that are downloaded at the same time.", group=_GROUP
+        4, help="Number of archives that are downloaded at the same time.", group=_GROUP
     )
     timeout: Annotated[float, Interval(ge=1, le=86_400)] = option(
         300.0,
-        help="Give up when a file averages less than 1 kB/s for this many seconds, retries "
-        "included; the downloaded data is kept.",
+        help="Stop when a file averages less than 1 kB/s for this many seconds, retries included. "
+        "The downloaded data is kept.",
         group=_GROUP,
     )
     delete_archives: bool = option(

@@ -34,11 +34,18 @@ from nsi_cli.data.store.rows import Index
 from nsi_cli.schema import Categorical, Schema
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import read_json
+from nsi_cli.support.options import did_you_mean
 from nsi_cli.support.reading import reason_of
 
 __all__ = ["BUILD", "IMAGES", "SCHEMA", "Store", "is_store", "open_store"]
 
 Bytes = npt.NDArray[np.uint8]
+
+
+class UnknownSplitError(DataError):
+    """The name of a split that a store does not have: a mistake in the command, not in the data."""
+
+    exit_code = 2
 
 
 @dataclass
@@ -80,10 +87,11 @@ class Store:
         return str(self.build["files"][IMAGES]["sha256"])
 
     def count(self, split: str) -> int:
-        """The number of scenes of a split. Raises `DataError` for an unknown split."""
+        """The number of scenes of a split. Raises `UnknownSplitError` for another name."""
         if split not in self.build["splits"]:
-            raise DataError(
-                f"store {self.path} has no split '{split}'", f"it has: {', '.join(self.splits)}"
+            raise UnknownSplitError(
+                f"store {self.path} has no split '{split}'",
+                f"{did_you_mean(split, self.splits)} it has: {', '.join(self.splits)}".strip(),
             )
         return int(self.build["splits"][split]["scenes"])
 

@@ -9,8 +9,8 @@ from typing import Any
 from nsi_cli.evaluation.table import NULLS, TITLES
 
 _MEASURES = {
-    "accuracy": "the true value scores best of the vocabulary",
-    "percentile": "share of other values that score lower",
+    "accuracy": "share of objects whose true value scores highest of all values",
+    "percentile": "mean share of other values that score lower than the true one",
 }
 
 

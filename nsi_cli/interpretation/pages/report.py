@@ -49,6 +49,12 @@ class Heading:
     facts: Mapping[str, str] = field(default_factory=dict)
     """More about the run, by title."""
 
+    @property
+    def dataset(self) -> str:
+        """The task, and the name of the store if it has another one."""
+        store = Path(self.facts.get("store", "")).name
+        return self.task if store in ("", self.task) else f"{self.task} · {store}"
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -115,6 +121,7 @@ def write_report(
         properties=property_tiles(result) if result else [],
         curves=curves,
         curve_size=(WIDTH, HEIGHT),
+        only_validation=all(line.kind == "val" for curve in curves for line in curve.lines),
         metric_columns=COLUMNS,
         metric_rows=rows(result) if result else [],
         metric_notes=notes(result) if result else [],

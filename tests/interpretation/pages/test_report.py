@@ -9,6 +9,7 @@ import pytest
 
 from nsi_cli.evaluation.suite import evaluate
 from nsi_cli.interpretation.pages.collect import collect
+from nsi_cli.interpretation.pages.curves import Curve, Line
 from nsi_cli.interpretation.pages.report import Heading, Upload, write_report
 from nsi_cli.interpretation.pages.scenes.cards import CardMaker
 
@@ -245,3 +246,22 @@ def test_a_split_without_objects_has_a_report(split, tmp_path) -> None:
     result = evaluate([empty], split.schema, task="toy", split="test").result
     tags = parsed(write(bare, tmp_path, result=result)).seen
     assert [attrs["id"] for tag, attrs in tags if tag == "article"] == ["scene-0", "scene-3"]
+
+
+def test_the_title_names_the_store_if_its_name_is_not_the_task() -> None:
+    assert Heading("table", "runs/table/one", "test", {"store": "data/birds"}).dataset == (
+        "table · birds"
+    )
+    assert Heading("clevr", "runs/clevr/one", "test", {"store": "data/clevr"}).dataset == "clevr"
+    assert HEADING.dataset == "toy"
+
+
+def test_a_training_without_logged_losses_says_why_its_curves_have_one_line(
+    split, tmp_path
+) -> None:
+    line = Line("val", "validation", "0,1 2,3", 0.5)
+    page = write(split, tmp_path, curves=[Curve("contrastive loss", 0, 1, 3, (line,))])
+    assert "fewer steps than <code>--log-every</code>" in page
+    both = (Line("train", "training", "0,1 2,3", 0.5), line)
+    page = write(split, tmp_path, curves=[Curve("contrastive loss", 0, 1, 3, both)])
+    assert "fewer steps than" not in page
