@@ -151,9 +151,9 @@ def last_line(log: Path) -> str:
 
 
 def complete_lines(output: Path) -> list[dict[str, Any]]:
-    """The JSON lines of a part; without one that was half written."""
-    whole = output.read_text().split("\n")[:-1]
-    return [json.loads(line) for line in whole]
+    """The JSON lines of a part, without one that was half written and what libraries print."""
+    whole = output.read_text(errors="replace").split("\n")[:-1]
+    return [json.loads(line) for line in whole if line.startswith('{"')]
 
 
 def outcome_of(part: Part, lines: Sequence[dict[str, Any]], fault: str) -> Outcome:
