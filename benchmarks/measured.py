@@ -17,6 +17,9 @@ _STATM = Path("/proc/self/statm")
 _PAGE = 4096
 _LOOK_EVERY = 0.002  # seconds between samples of the process's memory
 
+SIDES = {"cuda": ((8192, 8192, 8192),), "cpu": ((4096, 1024, 1024), (1536,) * 3)}
+"""The sizes m, k, n of the matrix products from which `MatrixPeak` takes the best."""
+
 
 def seconds_of(run: Callable[[], object], device: str) -> float:
     """Return the seconds that one call takes, including its work on the device."""
@@ -77,11 +80,10 @@ class MatrixPeak:
 
     def __init__(self, dtype: torch.dtype, device: str) -> None:
         self.dtype, self._device = dtype, device
-        sides = ((8192, 8192, 8192),) if device == "cuda" else ((4096, 1024, 1024), (1536,) * 3)
         self._operands = [
             (torch.randn(m, k, dtype=dtype, device=device),
              torch.randn(n, k, dtype=dtype, device=device))
-            for m, k, n in sides
+            for m, k, n in SIDES[device]
         ]  # fmt: skip
         self.best = 0.0
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
+from lightning_fabric import Fabric
 
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.models.backbones.base import Backbone
@@ -32,10 +33,15 @@ class OurStep:
     dtype: torch.dtype  # the dtype of matrix products
 
 
-def our_step(config: TrainConfig, schema: Schema, *, compiled: bool) -> OurStep:
-    """Set up a training step as `nsi train` does."""
+def our_step(
+    config: TrainConfig, schema: Schema, *, compiled: bool, fabric: Fabric | None = None
+) -> OurStep:
+    """Set up a training step as `nsi train` does; ``fabric`` replaces the one it would launch.
+
+    If several processes train together, each takes its share of the batch that ``run`` gets.
+    """
     config = replace(config, compile=compiled)
-    fabric = launch(config)
+    fabric = fabric or launch(config)
     backbone, model = build(
         config, schema, PropertySchemaEncoder, precision=config.precision, seed=config.seed
     )
@@ -46,9 +52,11 @@ def our_step(config: TrainConfig, schema: Schema, *, compiled: bool) -> OurStep:
         step.update({}, config.lr)
 
     def run(host: Batch) -> float:
-        batch = host.map(lambda tensor: tensor.to(fabric.device, non_blocking=True))
+        share = step.group.share(len(host))
+        own = host.rows(slice(share.start, share.stop))
+        batch = own.map(lambda tensor: tensor.to(fabric.device, non_blocking=True))
         annotated = torch.ones(len(batch), dtype=torch.bool, device=fabric.device)
-        told = step.train(batch, annotated, 0, len(batch))
+        told = step.train(batch, annotated, 0, len(host))
         step.update(told, config.lr)
         return told[LOSS]
 

@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from measured import MatrixPeak, peak_bytes, seconds_of
 from our_step import OurStep, our_step
@@ -68,10 +67,7 @@ def main() -> None:
     config = TrainConfig(task="clevrtex", accelerator=asked.device)
     told = []
     with tempfile.TemporaryDirectory() as folder:
-        vit = timm.create_model(config.backbone, pretrained=False, num_classes=0)
-        weights = Path(folder) / "backbone.safetensors"
-        save_file(vit.state_dict(), weights)
-        config = replace(config, backbone_weights=str(weights))
+        config, vit = with_random_backbone(config, Path(folder))
         for size in asked.batch_size:
             told.append(measure(asked, replace(config, batch_size=size), vit))
             gc.collect()
@@ -79,6 +75,16 @@ def main() -> None:
         asked.json.write_text(
             json.dumps({"machine": machine(asked.device), "runs": told}, indent=2)
         )
+
+
+def with_random_backbone(config: TrainConfig, folder: Path) -> tuple[TrainConfig, Any]:
+    """Return the vision transformer with random weights, and options that load them from a file."""
+    import timm
+
+    vit = timm.create_model(config.backbone, pretrained=False, num_classes=0)
+    weights = folder / "backbone.safetensors"
+    save_file(vit.state_dict(), weights)
+    return replace(config, backbone_weights=str(weights)), vit
 
 
 def arguments() -> argparse.Namespace:
