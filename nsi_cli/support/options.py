@@ -143,7 +143,8 @@ def check_options(
     if not faults:
         fields = {item.name: item.field for item in declared}
         instance = cls(**fixed, **{fields[name]: value for name, value in checked.items()})
-        faults = list(getattr(instance, "faults", list)())
+        found = [text.partition(":") for text in getattr(instance, "faults", list)()]
+        faults = [spelt.get(name, name) + colon + rest for name, colon, rest in found]
         if not faults:
             return instance
     raise ConfigError((f"{where}: " if where else "") + "; ".join(faults), hint=_hint(faults))

@@ -123,6 +123,15 @@ def test_the_class_reports_faults_of_combinations() -> None:
     assert "thirteen is not allowed" in _faults(num_slots=13)
 
 
+def test_faults_spell_flags_as_on_the_command_line() -> None:
+    for values, expected in (
+        ({"num_slots": 13}, "--num-slots: thirteen"),
+        ({"num_slots": 0}, "--num-slots: input should be"),
+    ):
+        with pytest.raises(ConfigError, match=expected):
+            check_options(Settings, values, where="test", flags=values)
+
+
 def test_plain_values_go_through_yaml_and_back() -> None:
     settings = _checked(lr=1e-5, folder="a/b", protocol="off")
     assert check_options(Settings, yaml.safe_load(yaml.safe_dump(plain(settings))), where="") == (
