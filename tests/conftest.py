@@ -19,7 +19,7 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes says nothing on a busy machine.
-settings.register_profile("nsi")
+settings.register_profile("nsi", deadline=None)
 settings.load_profile("nsi")
 
 # A shell without job control starts background jobs with SIGINT ignored, and processes inherit it.

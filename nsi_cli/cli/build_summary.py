@@ -13,7 +13,7 @@ from nsi_cli import api
 from nsi_cli.cli.output import print_table
 from nsi_cli.support.progress import counted
 
-EXAMPLES = 5
+EXAMPLES = 2
 """The most scenes with dropped objects that are named."""
 FEW = 8
 """Values of a property that are all shown; of more, the most and the least frequent."""
@@ -65,7 +65,7 @@ def _dropped(summary: dict[str, Any], build: dict[str, Any]) -> Iterator[str]:
         yield f"dropped: {_have(hidden)} no pixel in the dataset's own mask"
     named = [name for entry in build["splits"].values() for name in entry.get("dropped_in", ())]
     if named:
-        more = ", …" * (len(named) >= EXAMPLES)
+        more = ", …" * (len(named) > EXAMPLES)
         yield f"scenes with dropped objects: {', '.join(named[:EXAMPLES])}{more}"
     if dropped:
         yield ""

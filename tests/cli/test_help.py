@@ -99,7 +99,7 @@ def test_every_hyperparameter_is_a_flag_with_its_default(
     text = nsi("train", "--help").stdout
     for item in declared_options(TrainConfig):
         shown = f"--[no-]{item.flag[2:]}" if item.type is bool else item.flag
-        (line,) = [line for line in text.splitlines() if f"{shown} " in line]
+        (line,) = [line for line in text.splitlines() if line.strip("│* ").startswith(f"{shown} ")]
         default = {True: "on", False: ""}[item.default] if item.type is bool else item.default
         assert (f"[default: {default}]" in line) is (default != "")
 

@@ -87,7 +87,13 @@ def test_the_release_preset_differs_from_the_published_one_where_it_must() -> No
 @pytest.mark.usefixtures("_shallow")
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_takes_a_step(name: str) -> None:
-    flags = {"task": "clevrtex", "accelerator": "cpu", "compile": False, "batch_size": 2}
+    flags = {
+        "task": "clevrtex",
+        "accelerator": "cpu",
+        "compile": False,
+        "batch_size": 2,
+        "precision": "32",
+    }  # a processor may take minutes for bfloat16
     config = resolve(name, None, flags)
     backbone = build_backbone(config)
     assert (backbone.grid, backbone.channels) == SHAPES[name]

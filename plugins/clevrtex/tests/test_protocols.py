@@ -46,7 +46,7 @@ def _mirrored(position: int, side: int) -> int:
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(20, 400), st.integers(20, 400), st.integers(0, 2**32 - 1))
 def test_the_release_protocol_resizes_like_the_release(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
