@@ -137,6 +137,14 @@ def precision_plugin(precision: str, accelerator: str) -> Precision:
     return UnroundedMixed("16-mixed" if precision == "16-mixed" else "bf16-mixed", device)
 
 
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are emulated, as on processors without AVX-512.
+
+    A product of matrices then takes up to a hundred times as long as in float32.
+    """
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() in ("NO AVX", "AVX2")
+
+
 def launch(config: TrainConfig) -> Fabric:
     """Start a process for each device that ``config`` asks for.
 

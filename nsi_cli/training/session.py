@@ -12,6 +12,7 @@ from nsi_cli.support.processes import is_first_process
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.checkpoint import has_checkpoint, load_state, make_last
 from nsi_cli.training.config import TrainConfig
+from nsi_cli.training.distributed import emulates_bfloat16
 from nsi_cli.training.interruption import Interrupted
 from nsi_cli.training.prepare import Prepared, check, prepare
 from nsi_cli.training.run import Run, create_run, open_run, run_lock, write_config
@@ -115,4 +116,10 @@ def _prepared(config: TrainConfig, registry: TaskRegistry, progress: Progress) -
     store = open_store(Path(config.data), config.task)
     for warning in check(config, store):
         progress.note(f"warning: {warning}")
-    return prepare(config, task, store)
+    prepared = prepare(config, task, store)
+    if config.precision == "bf16-mixed" and emulates_bfloat16(prepared.fabric.device):
+        progress.note(
+            "warning: this processor has no bfloat16 instructions and emulates them, which is very "
+            "slow; --precision 32 is faster"
+        )
+    return prepared

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nsi_cli.support.errors import ConfigError
 from nsi_cli.training import distributed as launch_module
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.distributed import launch, precision_plugin
+from nsi_cli.training.distributed import emulates_bfloat16, launch, precision_plugin
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}
 SLURM = {
@@ -147,3 +147,14 @@ def test_ids_that_half_precision_has_no_number_for_arrive(
     seen, _ = fabric.setup(module)(torch.tensor([[2049.0]]))
     assert seen.item() == 2049
     assert module.product == computed
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "emulated"),
+    [("cpu", "AVX2", True), ("cpu", "AVX512", False), ("cuda", "AVX2", False)],
+)
+def test_processors_without_avx_512_emulate_bfloat16(
+    device: str, capability: str, emulated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert emulates_bfloat16(torch.device(device)) is emulated
