@@ -75,4 +75,4 @@ def test_a_schema_file_and_answers_exclude_each_other(
         "--leave-out",
         "kind",
     )
-    one_line(nsi(*words), 2, "leave_out: has no effect with --schema")
+    one_line(nsi(*words), 2, "--leave-out: has no effect with --schema")
