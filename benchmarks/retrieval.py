@@ -32,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=10_000)
     parser.add_argument("--plain-scenes", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--alignment", default="max", choices=("max", "hungarian"))
     options = parser.parse_args()
     ok = compare(options.plain_scenes, options.rounds) if options.alignment == "max" else True
