@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claims import spread, write
+from claims import MAIN_METRICS, spread, write
 
 from nsi_cli.support.threads import set_thread_defaults
 
@@ -46,17 +46,7 @@ QUICK = {
 PARTS = (1, 2, 4, 8)
 DATA_SEED = 11
 VAL, RECONSTRUCTION = "val", "reconstruction"
-METRICS = (
-    "image → schema, R@1",
-    "schema → image, R@1",
-    "pointing",
-    "IoU",
-    "attention masks, FG-ARI",
-    "attention masks, mBO",
-    "slot masks, FG-ARI",
-    "slot masks, mBO",
-    RECONSTRUCTION,
-)
+METRICS = (*MAIN_METRICS, "slot masks, FG-ARI", "slot masks, mBO", RECONSTRUCTION)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,21 +42,18 @@ def interpret(
 
     loaded = opened(run, data, checkpoint, tasks, progress)
     folder = _report_folder(loaded, out)
-    replaced = (folder / "index.html").exists()
-    page = make_report(
-        loaded,
-        folder,
-        split=split,
-        title=loaded.title,
-        images=[Path(image) for image in images],
-        scenes=scenes,
-        top=top,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    if replaced:
-        progress.note(f"replaced: {page}")
-    return page
+    with _replacement_noted(folder / "index.html", progress):
+        return make_report(
+            loaded,
+            folder,
+            split=split,
+            title=loaded.title,
+            images=[Path(image) for image in images],
+            scenes=scenes,
+            top=top,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
 
 def describe(
@@ -110,16 +108,23 @@ def ask(
         queries, split=split, top=top, batch_size=batch_size, progress=progress
     )
     page = _report_folder(loaded, out) / "queries.html"
-    replaced = page.exists()
     heading = Heading(
         loaded.run.config.task, loaded.title, split, {"store": str(loaded.store.path)}
     )
-    write_query_page(page, found, heading)
-    if replaced:
-        progress.note(f"replaced: {page}")
+    with _replacement_noted(page, progress):
+        write_query_page(page, found, heading)
     return Answers(found, page)
 
 
 def _report_folder(loaded: LoadedRun, out: PathLike | None) -> Path:
     """Where the pages of a run go."""
     return Path(out) if out else loaded.run.path / f"report{loaded.suffix}"
+
+
+@contextmanager
+def _replacement_noted(page: Path, progress: Progress) -> Iterator[None]:
+    """Note that the page was replaced, if it existed before the body wrote it."""
+    existed = page.exists()
+    yield
+    if existed:
+        progress.note(f"replaced: {page}")

@@ -57,7 +57,7 @@ def build_store(
     from nsi_cli.data.build.vocabulary import read_vocabulary
     from nsi_cli.data.store.reader import open_store
     from nsi_cli.interpretation.stores.store_summary import write_summary
-    from nsi_cli.support.options import check_options, plain
+    from nsi_cli.support.options import plain
     from nsi_cli.support.threads import available_cores
 
     if download is not None and synthetic is not None:
@@ -65,9 +65,7 @@ def build_store(
     out = Path(out or Path("data") / task)
     folder = Path(raw or out.with_name(f"{out.name}-raw"))
     workers = available_cores() if workers is None else workers
-    kind = (tasks or find_tasks()).task(task).load_schema_builder()
-    chosen, where = options or {}, f"build-data {task}"
-    builder: Any = check_options(kind, chosen, where=where, flags=chosen, raw=folder)
+    builder = _builder(task, folder, options, tasks)
     given = read_vocabulary(optional_path(vocabulary), new_values)
     check_out(out, folder, force=force)
     recorded = {**plain(builder), "raw": str(folder)}
@@ -97,14 +95,21 @@ def infer_schema(
     ``options`` are those of the schema builder. Raises `ConfigError` if it infers none.
     """
     from nsi_cli.plugins.contract import Inferrer
-    from nsi_cli.support.options import check_options
 
-    kind = (tasks or find_tasks()).task(task).load_schema_builder()
-    chosen, where = options or {}, f"build-data {task}"
-    builder: Any = check_options(kind, chosen, where=where, flags=chosen, raw=Path(raw))
+    builder = _builder(task, Path(raw), options, tasks)
     if not isinstance(builder, Inferrer):
         raise ConfigError(f"task '{task}' has a fixed schema", "build it without --infer")
     return builder.infer()
+
+
+def _builder(
+    task: str, raw: Path, options: Mapping[str, Any] | None, tasks: TaskRegistry | None
+) -> Any:
+    """The schema builder of a task. Faults of its options are spelt as on the command line."""
+    from nsi_cli.support.options import check_options
+
+    kind, chosen = (tasks or find_tasks()).task(task).load_schema_builder(), options or {}
+    return check_options(kind, chosen, where=f"build-data {task}", flags=chosen, raw=raw)
 
 
 def store_summary(store: PathLike) -> tuple[dict[str, Any], Path]:

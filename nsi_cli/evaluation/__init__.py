@@ -3,6 +3,9 @@
 KMEANS_SCENES = 1000
 """Scenes that k-means is run on by default, at most: it is the slowest part of the suite."""
 
+DEPTHS = (1, 5, 10)
+"""The k of R@k; here, so that tables of results need no torch."""
+
 METRIC_NAMES = (
     "retrieval",
     "grounding",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nsi_cli.evaluation import DEPTHS
 from nsi_cli.evaluation.bootstrap import Measured, measured, ratios, resampled
 from nsi_cli.evaluation.groups import MEASURES
-from nsi_cli.evaluation.metrics.retrieval import DEPTHS
 from nsi_cli.evaluation.metrics.segmentation import NAMES
 from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.table import TITLES

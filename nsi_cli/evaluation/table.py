@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nsi_cli.evaluation import DEPTHS
 from nsi_cli.support.progress import counted
 
 COLUMNS = ("", "metric", "value", "95 % CI", "null", "95 % CI")
@@ -115,7 +116,7 @@ def _shown(result: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], dict[
 def _trivial_recalls(result: dict[str, Any]) -> list[str]:
     """The R@k of a split of at most k scenes, also with ties at random."""
     scenes = result.get("scenes", float("inf"))
-    return [f"R@{k}{end}" for k in (1, 5, 10) if k >= scenes for end in ("", "_expected")]
+    return [f"R@{k}{end}" for k in DEPTHS if k >= scenes for end in ("", "_expected")]
 
 
 def _null(section: dict[str, Any], path: tuple[str, ...], measured: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import hypergeom
 
+from nsi_cli.evaluation import DEPTHS
 from nsi_cli.evaluation.bootstrap import mean_with_interval, null_with_interval
 from nsi_cli.evaluation.candidates import OPEN, candidates, has_values, with_range
 from nsi_cli.evaluation.metrics.metric import Metric
@@ -17,7 +18,6 @@ from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Bools, Floats, Ints, Predictions
 from nsi_cli.schema import Schema
 
-DEPTHS = (1, 5, 10)
 MOST_QUERIES = 200
 """Maximum number of queries of each set of properties; a seeded sample if there are more."""
 

@@ -13,13 +13,13 @@ import torch
 from scipy.special import digamma
 from scipy.stats import beta, binom
 
+from nsi_cli.evaluation import DEPTHS
 from nsi_cli.evaluation.bootstrap import Measured, mean_with_interval, median_with_interval
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.predictions import Predictions
 from nsi_cli.evaluation.records import Columns
 
-DEPTHS = (1, 5, 10)
 _TILE = 128
 """Scenes on each side of a tile. Overhead per tile counts below 96, cache misses above 160."""
 _INTERVAL = (0.025, 0.975)

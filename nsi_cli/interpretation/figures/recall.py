@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.evaluation.metrics.retrieval import DEPTHS
+from nsi_cli.evaluation import DEPTHS
 from nsi_cli.evaluation.records import Columns
 from nsi_cli.evaluation.table import TITLES
 from nsi_cli.interpretation.figures.style import DIM, LINES, style
