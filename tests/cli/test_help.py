@@ -59,6 +59,7 @@ def test_the_help_of_building_data_needs_no_network_library() -> None:
     assert "httpx" not in modules_after("build-data", "clevrtex", "--help")
 
 
+@pytest.mark.slow
 def test_listing_tasks_imports_no_torch() -> None:
     imported = modules_after("tasks", "--json")
     assert not imported & {"torch", "h5py", "matplotlib", "timm"}
@@ -74,6 +75,7 @@ def test_commands_are_listed_in_the_order_of_use(nsi: Nsi) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_help_of_a_command_explains_each_of_its_flags(
     nsi: Nsi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_quiet_silences_all_but_results(
     assert nsi("-q", "interpret", tmp_path / "run").stderr == ""
 
 
+@pytest.mark.slow
 def test_evaluation_as_json_is_what_is_on_disk(nsi: Nsi, trained: Path) -> None:
     result = nsi("eval", trained, "--split", "val", "--json")
     assert json.loads(result.stdout) == json.loads((trained / "eval" / "val.json").read_text())
@@ -159,6 +160,7 @@ def test_a_query_has_a_table_and_a_page(nsi: Nsi, trained: Path, tmp_path: Path)
     assert both.code == 2
 
 
+@pytest.mark.slow
 def test_the_table_of_eval_fits_80_columns_and_says_what_null_is(
     nsi: Nsi, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_training_works_beside_them(
     assert (tmp_path / "run" / "checkpoints" / "best").is_dir()
 
 
+@pytest.mark.slow
 def test_asking_for_a_broken_one_is_one_line(
     run_nsi: Nsi, broken: Path, one_line: Callable[..., None]
 ) -> None:
@@ -237,6 +238,7 @@ def test_help_lists_no_flags_that_a_builder_cannot_serve(
     one_line(run_nsi(*words, "--download"), 2, "task 'clash' has nothing to download")
 
 
+@pytest.mark.slow
 def test_an_option_that_the_command_has_itself_is_the_plugins_fault(
     run_nsi: Nsi, tmp_path: Path, one_line: Callable[..., None]
 ) -> None:

@@ -138,6 +138,7 @@ def test_an_excluded_property_is_not_searched() -> None:
     np.testing.assert_array_equal(found[:, 0], true[:, 0])
 
 
+@pytest.mark.slow
 def test_values_of_a_long_vocabulary_are_found_with_a_bounded_number_of_tries() -> None:
     schema = Schema((categorical("word", 10_000), SHAPE, COLOUR, ANGLE), max_objects=1)
     oracle, true = Oracle(schema), objects(schema)

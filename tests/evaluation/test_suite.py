@@ -56,6 +56,7 @@ def test_each_metric_can_be_computed_alone(make_predictions, schema, name: str) 
     assert alone[section].items() <= whole[section].items()
 
 
+@pytest.mark.slow
 def test_the_options_reach_the_metrics(make_predictions, schema) -> None:
     tokens = np.random.default_rng(0).random((40, 4, 4, 2), np.float32)
     predictions = make_predictions(40, tokens=tokens)

@@ -57,6 +57,7 @@ def test_the_card_has_front_matter_schema_and_settings_but_no_path(
             assert home not in path.read_text(encoding="utf-8"), path.name
 
 
+@pytest.mark.slow
 def test_the_example_of_the_card_runs(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_objects_are_embedded_as_in_training(run) -> None:
         run.embed_objects([[{"shape": "cube"}]])
 
 
+@pytest.mark.slow
 def test_an_image_has_the_same_slots_alone_and_among_others(any_run: LoadedRun) -> None:
     images = any_run.store.images("train", range(18))  # more than go through the model at once
     embedded, described = any_run.embed(images), any_run.describe(images)

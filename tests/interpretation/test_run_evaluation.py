@@ -13,6 +13,7 @@ from nsi_cli.support.errors import ConfigError
 FEW = ("retrieval", "grounding", "segmentation")
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_several_slot_samples_is_their_mean(trained: Path) -> None:
     loaded = api.load_run(trained)
     one, two = (
@@ -47,6 +48,7 @@ def test_segments_can_be_compared_at_another_size(trained: Path) -> None:
     assert result["mask_size"] == 20
 
 
+@pytest.mark.slow
 def test_controls_stand_beside_the_result(trained: Path) -> None:
     loaded = api.load_run(trained)
     options = EvaluationOptions("train", ("retrieval", "segmentation"), controls=True)

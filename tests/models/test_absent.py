@@ -58,6 +58,7 @@ def test_a_scene_is_embedded_like_one_padded_with_present_rows_of_zeros() -> Non
     torch.testing.assert_close(encoder()(*scene(2, 3)), want[:, :3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mask_absent", "same"), [(True, True), (False, False)])
 def test_embeddings_depend_on_the_length_only_where_absent_rows_are_attended_to(
     mask_absent: bool, same: bool

@@ -102,6 +102,7 @@ def test_score_gradients_are_exact() -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(size=st.integers(1, 50), score=st.floats(-100, 100), tau=st.sampled_from([0.05, 0.1, 1.0]))
 def test_loss_at_chance_is_the_logarithm_of_the_batch(size: int, score: float, tau: float) -> None:

@@ -66,6 +66,7 @@ def test_missing_values_are_minus_one_and_nan() -> None:
     assert MIXED.decode([row]) == [ALL_MISSING]
 
 
+@pytest.mark.slow
 @given(schemas_with_objects())
 def test_decoding_inverts_encoding(case: tuple[Schema, list[dict[str, object]]]) -> None:
     schema, objects = case
@@ -75,6 +76,7 @@ def test_decoding_inverts_encoding(case: tuple[Schema, list[dict[str, object]]])
     np.testing.assert_array_equal(schema.encode(schema.decode(rows)), rows)
 
 
+@pytest.mark.slow
 @given(schemas_with_objects())
 def test_json_and_pickle_preserve_the_schema(
     case: tuple[Schema, list[dict[str, object]]],

@@ -74,11 +74,13 @@ def task_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_a_good_task_passes_on_scenes_that_it_synthesises(task_of: Callable[[str], Task]) -> None:
     check_task(task_of(GOOD))
     check_task(task_of(GOOD), side=8)
 
 
+@pytest.mark.slow
 def test_a_good_task_passes_on_a_raw_folder(task_of: Callable[[str], Task], tmp_path: Path) -> None:
     source = GOOD[: GOOD.index("    def synthesize")]
     (tmp_path / "raw").mkdir()

@@ -234,6 +234,7 @@ def test_the_comparison_fails_with_another_value(
     assert largest_errors(pair(**{option: default}))[differs] > 1e-5
 
 
+@pytest.mark.slow
 def test_evaluation_embeds_as_the_release_does(pair: Callable[..., Pair]) -> None:
     both, batch = pair(), scenes(0)
     noise = slot_noise(both.config, seed=0, step=None, positions=range(3))

@@ -83,6 +83,7 @@ def test_one_seed_is_one_run(trainer_of: TrainerOf, trained: Path, tmp_path: Pat
     assert_same(tmp_path / "again", trained)
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(trainer_of: TrainerOf, trained: Path, tmp_path: Path) -> None:
     trainer_of(tmp_path / "other", seed=1, epochs=1).fit()
     first, other = ((run / "metrics.jsonl").read_text().splitlines()[0]

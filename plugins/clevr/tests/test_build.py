@@ -103,6 +103,7 @@ def test_properties_are_added_by_options(make_raw: MakeRaw, tmp_path: Path) -> N
     assert last["rotation"] == 25.0
 
 
+@pytest.mark.slow
 def test_holdout_makes_a_test_split_of_val(make_raw: MakeRaw, tmp_path: Path) -> None:
     writer = make_raw().splits(train=30, val=2)
     builder = ClevrBuilder(writer.raw, split_by="holdout")

@@ -295,6 +295,7 @@ def test_labels_have_the_published_columns_but_other_ids(make_raw, make_object, 
     assert ids["size"] == {"large": 0, "medium": 1, "small": 2} != published
 
 
+@pytest.mark.slow
 def test_notes_on_the_splits_are_printed_and_recorded(make_raw, tmp_path) -> None:
     writer = make_raw(variant="camo")
     for index in range(20):

@@ -274,6 +274,7 @@ def test_too_little_disk_space_is_an_error_before_any_work(
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_an_error(make_raw, tmp_path: Path) -> None:
     writer = make_raw()
     writer.scene(0)

@@ -3,6 +3,7 @@
 import pickle
 import tracemalloc
 
+import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 from nsi_clevrtex.layout import SceneSource, SceneSources
 from nsi_clevrtex.texts import Texts
@@ -22,6 +23,7 @@ def test_sources_are_ordered_and_can_be_sliced() -> None:
     assert [source.path for source in sources[1:3]] == ["/raw/2.json", "/raw/7.json"]
 
 
+@pytest.mark.slow
 def test_a_scanned_scene_takes_a_few_hundred_bytes(make_raw) -> None:
     writer = make_raw()
     for index in range(10):

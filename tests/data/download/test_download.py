@@ -122,6 +122,7 @@ def test_archives_are_downloaded_hashed_and_unpacked(server: Any, tmp_path: Path
     assert names_in(tmp_path / "archives") == ["archives.json", *sorted(parts())]
 
 
+@pytest.mark.slow
 def test_archives_are_downloaded_in_parallel(server: Any, tmp_path: Path) -> None:
     under_way, peak, lock = 0, 0, threading.Lock()
 
@@ -232,6 +233,7 @@ def test_a_missing_archive_is_an_error_before_the_download(server: Any, tmp_path
     assert server.statuses("GET") == []
 
 
+@pytest.mark.slow
 def test_a_failed_download_stops_the_others_which_can_resume(server: Any, tmp_path: Path) -> None:
     server.pause = 0.002
     plan = planned(server, tmp_path)
@@ -269,6 +271,7 @@ def test_a_mirror_replaces_the_server(server: Any, tmp_path: Path) -> None:
     assert unpacked(tmp_path) == PICTURES
 
 
+@pytest.mark.slow
 def test_a_stalled_download_stops_the_others_which_can_resume(server: Any, tmp_path: Path) -> None:
     plan = make_plan(archives(server.url, sorted(parts())), tmp_path, DownloadOptions(timeout=0.5))
     server.before = lambda state, method: setattr(state, "drip", 0.03)

@@ -219,6 +219,7 @@ def stalls(fetched: Fetched, server: Any, *words: str, timeout: float = SHORT) -
     assert "resume" in error.hint
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_out_of_service_is_a_stall(server: Any, fetched: Fetched) -> None:
     server.before = lambda state, method: state.responses.append((500, {}))
     stalls(fetched, server, "last failure: the server returned 500 Internal Server Error")
@@ -226,6 +227,7 @@ def test_a_server_that_stays_out_of_service_is_a_stall(server: Any, fetched: Fet
     assert any("500 Internal Server Error; retrying in" in note for note in fetched.notes)
 
 
+@pytest.mark.slow
 def test_dropped_connections_without_progress_are_a_stall(server: Any, fetched: Fetched) -> None:
     fetched.stopped_at(server, 60_000)
     server.drop_after = 0
@@ -236,6 +238,7 @@ def test_dropped_connections_without_progress_are_a_stall(server: Any, fetched: 
     assert set(server.statuses()) == {206}  # the last request before the stall may arrive late
 
 
+@pytest.mark.slow
 def test_a_hundred_dropped_connections_with_progress_are_no_stall(
     server: Any, fetched: Fetched
 ) -> None:
@@ -265,6 +268,7 @@ def test_a_few_bytes_a_minute_are_a_stall_and_are_kept(
     assert set(server.statuses()) == ({206} if started else {200})
 
 
+@pytest.mark.slow
 def test_a_body_that_slows_down_to_a_few_bytes_a_minute(server: Any, fetched: Fetched) -> None:
     server.drip_after = 60_000
     stalls(fetched, server)

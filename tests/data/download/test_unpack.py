@@ -277,6 +277,7 @@ def test_a_member_too_large_for_its_archive_is_refused_before_it_is_written(
     assert unpacker.files == {}
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_after_too_many_bytes(unpacker: Unpacker) -> None:
     """An unwanted member is not written, but it must not be read forever either."""
     zeros = declared(2 * MIN_LIMIT, "v1/large.bin") + bytes(2 * MIN_LIMIT)

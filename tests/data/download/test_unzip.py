@@ -168,6 +168,7 @@ def test_members_that_unpack_to_too_much_are_refused(unpacker: Unpacker) -> None
     assert unpacker.files == {}
 
 
+@pytest.mark.slow
 def test_a_member_is_not_unpacked_beyond_its_stated_size(unpacker: Unpacker) -> None:
     zeros = pack([("v1/0/s_9.json", bytes(200_000_000))])
     unpacker.refuses(with_sizes(zeros, 1000), DamagedError, "CRC-32")

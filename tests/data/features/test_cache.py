@@ -106,6 +106,7 @@ fill(cache, store, ["train", "test"], encode, at_once=2)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_filling_is_resumed(store: Store) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(store.path)], check=False)
     assert killed.returncode == -9

@@ -106,6 +106,7 @@ def test_what_knows_nothing_lies_inside_the_interval_of_every_null(
     assert len(missed) <= 0.1 * found, missed
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_something_lies_outside(scenes: Store, tiny: dict[str, Any]) -> None:
     """The slots of its own image, put onto its objects: what the test above must not accept."""
     model, predictions = untrained(scenes, tiny, 0)

@@ -75,6 +75,7 @@ def test_the_result_has_the_objects_of_both_splits(make_predictions, schema) -> 
     assert set(found["place"]["slots"]["mlp"]["r2"]) == {"value", "ci95"}
 
 
+@pytest.mark.slow
 def test_a_property_of_a_single_number_is_read(make_predictions) -> None:
     schema = Schema((Continuous("weight"), Continuous("place", 2)), max_objects=3)
     tested, trained = (scenes_with(make_predictions, seed=seed) for seed in (0, 1))
@@ -83,6 +84,7 @@ def test_a_property_of_a_single_number_is_read(make_predictions) -> None:
         assert value(found, "slots", probe, "r2") > 0.95
 
 
+@pytest.mark.slow
 def test_from_noise_a_probe_guesses_the_most_frequent_value(make_predictions, schema) -> None:
     rng = np.random.default_rng(0)
 
@@ -96,6 +98,7 @@ def test_from_noise_a_probe_guesses_the_most_frequent_value(make_predictions, sc
     assert value(found["place"], "slots", "linear", "r2") == pytest.approx(0, abs=0.06)
 
 
+@pytest.mark.slow
 def test_the_mlp_reads_what_no_linear_probe_can(make_predictions, schema) -> None:
     rng = np.random.default_rng(0)
 
@@ -177,6 +180,7 @@ def test_the_slot_of_an_object_is_found_by_its_mask(make_predictions) -> None:
     np.testing.assert_allclose(sample.objects().vectors["features"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_object_without_a_slot_of_its_own_is_left_out(make_predictions, schema) -> None:
     predictions = scenes_with(make_predictions)
     hidden = predictions.true_masks.copy()
@@ -191,6 +195,7 @@ def test_an_object_without_a_slot_of_its_own_is_left_out(make_predictions, schem
     assert measured(replace(predictions, true_masks=nowhere), predictions, schema) == {}
 
 
+@pytest.mark.slow
 def test_slot_masks_come_before_attention_masks(make_predictions, schema) -> None:
     predictions = scenes_with(make_predictions)
     swapped = replace(
@@ -223,6 +228,7 @@ def test_random_slots_are_any_slots_of_the_same_image(make_predictions) -> None:
     assert np.bincount(slot.astype(int)).min() > len(objects) / 6
 
 
+@pytest.mark.slow
 def test_batches_and_their_order_do_not_matter(make_predictions, schema, monkeypatch) -> None:
     monkeypatch.setattr(probes, "TRAINING_OBJECTS", 60)
     tested, trained = (scenes_with(make_predictions, 40, seed=seed) for seed in (0, 1))
@@ -265,6 +271,7 @@ def test_missing_values_are_left_out_of_their_property_only(make_predictions, sc
     assert found["place"]["objects"] == predictions.present[:20].sum()
 
 
+@pytest.mark.slow
 def test_a_property_that_cannot_be_measured_is_left_out(make_predictions, schema) -> None:
     predictions = scenes_with(make_predictions)
     unknown, single = predictions.primitives.copy(), predictions.primitives.copy()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
 from nsi_cli.evaluation.metrics import property_retrieval as module
 from nsi_cli.evaluation.metrics.property_retrieval import NAMES, PropertyRetrieval, measures
@@ -105,7 +104,10 @@ def test_slots_that_match_only_their_own_values_find_all_images(schema, make_pre
         assert [part[name]["value"] for name in NAMES] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_average_precision_and_hits_are_those_of_torchmetrics() -> None:
+    from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
+
     rng = np.random.default_rng(0)
     scores = rng.permutation(400).reshape(10, 40).astype(np.float32)
     relevant = rng.random((10, 40)) < 0.2
@@ -122,6 +124,7 @@ def test_average_precision_and_hits_are_those_of_torchmetrics() -> None:
         assert value == pytest.approx(float(expected.compute()), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 def test_average_precision_is_that_of_scikit_learn(levels: int) -> None:
     rng = np.random.default_rng(levels)

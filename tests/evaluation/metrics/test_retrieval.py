@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, top_k_accuracy_score
-from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.metrics.retrieval import (
@@ -75,7 +74,10 @@ def test_ties_are_broken_by_expectation(higher: int, alike: int) -> None:
         assert ranks.expected_recall(depth) == pytest.approx((possible <= depth).mean())
 
 
+@pytest.mark.slow
 def test_recall_and_reciprocal_rank_are_those_of_torchmetrics(make_predictions) -> None:
+    from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR
+
     metric, predictions = Retrieval(), make_predictions(40, seed=3)
     metric.update(predictions)
     products = np.einsum(

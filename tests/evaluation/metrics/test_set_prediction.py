@@ -143,6 +143,7 @@ class Case:
                 yield target, 0.0 if math.isnan(squares) else math.sqrt(squares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", THRESHOLDS.values(), ids=THRESHOLDS.keys())
 def test_average_precision_is_that_of_the_public_evaluation(threshold: float) -> None:
     found = []
@@ -313,6 +314,7 @@ def test_the_null_matches_with_the_segments_of_the_other_scene(make_predictions,
     assert measured(shuffled, schema)["by_mask"]["shape"]["null"]["value"] == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nothing_is_at_the_null(make_predictions, schema) -> None:
     found = []
     for seed in range(4):

@@ -111,6 +111,7 @@ def test_without_masks_it_is_said_which_figures_are_missing(
     assert set(found.missing.values()) == {"the store has no masks"}
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text_in_figures_and_whole_in_their_data(tmp_path: Path) -> None:
     confusion = Confusion(HOSTILE, (HOSTILE, "b" * 200), np.array([[3, 1], [0, 2]]))
     measured = {HOSTILE: {"value": 0.5, "ci95": [0.4, 0.6], "measure": "accuracy"}}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 
 from nsi_cli.evaluation.suite import evaluate
 from nsi_cli.interpretation.pages.analysis import Analysis
@@ -44,6 +45,7 @@ class Elements(HTMLParser):
             self.text.append(data)
 
 
+@pytest.mark.slow
 def test_every_section_escapes_names_and_shows_them_whole(split, tmp_path) -> None:
     schema = Schema((Categorical(NAME, VALUES), Continuous(NUMBER, 1, 0.0, 9.0)), 2)
 

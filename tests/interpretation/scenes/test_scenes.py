@@ -60,6 +60,7 @@ def test_results_are_plain_values_and_columns_of_one_length(any_run: LoadedRun) 
     assert repr(scenes) == f"{len(scenes)} scenes of the split test"
 
 
+@pytest.mark.slow
 def test_an_object_without_a_slot_is_drawn_too(few_slots) -> None:
     run = nsi_cli.load_run(few_slots)
     (crowded, *_) = (scene for scene in run.scenes("test") if (scene.aligned_slot < 0).any())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -39,6 +40,7 @@ def drawn(figure: Figure) -> set[str]:
     return {text.get_text() for text in texts(figure)}
 
 
+@pytest.mark.slow
 def test_no_text_covers_another_or_a_bar() -> None:
     words = {f"poliigonwoodflooringmerbaubrickbondnatural{n:03}": 999_999 for n in range(30)}
     figure = draw_summary(summary(words, [SPREAD] * 3), "much")
@@ -63,6 +65,7 @@ def test_words_that_look_alike_after_they_are_cut_keep_their_bars() -> None:
     assert {"10", "11", "12"} <= drawn(draw_summary(summary(alike, []), "alike"))
 
 
+@pytest.mark.slow
 def test_of_many_words_and_components_some_are_drawn() -> None:
     many = {f"w{number}": number for number in range(400)}
     shown = drawn(draw_summary(summary(many, [SPREAD, *[None] * 9]), "much"))

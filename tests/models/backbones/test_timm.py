@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 
@@ -23,6 +22,8 @@ DISTILLED = "deit_tiny_distilled_patch16_224"  # two prefix tokens
 
 
 def fresh(name: str) -> Any:
+    import timm  # takes seconds, which collecting tests should not
+
     torch.manual_seed(0)
     return timm.create_model(name, depth=2)
 
@@ -30,6 +31,8 @@ def fresh(name: str) -> Any:
 @pytest.fixture(autouse=True)
 def _shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two blocks rather than twelve: seconds saved, nothing else changed."""
+    import timm
+
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda *a, **k: create(*a, **({"depth": 2} | k)))
 

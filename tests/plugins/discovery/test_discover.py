@@ -146,6 +146,7 @@ def test_plugin_folders_and_disabled_names_are_read_from_the_environment(
     assert disabled_from_environment() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_import_a_plugin_that_is_not_installed(
     method: str,
@@ -166,6 +167,7 @@ def test_workers_import_a_plugin_that_is_not_installed(
         assert pool.submit(Builder().load, 41).result(timeout=60) == 42
 
 
+@pytest.mark.slow
 def test_listing_tasks_imports_no_torch(
     plugin_folder: PluginFolder, hook_source: HookSource
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_disabled_plugin_is_not_probed(
     assert not started
 
 
+@pytest.mark.slow
 def test_a_harmless_plugin_that_becomes_harmful_is_probed_again(
     plugin_folder: PluginFolder, hook_source: HookSource, row: Row, started: list[object]
 ) -> None:
@@ -180,6 +181,7 @@ def test_new_bytecode_causes_no_new_probe(
     assert len(started) == 1
 
 
+@pytest.mark.slow
 def test_a_single_module_that_changes_is_probed_again(
     plugin_folder: PluginFolder,
     hook_source: HookSource,
@@ -200,6 +202,7 @@ def test_a_single_module_that_changes_is_probed_again(
     assert len(started) == 2
 
 
+@pytest.mark.slow
 def test_installing_a_package_causes_new_probes(
     plugin_folder: PluginFolder, hook_source: HookSource, tmp_path: Path, started: list[object]
 ) -> None:
@@ -232,6 +235,7 @@ def test_an_import_that_did_not_end_is_probed_again_with_more_time(
     assert statuses == [("broken", 1), ("broken", 1), ("broken", 1), ("ok", 2), ("ok", 2)]
 
 
+@pytest.mark.slow
 def test_plugins_are_probed_at_the_same_time(
     plugin_folder: PluginFolder, hook_source: HookSource, tmp_path: Path, row: Row
 ) -> None:
@@ -339,6 +343,7 @@ def test_an_invalid_time_limit_is_an_error(
         discover([plugin_folder({"shapes": hook_source("shapes")})])
 
 
+@pytest.mark.slow
 def test_a_probe_that_takes_long_is_announced(
     plugin_folder: PluginFolder, hook_source: HookSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
