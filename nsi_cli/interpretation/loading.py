@@ -68,7 +68,7 @@ def _open_store(run: Run, data: Path | None) -> Store:
 
 
 def _device(accelerator: str, progress: Progress) -> str:
-    """The device that a run was trained on; the CPU, with a note, if this machine has no such."""
+    """The device that a run was trained on; the CPU, with a note, if this machine lacks it."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if accelerator == "auto":
         return "cuda" if there["cuda"] else "cpu"

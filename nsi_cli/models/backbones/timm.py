@@ -131,7 +131,7 @@ def _load(name: str, weights: str, image_size: int) -> nn.Module:
         raise NsiError(
             f"the weights of {name} cannot be loaded{f' from {weights}' if weights else ''}: "
             f"{_first_line(error)}",
-            "pass a weights file of this very model with --backbone-weights FILE",
+            "pass a weights file of this model with --backbone-weights FILE",
         ) from error
     if not hasattr(model, "num_prefix_tokens") or not hasattr(model.patch_embed, "patch_size"):
         raise _not_a_transformer(name)

@@ -37,7 +37,7 @@ _SENTINELS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0}
 
 @dataclass(frozen=True)
 class Verdict:
-    """A property, or None if the column is left out; the reason; and what a person should know."""
+    """A property, or None if the column is left out; the reason; and notes for the user."""
 
     found: TableProperty | None
     reason: str

@@ -68,7 +68,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Inference:
-    """How a table is read, what was decided about each column, and what a person should know."""
+    """How a table is read, what was decided about each column, and notes for the user."""
 
     schema: TableSchema
     decisions: tuple[Decision, ...]

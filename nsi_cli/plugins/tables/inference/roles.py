@@ -123,7 +123,7 @@ def _rank(name: str, known: Sequence[str]) -> int:
 
 
 def _different(cells: Sequence[Cell]) -> list[Cell]:
-    """Return the first different texts of a column, up to a sample."""
+    """Return the distinct texts of a column, at most a sample of them."""
     known = (cell for cell in cells if isinstance(cell, str | int) and not is_missing(cell))
     return list(islice(dict.fromkeys(known), _SAMPLE))
 

@@ -43,5 +43,5 @@ def _add_typing_errors(by_key: dict[str, list[str]], words: Mapping[str, int]) -
 
 
 def merged(groups: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Return the most frequent spelling for each other one of its group."""
+    """Map each spelling to the most frequent one of its group."""
     return {text: group[0] for group in groups for text in group[1:]}
