@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -65,6 +67,24 @@ def test_the_projection_is_that_of_a_singular_value_decomposition() -> None:
     expected = np.concatenate(centred) @ axes[:2].T
     np.testing.assert_allclose(np.abs(found["PCA"]), np.abs(expected), atol=1e-6)
     np.testing.assert_allclose(explained, (values[:2] ** 2).sum() / (values**2).sum())
+
+
+def test_umap_is_a_second_projection_where_it_is_installed(monkeypatch) -> None:
+    class Umap:
+        def __init__(self, **options: int) -> None:
+            assert options["random_state"] == 0  # the same page for the same run
+
+        def fit_transform(self, points):
+            return points[:, :2] * 3
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    rng = np.random.default_rng(0)
+    slots, primitives = rng.standard_normal((20, 5)), rng.standard_normal((9, 5))
+    found, _ = projections(slots, np.ones(20, bool), primitives)
+    assert list(found) == ["PCA", "UMAP"]
+    np.testing.assert_allclose(found["UMAP"][:20], 3 * (slots - slots.mean(0))[:, :2])
+    few, _ = projections(slots[:3], np.ones(3, bool), primitives)
+    assert list(few) == ["PCA"]  # too few points for its neighbourhoods
 
 
 def test_slots_without_any_object_still_make_a_map(split) -> None:
