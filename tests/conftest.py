@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,19 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def run_nsi() -> Nsi:
-    """Runs ``nsi`` in a process of its own: ``run_nsi("tasks", "--json", cwd=folder)``."""
+    """Runs ``nsi`` in a process of its own: ``run_nsi("tasks", "--json", cwd=folder)``.
 
-    def run(*words: object, cwd: Path | None = None, **variables: str) -> Metrics:
+    ``command`` is what starts it, and ``variables`` are those of the environment.
+    """
+
+    def run(
+        *words: object,
+        cwd: Path | None = None,
+        command: Sequence[object] = (sys.executable, "-m", "nsi_cli"),
+        **variables: str,
+    ) -> Metrics:
         done = subprocess.run(
-            [sys.executable, "-m", "nsi_cli", *map(str, words)],
+            [*map(str, command), *map(str, words)],
             cwd=cwd, env=environment(**variables), capture_output=True, text=True, check=False,
         )  # fmt: skip
         return Metrics(done.returncode, done.stdout, done.stderr)

@@ -6,7 +6,10 @@ import json
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,15 @@ read = presets.read_preset
 shrunken = {tiny!r}
 presets.read_preset = lambda name: {{**read(name), **(shrunken if name == demo.PRESET else {{}})}}
 sys.argv = ["nsi", "demo", "--scenes", "60", "--out", "my demo"]
+main()
+"""
+
+
+START = """
+import multiprocessing, sys
+from nsi_cli.cli import main
+
+multiprocessing.set_start_method(sys.argv.pop(1))
 main()
 """
 
@@ -110,23 +122,50 @@ def test_a_trained_run_is_evaluated_and_shown_with_images_of_ones_own(
     assert image.name in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_new_task_does_the_whole_job_uninstalled(
+    method: str, run_nsi: Nsi, tiny_flags: list[str], tmp_path: Path
+) -> None:
+    run = partial(run_nsi, cwd=tmp_path, command=(sys.executable, "-c", START, method))
+    run("new-task", "my-scenes", "--dir", "plugins")
+    run = partial(run, "--plugin-dir", "plugins")
+    tasks = json.loads(run("tasks", "--json").stdout)
+    assert ("my-scenes", "ok") in {(row["name"], row["status"]) for row in tasks}
+    check_whole_job(run, [*tiny_flags, "--num-workers", "2"], tmp_path)
+
+
+def test_a_new_task_does_the_whole_job_installed(
     run_nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:
-    made = run_nsi("new-task", "my-scenes", "--dir", "plugins", cwd=tmp_path)
-    assert made.code == 0, made
-    answer = run_nsi("--plugin-dir", "plugins", "tasks", "--json", cwd=tmp_path)
-    assert ("my-scenes", "ok") in {
-        (row["name"], row["status"]) for row in json.loads(answer.stdout)
-    }
-    build = run_nsi("--plugin-dir", "plugins", "build-data", "my-scenes", "--synthetic", 40,
-                    "--image-size", 48, "--workers", 1, "--json", cwd=tmp_path)  # fmt: skip
-    assert build.code == 0, build
-    assert sum(split["scenes"] for split in json.loads(build.stdout)["splits"].values()) == 40
-    flags = [*tiny_flags, "--task", "my-scenes", "--data", "data/my-scenes", "--epochs", 1,
-             "--num-workers", 1]  # fmt: skip
-    answer = run_nsi("train", *flags, "--out", "run", cwd=tmp_path, NSI_PLUGIN_PATH="plugins")
-    assert answer.code == 0, answer
-    answer = run_nsi("--plugin-dir", "plugins/my-scenes", "eval", "run", "--json", cwd=tmp_path)
-    assert answer.code == 0, answer
-    check_result(json.loads(answer.stdout), "test")
+    run_nsi("new-task", "my-scenes", cwd=tmp_path)
+    python = virtual_environment(tmp_path / "venv")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install"]
+    no_network = ["--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, *no_network, "--editable", "my-scenes"], cwd=tmp_path, check=True)
+    run = partial(run_nsi, cwd=tmp_path, command=(python, "-m", "nsi_cli"))
+    check_whole_job(run, tiny_flags, tmp_path)
+
+
+def virtual_environment(folder: Path) -> Path:
+    """Make one that also finds the packages of this one, and return its interpreter."""
+    venv.create(folder, symlinks=True)
+    [packages] = (folder / "lib").glob("python*/site-packages")
+    (packages / "outer.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "bin" / "python"
+
+
+def check_whole_job(run: Nsi, flags: list[str], folder: Path) -> None:
+    """The commands of a plugin that nobody edited work: build, train, evaluate, interpret."""
+    built = run("build-data", "my-scenes", "--synthetic", 40, "--image-size", 48,
+                "--workers", 2, "--json")  # fmt: skip
+    assert built.code == 0, built
+    assert sum(split["scenes"] for split in json.loads(built.stdout)["splits"].values()) == 40
+    options = ["--task", "my-scenes", "--data", "data/my-scenes", "--epochs", 1, "--out", "run"]
+    trained = run("train", *flags, *options)
+    assert trained.code == 0, trained
+    evaluated = run("eval", "run", "--json")
+    assert evaluated.code == 0, evaluated
+    check_result(json.loads(evaluated.stdout), "test")
+    shown = run("interpret", "run", "--scenes", 2)
+    assert shown.code == 0, shown
+    check_page(folder / "run" / "report" / "index.html")
