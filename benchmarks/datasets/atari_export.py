@@ -19,7 +19,7 @@ import numpy.typing as npt
 from raw_folder import Box, RawFolder
 
 FRAMES_PER_EPISODE = 15
-STEPS_BETWEEN_FRAMES = (10, 60)
+STEPS_BETWEEN_FRAMES = (60, 240)
 STEPS_OF_AN_ACTION = (4, 30)
 
 Objects = list[tuple[dict[str, str], Box]]

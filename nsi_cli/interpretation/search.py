@@ -22,8 +22,8 @@ from nsi_cli.schema import Schema
 if TYPE_CHECKING:
     from nsi_cli.interpretation.data_figure import DataFigure
 
-_MOST_PRODUCTS = 2**24
-"""Maximum number of dot products held at once."""
+_MOST_PRODUCTS = 2**20
+"""Maximum number of dot products held at once; they should fit in the processor's cache."""
 
 
 COLUMNS = ("rank", "scene", "score", "slot", "relevant", "on it")
@@ -152,13 +152,15 @@ def scored(slots: Floats, completions: Floats) -> tuple[Floats, Ints]:
     The score is that of the best slot for each of the ``completions`` (C, E), averaged over them.
     The best slot is the one with the highest mean score.
     """
-    scores, best = np.empty(len(slots), np.float32), np.empty(len(slots), np.int64)
-    step = max(1, _MOST_PRODUCTS // max(1, slots.shape[1] * len(completions)))
-    for start in range(0, len(slots), step):
-        products = slots[start : start + step] @ completions.T  # (images, K, C)
+    images, count, width = slots.shape
+    scores = np.empty(images, np.float32)
+    columns = np.ascontiguousarray(completions.T)
+    step = max(1, _MOST_PRODUCTS // max(1, count * len(completions)))
+    for start in range(0, images, step):
+        part = slots[start : start + step]
+        products = (part.reshape(-1, width) @ columns).reshape(len(part), count, -1)
         scores[start : start + step] = products.max(1).mean(1)
-        best[start : start + step] = products.mean(2).argmax(1)
-    return scores, best
+    return scores, (slots @ completions.mean(0)).argmax(1)
 
 
 @dataclass(frozen=True, repr=False)
