@@ -75,6 +75,16 @@ def test_missing_values_are_values_of_their_own(schema) -> None:
     assert scores[0, 1] == pytest.approx(-1)
 
 
+@pytest.mark.parametrize(("shapes", "sizes"), [(2, 3), (3, 2), (3, 3)])
+def test_different_combinations_of_values_have_different_codes(shapes: int, sizes: int) -> None:
+    schema = Schema(
+        (Categorical("shape", tuple("abc"[:shapes])), Categorical("size", tuple("abc"[:sizes]))), 2
+    )
+    pairs = [[shape, size] for shape in range(-1, shapes) for size in range(-1, sizes)]
+    scores = scores_of(Oracle(schema), np.array([pairs], np.float32))
+    np.testing.assert_allclose(scores, np.eye(len(pairs)) - 1, atol=1e-12)
+
+
 def test_long_vocabularies_are_coded_one_by_one(monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST_COMBINATIONS", 3)
     schema = Schema(tuple(Categorical(name, ("a", "b", "c")) for name in "xy"), 3)

@@ -28,6 +28,27 @@ def test_a_property_named_like_a_metric_keeps_its_name() -> None:
     assert rows({"properties": {"iou": measured}})[0][1] == "iou"
 
 
+def test_ranks_and_numbers_of_slots_have_one_decimal() -> None:
+    rank = {"value": 1.25, "ci95": [1.0, 2.5]}
+    used = {"value": 21.94, "ci95": [21.9, 22.0]}
+    result = {
+        "retrieval": {"image_to_schema": {"mean_rank": rank}},
+        "segmentation": {"attention_masks": {"slots_used": used}},
+    }
+    assert [row[2:4] for row in rows(result)] == [("1.2", "1.0–2.5"), ("21.9", "21.9–22.0")]
+
+
+def test_the_wilson_interval_of_a_share_of_one_is_named() -> None:
+    def noted(value: float, low: float, high: float) -> bool:
+        recall = {"value": value, "ci95": [low, high]}
+        lines = notes({"retrieval": {"image_to_schema": {"R@1": recall}}, "scenes": 100})
+        return "Wilson" in lines[0]
+
+    assert noted(1.0, 0.96, 1.0)
+    assert noted(0.0, 0.0, 0.04)
+    assert not noted(0.98, 0.95, 1.0)
+
+
 def result_of(predictions, schema, encode) -> dict:
     vectors = np.random.default_rng(0).random(
         (*predictions.slot_embeddings.shape[:2], 6), np.float32

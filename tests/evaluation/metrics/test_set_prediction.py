@@ -11,6 +11,7 @@ import pytest
 from nsi_cli.evaluation.metrics.set_prediction.average_precision import (
     average_precision,
     detections,
+    precision_with_interval,
 )
 from nsi_cli.evaluation.metrics.set_prediction.matched_properties import differences
 from nsi_cli.evaluation.metrics.set_prediction.scene_sample import SceneSample
@@ -180,6 +181,17 @@ def test_equal_confidences_keep_the_order_of_scenes() -> None:
     found = detections(np.zeros((50, 2)), np.zeros((50, 2, 1)), 1)
     assert found.scene.tolist() == [scene for scene in range(50) for _ in range(2)]
     assert found.correct.tolist() == [True, False] * 50
+
+
+def test_the_null_of_equal_repetitions_is_the_measure_itself() -> None:
+    generator = np.random.default_rng(0)
+    distance = generator.choice([0.2, 5.0], (30, 4, 3))
+    found = detections(generator.random((30, 4)), distance, 1)
+    part = precision_with_interval(found, [found] * 3, np.full(30, 3))
+    assert part is not None
+    assert part["null"]["value"] == pytest.approx(part["value"])
+    assert part["null"]["ci95"] == pytest.approx(part["ci95"])
+    assert part["ci95"][0] < part["value"] < part["ci95"][1]
 
 
 def test_slots_that_show_the_objects_are_right_everywhere(make_predictions, schema) -> None:
