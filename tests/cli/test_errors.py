@@ -239,6 +239,13 @@ def test_resuming_on_a_store_of_another_schema(
     one_line(result, 1, "another schema")
 
 
+def test_a_store_that_was_moved(nsi: Nsi, one_line: OneLine, trained: Path, tmp_path: Path) -> None:
+    config = shutil.copytree(trained, tmp_path / "run") / "config.yaml"
+    values = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump({**values, "data": "moved"}))
+    one_line(nsi("-q", "eval", tmp_path / "run"), 1, "no store at moved", "--data DIR")
+
+
 def test_an_unknown_split_and_an_unknown_metric(
     nsi: Nsi, one_line: OneLine, trained: Path, tree: Tree
 ) -> None:
