@@ -55,13 +55,23 @@ class SplitEmbeddings:
         """Which primitives are present, (n, T) bool."""
         return self._joined()[2]
 
-    def scores(self, slots: Tensor, schemas: Rows, floor: Tensor | None = None) -> Tensor:
+    def scores(
+        self,
+        slots: Tensor,
+        schemas: Rows,
+        floor: Tensor | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> Tensor:
         """The scores S_ij of slot embeddings (B, K, E) with some of the split's schemas.
 
         A score below ``floor`` (B, n) may be −∞ instead, which saves solving its matching.
+        ``chunk`` is that of `score_matrix`.
         """
-        primitives, present = self.primitives[schemas], self.present[schemas]
-        return score_matrix(slots, primitives, present, alignment=self._alignment, floor=floor)
+        return score_matrix(
+            slots, self.primitives[schemas], self.present[schemas],
+            alignment=self._alignment, floor=floor, chunk=chunk,
+        )  # fmt: skip
 
     def object_scores(self, slots: Tensor, schema: int) -> Tensor:
         """The share of each primitive (T,) in the score of slots (K, E) with one of the schemas."""
