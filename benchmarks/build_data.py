@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from raw_scenes import make_raw
+from tools.raw_scenes import make_raw
 
 LEAST = 4.0
 ROUNDS = 3

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from raw_scenes import make_raw
+from tools.raw_scenes import make_raw
 
 COUNTS = (2_000, 20_000)
 LIMIT = 1e9

@@ -144,7 +144,7 @@ def multiply() -> None:
 
 def train(seconds: float) -> float:
     """Return images per second of the demo's step, over ``seconds`` and at least three steps."""
-    from our_step import our_step
+    from tools.our_step import our_step
     from train_step import SCHEMA, scenes
 
     from nsi_cli.training.presets import resolve

@@ -155,8 +155,8 @@ def variants_of(asked: argparse.Namespace, data: Path) -> list[Variant]:
 
 def step_seconds(asked: argparse.Namespace, counts: list[int]) -> dict[int, float]:
     """The median seconds of a training step on cached features, by the tokens that it decodes."""
-    from measured import seconds_of
-    from our_step import our_step
+    from tools.measured import seconds_of
+    from tools.our_step import our_step
     from train_step import SCHEMA, scenes
 
     config = config_of(asked)

@@ -153,7 +153,7 @@ def profile(steps: int) -> int:
 
     set_thread_defaults()
     import torch
-    from our_step import our_step
+    from tools.our_step import our_step
     from torch.profiler import ProfilerActivity
     from train_step import SCHEMA, scenes
 

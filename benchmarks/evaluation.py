@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from measured import peak_bytes, seconds_of
+from tools.measured import peak_bytes, seconds_of
 
 from nsi_cli.evaluation.metrics.metric import Metric
 from nsi_cli.evaluation.metrics.property_retrieval import PropertyRetrieval

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_gradients import EXACT, ROUNDED, check, save_gradient, two_processes
-from gpu_sizes import BF16, Rows
-from gpu_speed import cache_rate, decoder, step_times
-from measured import SIDES
+from gpu.gradients import EXACT, ROUNDED, check, save_gradient, two_processes
+from gpu.sizes import BF16, Rows
+from gpu.speed import cache_rate, decoder, step_times
+from tools.measured import SIDES
 from train_step import machine
 
 PARTS: dict[str, dict[str, Callable[[argparse.Namespace], Rows]]] = {

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from nsi_clevrtex.builder import ClevrtexBuilder
 from PIL import Image
-from raw_scenes import make_raw
+from tools.raw_scenes import make_raw
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 

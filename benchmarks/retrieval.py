@@ -16,7 +16,7 @@ import statistics
 
 import numpy as np
 import torch
-from measured import peak_bytes, seconds_of
+from tools.measured import peak_bytes, seconds_of
 
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.metrics.retrieval import all_ranks

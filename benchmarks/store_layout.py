@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 from nsi_clevrtex.builder import ClevrtexBuilder
-from raw_scenes import RENDERED, make_raw
+from tools.raw_scenes import RENDERED, make_raw
 
 from nsi_cli.data.build.build import BuildOptions, build_store
 from nsi_cli.data.store.reader import open_store

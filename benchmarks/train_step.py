@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measured import MatrixPeak, peak_bytes, seconds_of
-from our_step import OurStep, our_step
-from published_step import PublishedStep
+from published.step import PublishedStep
 from safetensors.torch import save_file
-from step_parts import parts_of, time_parts
+from tools.measured import MatrixPeak, peak_bytes, seconds_of
+from tools.our_step import OurStep, our_step
+from tools.step_parts import parts_of, time_parts
 
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.schema import Categorical, Continuous, Schema

@@ -54,7 +54,7 @@ def check_task(
     except ContractError as error:
         where = error.where or f"the Task that nsi_tasks() returns for '{task}'"
         raise PluginError(
-            f"task '{task}' does not meet the contract: {error.message}", f"in {where}"
+            f"task '{task}' fails the check: {error.message}", f"in {where}"
         ) from error
 
 

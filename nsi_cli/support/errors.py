@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,22 @@ def text_of(value: object) -> str:
         raise
     except BaseException as error:
         return f"(no text: {type(error).__name__})"
+
+
+def unexpected(error: Exception, module: str) -> str:
+    """Return an exception of a plugin's code: its type, its text, and the line that raised it.
+
+    That is the last line in the folder of ``module``, the name of one of the plugin's modules. It
+    is left out if there is none.
+    """
+    text = f"{type(error).__name__}: {error}"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    lines = [
+        f" ({Path(frame.filename).name}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if file and Path(frame.filename).is_relative_to(Path(file).parent)
+    ]
+    return one_line(text + (lines[-1] if lines else ""))
 
 
 @contextmanager

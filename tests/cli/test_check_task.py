@@ -99,7 +99,7 @@ def test_a_mistake_is_named_with_its_place(
     with_numpy = source.replace(header, header + "import numpy as np\n" * ("np." in wrong))
     (plugin / file).write_text(with_numpy.replace(right, wrong))
     result = nsi("--plugin-dir", plugin, "tasks", "--check", "shapes")
-    one_line(result, 3, "task 'shapes' does not meet the contract: ", named)
+    one_line(result, 3, "task 'shapes' fails the check: ", named)
     place = result.stderr.splitlines()[1]
     assert f"in {plugin}/nsi_shapes/" in place
     assert place.endswith(f", {function}")

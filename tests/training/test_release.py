@@ -1,6 +1,6 @@
 """`--preset release` computes what the published release computes, to 1e-5.
 
-The other side is `benchmarks/published_step.py`, a restatement of the release that shares no code
+The other side is `benchmarks/published/step.py`, a restatement of the release that shares no code
 with the toolkit. Both start from the same weights, draw the same slot noise, and see the same
 scenes of 3, 7 and 10 objects.
 """
@@ -82,9 +82,9 @@ def renamed(ours: dict[str, Tensor]) -> dict[str, Tensor]:
 def published_step(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The restatement of the release."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    import published_step
+    from published import step
 
-    return published_step
+    return step
 
 
 @pytest.fixture(autouse=True)

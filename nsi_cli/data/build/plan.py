@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nsi_cli.data.build.options import BuildOptions
@@ -10,7 +11,7 @@ from nsi_cli.data.build.vocabulary import Translation, translation
 from nsi_cli.data.store.record import is_split_name
 from nsi_cli.plugins.contract import HasNotes, HasSceneLabel, SchemaBuilder, Source
 from nsi_cli.schema import Categorical, Schema
-from nsi_cli.support.errors import DataError, one_line
+from nsi_cli.support.errors import DataError, PluginError, one_line, unexpected
 
 CHUNK = 32
 """The scenes that a worker loads at a time."""
@@ -62,9 +63,15 @@ class Plan:
 
 
 def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
-    """The plan of a build. Raises `DataError` if there is nothing to build."""
-    translate = translation(builder.schema(), options.vocabulary)
-    splits = {split: sources for split, sources in builder.splits().items() if len(sources)}
+    """The plan of a build.
+
+    Raises `DataError` if there is nothing to build, and `PluginError` if the builder fails.
+    """
+    with _faults_of(builder, "schema"):
+        schema = builder.schema()
+    with _faults_of(builder, "splits"):
+        splits = {split: sources for split, sources in builder.splits().items() if len(sources)}
+    translate = translation(schema, options.vocabulary)
     if not splits:
         raise DataError("there are no scenes to build from", "check the raw folder and the splits")
     for split in splits:
@@ -75,6 +82,19 @@ def make_plan(builder: SchemaBuilder, task: str, options: BuildOptions) -> Plan:
     notes = tuple(map(one_line, builder.notes())) if isinstance(builder, HasNotes) else ()
     label = builder.scene_label() if isinstance(builder, HasSceneLabel) else None
     return Plan(builder, task, options, translate, limited(splits, options.limit), notes, label)
+
+
+@contextmanager
+def _faults_of(builder: SchemaBuilder, method: str) -> Iterator[None]:
+    """Turn an unexpected exception of a builder's method into a `PluginError` with its line."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        kind = type(builder)
+        raise PluginError(
+            f"{kind.__name__}.{method} failed: {unexpected(error, kind.__module__)}",
+            "check the raw data and the plugin; --debug shows the traceback",
+        ) from error
 
 
 def limited(splits: Splits, limit: int | None) -> Splits:

@@ -17,7 +17,7 @@ from nsi_cli.plugins.contract import SchemaBuilder, Source
 from nsi_cli.schema import Categorical
 from nsi_cli.schema.properties import MISSING_ID
 from nsi_cli.schema.scene import Scene
-from nsi_cli.support.errors import DataError, NsiError, SchemaError, one_line
+from nsi_cli.support.errors import DataError, NsiError, SchemaError, one_line, unexpected
 from nsi_cli.support.processes import worker_pool
 
 
@@ -108,7 +108,7 @@ def load_scene(
     except NsiError as error:
         reason, hint = error.message, error.hint
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, EOFError) as error:
-        reason, hint = f"{type(error).__name__}: {error}", ""
+        reason, hint = unexpected(error, type(builder).__module__), ""
     name = str(source)
     return SkippedScene(split, name, _with_name(name, one_line(reason)), hint)
 

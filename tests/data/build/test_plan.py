@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nsi_cli.data.build.build import BuildOptions, build_store
 from nsi_cli.data.build.plan import limited
 from nsi_cli.data.store.reader import open_store
+from nsi_cli.support.errors import DataError, PluginError
 from nsi_cli.support.progress import Progress
 
 SPLITS = st.dictionaries(
@@ -73,3 +74,26 @@ def test_a_builders_notes_are_printed_and_recorded(
     lines = [" ".join(note.split()) for note in notes]
     assert progress.lines == lines
     assert open_store(built).build.get("notes", []) == lines
+
+
+@pytest.mark.parametrize("method", ["schema", "splits"])
+def test_an_unexpected_exception_of_a_builder_names_its_line(
+    numbered: Any, tmp_path: Path, method: str
+) -> None:
+    def fail(self: object) -> Any:
+        return {}["valid"]
+
+    broken = type("Broken", (numbered,), {method: fail, "__module__": __name__})
+    message = rf"Broken\.{method} failed: KeyError: 'valid' \(test_plan\.py, line \d+\)"
+    with pytest.raises(PluginError, match=message):
+        build_store(broken(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unexpected_exception_of_a_scene_names_its_line(numbered: Any, tmp_path: Path) -> None:
+    def load(self: object, source: Any) -> Any:
+        return "78" + source
+
+    broken = type("Broken", (numbered,), {"load": load, "__module__": __name__})
+    with pytest.raises(DataError, match=r"TypeError: .* \(test_plan\.py, line \d+\)"):
+        build_store(broken(tmp_path / "raw"), "x", tmp_path / "out", BuildOptions(16))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from published_model import PUBLISHED, ImageEncoder, SchemaEncoder, Sizes
+from published.model import PUBLISHED, ImageEncoder, SchemaEncoder, Sizes
 from torch import Tensor, nn
 from torch.nn import functional as F
 

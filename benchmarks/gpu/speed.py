@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_sizes import BF16, Rows, options
-from measured import peak_bytes, seconds_of
-from published_model import Decoder, Sizes
+from gpu.sizes import BF16, Rows, options
+from published.model import Decoder, Sizes
+from tools.measured import peak_bytes, seconds_of
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from train_step import measure, with_random_backbone

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_sizes import Rows, options
+from gpu.sizes import Rows, options
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
-from our_step import our_step
 from safetensors.torch import load_file, save_file
+from tools.our_step import our_step
 from torch import Tensor
 from train_step import SCHEMA, scenes
 

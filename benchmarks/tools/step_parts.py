@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from measured import seconds_of
-from our_step import OurStep
+from tools.measured import seconds_of
+from tools.our_step import OurStep
 from torch import Tensor, nn
 
 from nsi_cli.data.loading.batch import Batch
