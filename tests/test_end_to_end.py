@@ -127,17 +127,24 @@ def test_a_new_task_does_the_whole_job_uninstalled(
     method: str, run_nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:
     run = partial(run_nsi, cwd=tmp_path, command=(sys.executable, "-c", START, method))
-    run("new-task", "my-scenes", "--dir", "plugins")
+    made = run("new-task", "my-scenes", "--dir", "plugins")
+    assert made.code == 0, made
+    from_environment = partial(run, NSI_PLUGIN_PATH="plugins")
     run = partial(run, "--plugin-dir", "plugins")
     tasks = json.loads(run("tasks", "--json").stdout)
     assert ("my-scenes", "ok") in {(row["name"], row["status"]) for row in tasks}
-    check_whole_job(run, [*tiny_flags, "--num-workers", "2"], tmp_path)
+    flags = [*tiny_flags, "--num-workers", "2"]
+    check_whole_job(run, flags, tmp_path)
+    flags += ["--task", "my-scenes", "--data", "data/my-scenes", "--dry-run"]
+    answer = from_environment("train", *flags)
+    assert answer.code == 0, answer
 
 
 def test_a_new_task_does_the_whole_job_installed(
     run_nsi: Nsi, tiny_flags: list[str], tmp_path: Path
 ) -> None:
-    run_nsi("new-task", "my-scenes", cwd=tmp_path)
+    made = run_nsi("new-task", "my-scenes", cwd=tmp_path)
+    assert made.code == 0, made
     python = virtual_environment(tmp_path / "venv")
     pip = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install"]
     no_network = ["--no-deps", "--no-build-isolation", "--no-index"]

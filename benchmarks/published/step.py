@@ -1,7 +1,7 @@
 """The training step of the published release of Neural Slot Interpreters, as a reference.
 
 It computes the same as the release's code: the frozen backbone runs in every step, in float32, on
-images in [0, 1]; then both encoders (`published_model.py`), the score and the loss. The gradient of
+images in [0, 1]; then both encoders (`model.py`), the score and the loss. The gradient of
 the image encoder is clipped, that of the schema encoder is not; Adam has a warm-up.
 `tests/training/test_release.py` compares the numbers of `nsi train --preset release` with it.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from nsi_cli.data.build.differences import differences
-from nsi_cli.data.store.reader import Store, is_store, open_store
+from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.interpretation.exported import is_export, read_known
 from nsi_cli.interpretation.loaded_run import LoadedRun
 from nsi_cli.models.build import build
@@ -56,11 +56,6 @@ def load_run(
 def _open_store(run: Run, data: Path | None) -> Store:
     """The run's store, or the one at ``data``, which must fit the run."""
     config = run.config
-    if data is None and not is_store(Path(config.data)):
-        raise DataError(
-            f"no store at {config.data}, where run {run.path} has its own",
-            "name the store with --data DIR",
-        )
     store = open_store(data or Path(config.data), config.task)
     run.check_schema(store.schema, store.path)
     if store.image_size != config.image_size:

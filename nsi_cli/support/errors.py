@@ -42,14 +42,20 @@ def unexpected(error: Exception, module: str) -> str:
     That is the last line in the folder of ``module``, the name of one of the plugin's modules. It
     is left out if there is none.
     """
-    text = f"{type(error).__name__}: {error}"
     file = getattr(sys.modules.get(module), "__file__", None)
-    lines = [
-        f" ({Path(frame.filename).name}, line {frame.lineno})"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if file and Path(frame.filename).is_relative_to(Path(file).parent)
+    line = raising_line(error, Path(file).parent) if file else None
+    place = f" ({line[0].name}, line {line[1]})" if line else ""
+    return one_line(f"{type(error).__name__}: {error}{place}")
+
+
+def raising_line(error: BaseException, folder: Path) -> tuple[Path, int] | None:
+    """Return the file and number of the last line in a folder that an exception passed."""
+    frames = [
+        (Path(frame.f_code.co_filename), number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
     ]
-    return one_line(text + (lines[-1] if lines else ""))
+    inside = [place for place in frames if place[0].is_relative_to(folder)]
+    return inside[-1] if inside else None
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nsi_cli.support.errors import NsiError
+from nsi_cli.support.errors import NsiError, raising_line
 
 
 class ContractError(AssertionError):
@@ -60,12 +59,10 @@ def _place(item: Any, cause: BaseException | None) -> str:
     item = inspect.unwrap(item) if callable(item) else item
     name = getattr(item, "__qualname__", repr(item))
     try:
-        path = inspect.getsourcefile(item) or ""
+        path = Path(inspect.getsourcefile(item) or "")
         line = inspect.getsourcelines(item)[1]
     except (OSError, TypeError):
         return f"{getattr(item, '__module__', '?')}, {name}"
-    frames = traceback.walk_tb(cause.__traceback__) if cause else ()
-    for frame, number in frames:
-        if Path(frame.f_code.co_filename).is_relative_to(Path(path).parent):
-            path, line = frame.f_code.co_filename, number
+    raising = raising_line(cause, path.parent) if cause else None
+    path, line = raising or (path, line)
     return f"{path}, line {line}, {name}"

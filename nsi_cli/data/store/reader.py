@@ -187,7 +187,7 @@ def open_store(path: Path, task: str = "TASK") -> Store:
     """
     hint = f"build it: nsi build-data {task} --out {path}"
     if not os.path.lexists(path / BUILD):
-        raise DataError(f"no store at {path}", hint)
+        raise DataError(f"no store at {path}", f"{hint}; or name another with --data DIR")
     hint += " --force"
     build = read_json(path / BUILD, "store", hint)
     if not isinstance(build, dict) or build.get("format") != FORMAT:

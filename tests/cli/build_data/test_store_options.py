@@ -66,7 +66,7 @@ def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: N
         "note: the store at gone, on which the run was trained, no longer exists" in result.stderr
     )
     result = nsi("eval", run)
-    assert (result.code, "name the store with --data DIR" in result.stderr) == (1, True)
+    assert (result.code, "nsi build-data clevrtex --out gone" in result.stderr) == (1, True)
 
 
 @pytest.mark.slow
