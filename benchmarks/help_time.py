@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nsi_cli.cli.app import COMMANDS
 
-MOST = 1.25
+MOST = 1.12
 ROUNDS = 20
 
 BARE = """

@@ -8,36 +8,45 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nsi_cli import __version__
-from nsi_cli.cli import build_data, demo, evaluate, export, interpret, new_task, tasks, train
 from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import PlainGroup, command_of, stub_of
 from nsi_cli.cli.output import survive_closed_terminal
 from nsi_cli.support.errors import NsiError, interruptions_kept
-from nsi_cli.support.options import did_you_mean
 from nsi_cli.support.processes import handle_stop_signals, is_first_process
-from nsi_cli.support.threads import set_thread_defaults
 
-COMMANDS: dict[str, Callable[..., object]] = {
-    "tasks": tasks.tasks,
-    "build-data": build_data.build_data,
-    "train": train.train,
-    "eval": evaluate.evaluate,
-    "interpret": interpret.interpret,
-    "export": export.export,
-    "new-task": new_task.new_task,
-    "demo": demo.demo,
+COMMANDS = {
+    "tasks": "List the tasks of all plugins, including broken ones.",
+    "build-data": "Build a task's store from its raw data.",
+    "train": "Train both encoders on a task's store.",
+    "eval": "Evaluate runs: retrieval, grounding, segmentation, properties, probes.",
+    "interpret": "Write a report as one HTML page: scenes with their slots, objects and retrieved "
+    "images.",
+    "export": "Export a run to a folder that can be used without its store.",
+    "new-task": "Create a plugin for your own dataset: a working example to edit.",
+    "demo": "Build, train, evaluate and report on synthetic scenes, in minutes, on a CPU.",
 }
-"""The functions behind the subcommands, in the order of a user's way through them."""
+"""The subcommands, in the order of a user's way through them, with the first line of their help.
 
+The module of a command is imported when the command is requested, so that the list of commands
+need not wait for it.
+"""
 
 _USE_TORCH = ("train", "eval", "interpret", "export", "demo")
 """The commands that import torch."""
+
+
+def function_of(name: str) -> Callable[..., object]:
+    """The function behind a subcommand; it has the name of its module."""
+    module = {"eval": "evaluate"}.get(name, name.replace("-", "_"))
+    function: Callable[..., object] = getattr(import_module(f"nsi_cli.cli.{module}"), module)
+    return function
 
 
 class NsiGroup(PlainGroup):
@@ -48,7 +57,7 @@ class NsiGroup(PlainGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = {name: stub_of(name, function) for name, function in COMMANDS.items()}
+        self.commands = {name: stub_of(name, text) for name, text in COMMANDS.items()}
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the global options."""
@@ -62,10 +71,14 @@ class NsiGroup(PlainGroup):
         if name is None or stub is None:
             return name, stub, rest
         if name in _USE_TORCH and not {"-h", "--help"} & set(rest):
+            from nsi_cli.support.threads import set_thread_defaults
+
             set_thread_defaults()
         if name == "build-data":
-            return name, typer.main.get_command(build_data.app), rest
-        return name, command_of(name, COMMANDS[name]), rest
+            from nsi_cli.cli.build_data import app
+
+            return name, typer.main.get_command(app), rest
+        return name, command_of(name, function_of(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the requested subcommand."""
@@ -116,6 +129,8 @@ def _usage_words(error: Any, command: str) -> tuple[str, str]:
     if parameter is not None:
         return f"{parameter.opts[0]}: {_reason(error.message)}", f"see {command}"
     if hasattr(error, "possibilities"):
+        from nsi_cli.support.options import did_you_mean
+
         near = did_you_mean(error.option_name, error.possibilities or ())
         return f"no option {error.option_name}", f"{near or 'for all options,'} see {command}"
     if message.startswith("Got unexpected extra argument"):

@@ -10,13 +10,15 @@ import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nsi_cli.support.errors import PluginError
-from nsi_cli.support.options import Declared, declared_options
+
+if TYPE_CHECKING:
+    from nsi_cli.support.options import Declared
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -106,9 +108,9 @@ def command_of(name: str, function: Callable[..., Any], help: str | None = None)
     return typer.main.get_command(single)
 
 
-def stub_of(name: str, function: Callable[..., Any]) -> TyperCommand:
+def stub_of(name: str, text: str) -> TyperCommand:
     """What a list of commands shows of one, made without its flags."""
-    return TyperCommand(name, help=inspect.getdoc(function), rich_markup_mode="rich")
+    return TyperCommand(name, help=text, rich_markup_mode="rich")
 
 
 def with_flags(
@@ -126,6 +128,8 @@ def with_flags(
     the help. With ``negatable``, a switch that is off by default has a ``--no-`` form too, because
     a config file can turn it on. Raises `PluginError` for an option that the function has already.
     """
+    from nsi_cli.support.options import declared_options
+
     signature = inspect.signature(function, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     declared = declared_options(cls)

@@ -30,9 +30,9 @@ from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.schema.scene import Scene, keep_visible
 from nsi_cli.support.errors import ConfigError, DataError, NsiError, SchemaError
 from nsi_cli.support.options import did_you_mean, option
-from nsi_cli.support.processes import worker_pool
 from nsi_cli.support.progress import Advance
 from nsi_cli.support.reading import IMAGE_LIMIT, JSON_LIMIT, open_regular, read_regular
+from nsi_cli.support.workers import worker_pool
 
 __all__ = [
     "API_VERSION",

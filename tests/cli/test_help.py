@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import yaml
 from nsi_clevrtex.builder import ClevrtexBuilder
 
 from nsi_cli.cli import build_data
-from nsi_cli.cli.app import COMMANDS
+from nsi_cli.cli.app import COMMANDS, function_of
 from nsi_cli.cli.context import AppContext
 from nsi_cli.cli.flags import command_of
 from nsi_cli.data.download.options import DownloadOptions
@@ -29,15 +30,16 @@ HEAVY = {
 }  # fmt: skip
 
 
-def modules_after(*words: str) -> set[str]:
-    """The top-level modules that a process has imported once ``nsi`` has answered."""
+def modules_after(*words: str, whole: bool = False) -> set[str]:
+    """The modules that a process has imported once ``nsi`` has answered, by their first name."""
+    name = "name" if whole else "name.split('.')[0]"
     code = (
         "import json, sys\n"
         f"sys.argv = ['nsi', *{list(words)!r}]\n"
         "from nsi_cli.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})), file=sys.stderr)"
+        f"print(json.dumps(sorted({{{name} for name in sys.modules}})), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stderr.splitlines()[-1]))
@@ -47,6 +49,20 @@ def modules_after(*words: str) -> set[str]:
 @pytest.mark.parametrize("words", [("--help",), ("--version",)])
 def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert not modules_after(*words) & HEAVY
+
+
+@pytest.mark.slow
+def test_help_imports_no_command() -> None:
+    imported = modules_after("--help", whole=True)
+    assert "nsi_cli.cli.app" in imported
+    assert not imported & {f"nsi_cli.{name}" for name in ("api", "cli.train", "cli.build_data")}
+    assert "concurrent.futures" not in imported
+
+
+def test_the_list_of_commands_has_the_first_line_of_each_ones_help() -> None:
+    for name, text in COMMANDS.items():
+        told = " ".join((inspect.getdoc(function_of(name)) or "").split("\n\n")[0].split())
+        assert told == text, name
 
 
 @pytest.mark.slow
@@ -138,7 +154,7 @@ def _commands() -> dict[str, Any]:
     context = group.make_context(
         "build-data", ["clevrtex"], obj=AppContext(quiet=True), resilient_parsing=True
     )
-    own = {name: command_of(name, COMMANDS[name]) for name in COMMANDS if name != "build-data"}
+    own = {name: command_of(name, function_of(name)) for name in COMMANDS if name != "build-data"}
     return {
         **own,
         "build-data": group,

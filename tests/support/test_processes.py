@@ -12,7 +12,7 @@ from nsi_cli.support.processes import handle_stop_signals
 
 _POOL = """
 import os, time
-from nsi_cli.support.processes import worker_pool
+from nsi_cli.support.workers import worker_pool
 
 print("main ", end="")  # a worker that imports this script prints it too
 with worker_pool(2) as pool:

@@ -18,7 +18,7 @@ from nsi_cli.schema import Categorical
 from nsi_cli.schema.properties import MISSING_ID
 from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import DataError, NsiError, SchemaError, one_line, unexpected
-from nsi_cli.support.processes import worker_pool
+from nsi_cli.support.workers import worker_pool
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from nsi_cli.data.features.cache import FeatureCache
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.store.reader import Store
-from nsi_cli.support.processes import begin_worker
+from nsi_cli.support.workers import begin_worker
 
 
 @dataclass(frozen=True)
