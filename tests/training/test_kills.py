@@ -69,15 +69,13 @@ def lines_of(run: Path) -> int:
 
 
 def wait_for_the_moment(process: subprocess.Popen[str], run: Path, chance: random.Random) -> None:
-    """Until a random moment: at any time of the start in one of four, else within the steps."""
-    if chance.random() < 0.25:
-        time.sleep(chance.uniform(0, 6))
-        return
+    """Until a random moment: within the steps, or in one of four already at the start."""
     lines = lines_of(run) + chance.randint(1, MOST_LINES)
-    until = time.monotonic() + 120
-    while lines_of(run) < lines and process.poll() is None:
-        assert time.monotonic() < until
+    at_start = chance.random() < 0.25
+    until = time.monotonic() + (chance.uniform(0, 6) if at_start else 120)
+    while lines_of(run) < lines and process.poll() is None and time.monotonic() < until:
         time.sleep(0.001)
+    assert at_start or time.monotonic() < until
     time.sleep(chance.uniform(0, 0.08))
 
 
