@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,8 +161,7 @@ def profile(steps: int) -> int:
 
     from nsi_cli.training.presets import resolve
 
-    spent: dict[str, float] = defaultdict(float)
-    calls: Counter[str] = Counter()
+    calls: dict[str, list[float]] = defaultdict(list)  # the seconds of each, by operator
 
     class Stopwatch(TorchDispatchMode):
         def __torch_dispatch__(
@@ -170,8 +169,7 @@ def profile(steps: int) -> int:
         ) -> Any:
             began = time.perf_counter()
             result = func(*args, **(kwargs or {}))
-            spent[func.__name__.partition(".")[0]] += time.perf_counter() - began
-            calls[func.__name__.partition(".")[0]] += 1
+            calls[func.__name__.partition(".")[0]].append(time.perf_counter() - began)
             return result
 
     config = resolve("demo", None, {"task": "clevrtex"})
@@ -186,16 +184,17 @@ def profile(steps: int) -> int:
     with Stopwatch():
         for _ in range(steps):
             step.run(batch)
-    whole, products = sum(spent.values()), sum(spent[name] for name in PRODUCTS)
+    spent = {name: sum(each) for name, each in calls.items()}
+    whole, products = sum(spent.values()), sum(spent.get(name, 0.0) for name in PRODUCTS)
     print(
         f"{statistics.median(seconds) * 1e3:.0f} ms per step; {whole / steps * 1e3:.0f} ms in "
-        f"{sum(calls.values()) / steps:.0f} calls of operators, of which "
+        f"{sum(map(len, calls.values())) / steps:.0f} calls of operators, of which "
         f"{products / steps * 1e3:.0f} ms in matrix products"
     )
     for name, time_of in sorted(spent.items(), key=lambda item: -item[1])[:20]:
         print(
             f"{name:30} {time_of / whole:6.1%} {time_of / steps * 1e3:8.2f} ms"
-            f" {calls[name] / steps:6.0f} calls"
+            f" {len(calls[name]) / steps:6.0f} calls"
         )
     return 0
 

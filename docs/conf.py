@@ -13,6 +13,7 @@ ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins" / "clevrtex")]
 
 from nsi_cli import __version__  # noqa: E402
+from nsi_cli.cli.app import COMMANDS  # noqa: E402
 
 project = "nsi"
 author = "the nsi maintainers"
@@ -34,10 +35,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
-
-COMMANDS = (
-    "tasks", "build-data", "train", "eval", "interpret", "export", "new-task", "demo"
-)  # fmt: skip
 
 
 def write_commands(app: Any) -> None:
