@@ -97,6 +97,15 @@ def test_error_in_half_precision_rounds_no_more_than_the_plain_one(
         assert (have - want).norm() <= 1.5 * (rounded - want).norm() + 1e-3 * want.norm()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_layer_has_the_bits_of_a_product_a_bias_and_a_relu(dtype: torch.dtype) -> None:
+    for rows, hidden in ((7, 32), (2940, 128), (96, 1024)):
+        x, bias = torch.randn(rows, hidden).to(dtype), torch.randn(hidden).to(dtype)
+        weight = torch.randn(hidden, hidden).div(hidden**0.5).to(dtype)
+        want = torch.addmm(bias, x, weight.T).relu()
+        assert torch.equal(decoder_error._layer(x, weight, bias), want)
+
+
 def test_without_gradients_images_are_decoded_a_few_at_a_time(
     small: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
