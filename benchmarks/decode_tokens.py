@@ -1,7 +1,7 @@
 """Measure what a sample of decoded tokens (`--decode-tokens`) costs in quality.
 
     python benchmarks/decode_tokens.py --out study               # the sizes of the demo
-    python benchmarks/decode_tokens.py --out study --published --steps 300 --batch-size 8
+    python benchmarks/decode_tokens.py --out study --published --steps 480 --batch-size 16
     python benchmarks/decode_tokens.py --out study --quick       # tiny sizes, to test the benchmark
 
 Renders scenes, and trains with all tokens decoded and with 1/2, 1/4 and 1/8 of them, with several

@@ -19,9 +19,10 @@ from nsi_cli.models.layers import precise
 
 _CHUNK_BYTES = 6 * 2**20  # of one activation on a CPU; about five are held at once
 _CHUNK_BYTES_ELSEWHERE = 2**29
+_MOST_COMPILED_CHUNKS = 4  # the compiler unrolls the loop over them
+
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 _FUSES_BFLOAT16 = _HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-_MOST_COMPILED_CHUNKS = 4  # the compiler unrolls the loop over them
 
 Tokens = slice | Tensor
 """The tokens of a chunk, n of each of b images, t = b·n: the same n for all images, or (b, n)."""
