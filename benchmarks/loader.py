@@ -27,7 +27,8 @@ from tools.raw_scenes import make_raw
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.loading.loader import LoaderOptions, make_dataloader
 from nsi_cli.data.store.reader import Store, open_store
 

@@ -20,7 +20,8 @@ import numpy as np
 from nsi_clevrtex.builder import ClevrtexBuilder
 from tools.raw_scenes import RENDERED, make_raw
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.data.store.rows import Rows
 

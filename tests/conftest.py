@@ -160,7 +160,8 @@ def store(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their store, at 48 pixels."""
     from nsi_clevrtex.builder import ClevrtexBuilder
 
-    from nsi_cli.data.build.build import BuildOptions, build_store
+    from nsi_cli.data.build.build import build_store
+    from nsi_cli.data.build.options import BuildOptions
 
     builder = ClevrtexBuilder(raw, materials=4)
     return build_store(

@@ -47,7 +47,6 @@ def interpret(
             loaded,
             folder,
             split=split,
-            title=loaded.title,
             images=[Path(image) for image in images],
             scenes=scenes,
             top=top,

@@ -55,7 +55,7 @@ _NEEDED = {
     "synthesize": ("synthetic",),
     "infer": ("infer",),
 }
-"""The flags that say something only where the builder has a method."""
+"""The flags that have an effect only if the builder has a method, by its name."""
 
 
 def _command(task: Task) -> Callable[..., None]:
@@ -166,7 +166,8 @@ def _command(task: Task) -> Callable[..., None]:
             return
         context, own = context_of(ctx), given(options)
         if infer:
-            folder = raw or (out or Path("data") / task.name).with_name(f"{task.name}-raw")
+            path = out or Path("data") / task.name
+            folder = raw or path.with_name(f"{path.name}-raw")
             text = api.infer_schema(task.name, folder, options=own, tasks=context.tasks)
             typer.echo(text, nl=False)
             return

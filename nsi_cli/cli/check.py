@@ -45,7 +45,7 @@ def check_and_print(
 
 
 def _refuse_other_flags(ctx: Any) -> None:
-    """A flag that would say nothing is a mistake."""
+    """Raise `ConfigError` if a flag has no effect together with ``--check``."""
     others = [
         "--" + name.replace("_", "-")
         for name in ctx.params

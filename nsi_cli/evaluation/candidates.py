@@ -80,15 +80,12 @@ def completed(
     numbers: Mapping[int, float],
     *,
     excluded: Sequence[str] = (),
-    seed: int = 0,
 ) -> Floats:
     """The primitives (M, P, W) that complete a partial combination (columns,) and some numbers.
 
     ``numbers`` maps columns of a primitive to values. The rest is chosen as in `candidates`.
     """
-    ids = _combinations(
-        schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=seed
-    )
+    ids = _combinations(schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=0)
     primitives = _with_points(schema, ids[has_values(ids, partial)])
     for column, number in numbers.items():
         primitives[..., column] = number

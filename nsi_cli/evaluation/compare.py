@@ -67,7 +67,7 @@ def _of_objects(
     return sums, np.bincount(scene[known], minlength=scenes).astype(float)
 
 
-def compare(runs: Sequence[RunRecords], *, seed: int = 0) -> dict[str, Any]:
+def compare(runs: Sequence[RunRecords]) -> dict[str, Any]:
     """Compare runs that were evaluated on the same scenes, in the same order.
 
     Runs whose settings are equal form a group, named by the settings that differ between groups;
@@ -99,7 +99,7 @@ def compare(runs: Sequence[RunRecords], *, seed: int = 0) -> dict[str, Any]:
         },
         "differences": {
             name: [
-                _difference([run[name] for run in scores[0]], [run[name] for run in group], seed)
+                _difference([run[name] for run in scores[0]], [run[name] for run in group])
                 for group in scores[1:]
             ]
             for name in names
@@ -122,11 +122,11 @@ def _summary(runs: Sequence[tuple[Numbers, Numbers]]) -> dict[str, Any]:
 
 
 def _difference(
-    first: Sequence[tuple[Numbers, Numbers]], other: Sequence[tuple[Numbers, Numbers]], seed: int
+    first: Sequence[tuple[Numbers, Numbers]], other: Sequence[tuple[Numbers, Numbers]]
 ) -> Measured:
     """The difference of the mean over runs, other − first, with its paired interval."""
     draws = []
-    for rows in resampled(len(first[0][0]), seed):
+    for rows in resampled(len(first[0][0]), seed=0):
         means = [
             np.mean([ratios(sums[rows], counts[rows]) for sums, counts in runs], axis=0)
             for runs in (other, first)

@@ -13,11 +13,10 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from nsi_cli.evaluation.candidates import MOST_COMBINATIONS
+from nsi_cli.evaluation.controls import aligned
 from nsi_cli.evaluation.predictions import Bools, Floats, Predictions
-from nsi_cli.models.alignment import align
 from nsi_cli.schema import Schema
 
 Numbers = npt.NDArray[np.float64]
@@ -65,24 +64,19 @@ class Oracle:
     def _of_batch(self, batch: Predictions) -> Predictions:
         slots = np.concatenate([np.zeros_like(self._slots(batch)[:, :1]), self._slots(batch)], 1)
         slots[..., -1] = 1
-        primitives = self.encode(batch.primitives, batch.present)
-        alignment = align(
-            torch.from_numpy(slots), torch.from_numpy(primitives), torch.from_numpy(batch.present),
-            alignment=batch.alignment,
-        )  # fmt: skip
         count, side = slots.shape[1], 1 if batch.true_masks is None else batch.true_masks.shape[-1]
         masks = np.zeros((len(batch), count, side, side), np.float32)
         if batch.true_masks is not None:
             masks[:] = batch.true_masks[:, None] == np.arange(count)[:, None, None]
-        return replace(
-            batch,
-            attention_masks=masks,
-            slot_masks=None,
-            slots=slots.astype(np.float32),
-            slot_embeddings=slots,
-            primitive_embeddings=primitives,
-            aligned_slot=alignment.slot.numpy(),
-            aligned_score=alignment.score.numpy(),
+        return aligned(
+            replace(
+                batch,
+                attention_masks=masks,
+                slot_masks=None,
+                slots=slots.astype(np.float32),
+                slot_embeddings=slots,
+                primitive_embeddings=self.encode(batch.primitives, batch.present),
+            )
         )
 
     def _slots(self, batch: Predictions) -> Numbers:

@@ -174,7 +174,7 @@ def notes(result: dict[str, Any]) -> list[str]:
     ]
     rules = {part["slot_chosen_by"] for part in measured["properties"] if "slot_chosen_by" in part}
     return [
-        *_intervals([part for parts in measured.values() for part in parts]),
+        *_intervals(measured),
         *(["null: the same measure at chance; " + "; ".join(nulls)] if nulls else []),
         *(f"properties: read from {_SLOT_RULES[rule]}" for rule in sorted(rules)),
         *_units(measured),
@@ -182,11 +182,13 @@ def notes(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _intervals(parts: list[dict[str, Any]]) -> Iterator[str]:
+def _intervals(measured: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """How the intervals were computed, if there are any."""
-    wilson = "; the Wilson interval for a share of exactly 0 or 1"
+    parts = [part for parts in measured.values() for part in parts]
     if parts:
-        yield "95 % CI: bootstrap over scenes" + (wilson if any(map(_is_wilson, parts)) else "")
+        queries = ", for property mAP over queries" if measured["property_retrieval"] else ""
+        wilson = "; the Wilson interval for a share of exactly 0 or 1"
+        yield f"95 % CI: bootstrap over scenes{queries}" + wilson * any(map(_is_wilson, parts))
 
 
 def _is_wilson(part: dict[str, Any]) -> bool:

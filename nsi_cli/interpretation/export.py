@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from nsi_cli.interpretation.exported import Known, write_known
 from nsi_cli.interpretation.loaded_run import LoadedRun
 from nsi_cli.schema import Categorical
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import disk_errors_explained, write_json
+from nsi_cli.support.files import replacing_folder, write_json
 from nsi_cli.support.options import plain
 from nsi_cli.training.checkpoint import WEIGHTS, complete
 from nsi_cli.training.run import CONFIG, SCHEMA, as_yaml
@@ -32,17 +31,8 @@ def export_run(loaded: LoadedRun, to: Path, result: dict[str, Any] | None = None
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise DataError(f"{to} exists already", "choose another folder")
-    part = to.with_name(f".{to.name}.part")
-    with disk_errors_explained(to):
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            _write(part, loaded, result)
-            if to.exists():
-                to.rmdir()
-            os.replace(part, to)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with replacing_folder(to) as folder:
+        _write(folder, loaded, result)
     return to
 
 

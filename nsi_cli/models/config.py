@@ -48,7 +48,7 @@ class ModelConfig:
         help="Weight of the position among the texture backbone's features.",
         group=_IMAGE,
     )
-    num_slots: Annotated[int, Interval(ge=1, le=1024)] = option(
+    num_slots: Annotated[int, Interval(ge=1, le=256)] = option(
         15, help="Number of slots per image.", group=_IMAGE
     )
     slot_dim: Annotated[int, Interval(ge=1, le=8192)] = option(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RESTORE = "restore the file, or remove the scene"
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-"""The formats of images that are read, by Pillow's names."""
+"""The formats of images that are read, by Pillow's names; for some others it starts a program."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

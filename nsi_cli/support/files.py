@@ -179,22 +179,19 @@ _FULL_TEXTS = tuple(os.strerror(number) for number in sorted(_FULL))
 
 
 @contextmanager
-def disk_errors_explained(path: Path, elsewhere: str = "--out") -> Iterator[None]:
+def disk_errors_explained(path: Path, flag: str = "") -> Iterator[None]:
     """Turn an `OSError` of writing under ``path`` into a `DataError`.
 
-    ``elsewhere`` is the flag that names another path.
+    ``flag`` is the one that sets the path, if the command has one.
     """
     try:
         yield
     except OSError as error:
         full = error.errno in _FULL or any(text in str(error) for text in _FULL_TEXTS)
         reason = "the disk is full" if full else " ".join((error.strerror or str(error)).split())
-        hint = (
-            f"free some space, or choose another path with {elsewhere}"
-            if full
-            else f"check the path and its permissions, or choose another path with {elsewhere}"
-        )
-        raise DataError(f"cannot write {path}: {reason}", hint) from error
+        remedy = "free some space" if full else "check the path and its permissions"
+        elsewhere = "choose another path" + (f" with {flag}" if flag else "")
+        raise DataError(f"cannot write {path}: {reason}", f"{remedy}, or {elsewhere}") from error
 
 
 def check_free_space(path: Path, needed: int, what: str, hint: str) -> None:

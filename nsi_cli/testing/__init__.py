@@ -28,8 +28,7 @@ def check_task(task: Task, raw: Path | None = None, **options: Any) -> None:
     ``raw`` is a folder of a few raw scenes; without it the schema builder must be a
     `Synthesizer`, and a few scenes are synthesised. ``options`` are the builder's options.
     Raises `ContractError`, an `AssertionError`, at the first fault: it says what to fix, and
-    where. A script that calls this needs an ``if __name__ == "__main__":`` guard, since a process
-    is spawned. ``nsi tasks --check NAME`` runs the same checks.
+    where. ``nsi tasks --check NAME`` runs the same checks.
     """
     from nsi_cli.testing.dataloader import build_small_store, check_dataloader
     from nsi_cli.testing.schema_encoder import check_schema_encoder

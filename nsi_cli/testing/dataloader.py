@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.data.store.reader import Store, open_store

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from nsi_cli.data.store.record import is_split_name
 from nsi_cli.plugins.contract import SchemaBuilder, Source
 from nsi_cli.schema import Schema
 from nsi_cli.schema.scene import Scene
+from nsi_cli.support.workers import worker_pool
 from nsi_cli.testing.expect import expect, expected_to_work, located
 
 PER_SPLIT = 4
@@ -125,7 +124,7 @@ def check_worker(
     with (
         located(kind.load),
         expected_to_work("loading a scene in a spawned process"),
-        ProcessPoolExecutor(1, get_context("spawn")) as pool,
+        worker_pool(1) as pool,
     ):
         scene, other = pool.submit(_load, builder, source).result()
     with located(kind.schema):

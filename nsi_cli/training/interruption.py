@@ -7,7 +7,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from nsi_cli.support.errors import Interrupted as Interrupted
 from nsi_cli.support.processes import handle_stop_signals
 
 

@@ -56,8 +56,8 @@ class Run:
             raise DataError(
                 f"store {store} has another schema than run {self.path}: "
                 + _difference(self.schema, schema),
-                f"build the store in its words with --vocabulary {self.path}, name the one that it "
-                "was trained on with --data, or train on this one",
+                f"build the store with --vocabulary {self.path} to reuse the run's category ids, "
+                "name the store that it was trained on with --data, or train on this one",
             )
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.plugins.discovery.registry import TaskRegistry
-from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.errors import ConfigError, Interrupted
 from nsi_cli.support.processes import is_first_process
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.checkpoint import has_checkpoint, load_state, make_last
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.distributed import emulates_bfloat16
-from nsi_cli.training.interruption import Interrupted
 from nsi_cli.training.prepare import Prepared, check, prepare
 from nsi_cli.training.run import Run, create_run, open_run, run_lock, write_config
 from nsi_cli.training.step import Metrics

@@ -15,16 +15,15 @@ from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.loading.loader import LoaderOptions
 from nsi_cli.data.loading.workers import batches_of
 from nsi_cli.models.features import features_of, prepare_cache
-from nsi_cli.support.errors import NsiError, PluginError
+from nsi_cli.support.errors import Interrupted, NsiError, PluginError
 from nsi_cli.support.progress import SILENT, Advance, Progress
 from nsi_cli.training.checkpoint import (
     TrainingState,
-    load_state,
     load_weights,
     restore,
     save_checkpoint,
 )
-from nsi_cli.training.interruption import Interrupted, Interruption
+from nsi_cli.training.interruption import Interruption
 from nsi_cli.training.log import Log, RunLog, slot_pictures
 from nsi_cli.training.nonfinite import MOST, save_nonfinite
 from nsi_cli.training.prepare import TRAIN, VAL, Prepared, annotated_scenes
@@ -65,14 +64,14 @@ class Trainer:
             self._annotated = torch.from_numpy(annotated).to(self._fabric.device)
         self._cache: FeatureCache | None = None
 
-    def resume(self, loaded: tuple[dict[str, Any], TrainingState] | None = None) -> None:
-        """Restore the run's last checkpoint; ``loaded`` is its state if it was read already.
+    def resume(self, loaded: tuple[dict[str, Any], TrainingState]) -> None:
+        """Restore the run's last checkpoint, whose state is ``loaded``.
 
-        Raises `DataError` if it cannot be read.
+        Raises `DataError` if its weights cannot be read.
         """
         folder = self._run.last
         restore(self._model, load_weights(folder), folder)
-        state, self._state = loaded or load_state(folder)
+        state, self._state = loaded
         self._step.optimizer.load_state_dict(state["optimizer"])
         self._fabric.strategy.precision.load_state_dict(state["precision"])
         self._progress.note(f"resuming after step {self._state.step:,}")

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,8 @@ READ = ("build.json", "schema.json", "images.h5", "train_labels.npy", "train_len
 
 
 def _socket(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY)  # a socket's own path may not be long
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(f"/proc/self/fd/{folder}/{path.name}")
-    os.close(folder)
+    with socket.socket(socket.AF_UNIX) as one, chdir(path.parent):  # its path may not be long
+        one.bind(path.name)
 
 
 def _truncate(path: Path) -> None:

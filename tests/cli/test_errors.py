@@ -209,7 +209,8 @@ def other_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of scenes with other materials."""
     from nsi_clevrtex.builder import ClevrtexBuilder
 
-    from nsi_cli.data.build.build import BuildOptions, build_store
+    from nsi_cli.data.build.build import build_store
+    from nsi_cli.data.build.options import BuildOptions
 
     folder = tmp_path_factory.mktemp("other")
     builder = ClevrtexBuilder(folder / "raw", materials=2)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.schema import Categorical, Continuous, Schema
 from nsi_cli.schema.scene import Scene

@@ -173,6 +173,10 @@ def test_notes_are_about_the_rows_that_are_there() -> None:
     assert notes({"scenes": 9, "set_prediction": {"AP@inf": inner}}) == [
         "95 % CI: bootstrap over scenes"
     ]
+    retrieval = {"shape": {"mAP": inner, "precision@1": inner}}
+    assert notes({"scenes": 9, "property_retrieval": retrieval}) == [
+        "95 % CI: bootstrap over scenes, for property mAP over queries"
+    ]
     assert notes({"scenes": 9, "grounding": {"pointing": None}}) == [
         "no grounding: no scene has a true mask with a visible object"
     ]

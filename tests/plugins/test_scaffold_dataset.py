@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from nsi_cli import api
+from nsi_cli.plugins.scaffold_table import _PROGRAM_LEN, _SLOTS
 from nsi_cli.support.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
@@ -150,3 +151,8 @@ def test_only_one_source_can_be_named(tmp_path: Path) -> None:
         api.new_task("my-data", tmp_path, from_csv="a.csv", from_coco="a.json")
     with pytest.raises(ConfigError, match="no effect without"):
         api.new_task("my-data", tmp_path, raw=tmp_path)
+
+
+def test_the_training_command_assumes_the_sizes_of_the_preset_that_it_names() -> None:
+    preset = api.train_config("demo", task="clevrtex", data="")
+    assert (preset.max_program_len, preset.num_slots) == (_PROGRAM_LEN, _SLOTS)

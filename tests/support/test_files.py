@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_replaced_is_an_error_before_any_work(
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path / "here" / "in")
     refused = [(Path(), "current"), (tmp_path / "here", "current"), (tmp_path / "file", "a file")]
-    for path, result in [*refused, (Path("/proc"), "current|mounted")]:
+    for path, result in [*refused, (Path("/dev"), "current|mounted")]:
         with pytest.raises(DataError, match=result), replacing_folder(path):
             pytest.fail("the body ran")
 
@@ -261,3 +261,18 @@ with held(Path({str(lock)!r}), waiting=lambda: print("waiting", flush=True)):
         assert not log.exists()
     other.communicate(timeout=30)
     assert log.read_text() == "in"
+
+
+@pytest.mark.parametrize(
+    ("flag", "number", "hint"),
+    [
+        ("", errno.EACCES, "check the path and its permissions, or choose another path"),
+        ("--out", errno.ENOSPC, "free some space, or choose another path with --out"),
+    ],
+)
+def test_an_error_of_the_disk_names_the_flag_of_the_path(
+    tmp_path: Path, flag: str, number: int, hint: str
+) -> None:
+    with pytest.raises(DataError) as caught, disk_errors_explained(tmp_path, flag):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.hint == hint

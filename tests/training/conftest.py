@@ -12,7 +12,7 @@ import pytest
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.plugins import Task
 from nsi_cli.support.options import check_options
-from nsi_cli.training.checkpoint import has_checkpoint
+from nsi_cli.training.checkpoint import has_checkpoint, load_state
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.prepare import prepare
 from nsi_cli.training.run import Run, create_run, open_run
@@ -32,7 +32,7 @@ def trainer_of(tiny: dict[str, Any]) -> Callable[..., Trainer]:
         task = Task("clevrtex", "", schema_builder="nsi_clevrtex.builder:ClevrtexBuilder")
         trainer = Trainer(prepare(run.config, task, store), run)
         if resume and has_checkpoint(run.last):
-            trainer.resume()
+            trainer.resume(load_state(run.last))
         return trainer
 
     return make

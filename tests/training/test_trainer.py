@@ -19,12 +19,11 @@ from safetensors.torch import load_file
 from nsi_cli.data.loading.batch import Batch
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.models.decoder import SlotDecoder
-from nsi_cli.support.errors import ConfigError, DataError, NsiError
+from nsi_cli.support.errors import ConfigError, DataError, Interrupted, NsiError
 from nsi_cli.support.options import check_options
 from nsi_cli.training import trainer as trainer_module
 from nsi_cli.training.checkpoint import load_state, load_weights
 from nsi_cli.training.config import TrainConfig
-from nsi_cli.training.interruption import Interrupted
 from nsi_cli.training.log import Log
 from nsi_cli.training.prepare import check
 from nsi_cli.training.step import Step

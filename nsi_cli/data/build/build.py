@@ -27,8 +27,6 @@ from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import check_free_space
 from nsi_cli.support.progress import SILENT, Progress
 
-__all__ = ["BuildOptions", "build_store"]
-
 REASONS = 5
 """The most reasons that the error of a failed build lists."""
 TRIED = 1000

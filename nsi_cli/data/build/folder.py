@@ -29,7 +29,7 @@ def check_out(out: Path, raw: Path, *, force: bool) -> None:
     """
     target = Path(os.path.realpath(out))
     if target.parent.is_dir():
-        with disk_errors_explained(out):
+        with disk_errors_explained(out, "--out"):
             sweep(target)
     _remove_unless_held(_temporary(target), out)
     if is_store(out):
@@ -49,7 +49,7 @@ def build_folder(out: Path) -> Iterator[Path]:
     """
     target = replaceable(out)
     temporary = _temporary(target)
-    with disk_errors_explained(out), parents_of(target):
+    with disk_errors_explained(out, "--out"), parents_of(target):
         try:
             temporary.mkdir(exist_ok=True)
             with _held(temporary, out):

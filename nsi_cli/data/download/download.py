@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from functools import partial
 
-from nsi_cli.data.download.fetch import Fetch, hash_file
+from nsi_cli.data.download.fetch import Fetch
 from nsi_cli.data.download.http import make_client
 from nsi_cli.data.download.manifest import DownloadManifest
 from nsi_cli.data.download.plan import FOLDER, DownloadPlan, PlannedArchive, is_unpacked
 from nsi_cli.data.download.transfer import Transfer, run_transfers
 from nsi_cli.data.download.unpack import check_python, extract
 from nsi_cli.support.errors import DataError
-from nsi_cli.support.files import disk_errors_explained, held
+from nsi_cli.support.files import disk_errors_explained, held, sha256
 from nsi_cli.support.progress import SILENT, Progress
 
 
@@ -86,10 +85,10 @@ def _fetch_all(
 
 def _verify(item: PlannedArchive, manifest: DownloadManifest, progress: Progress) -> None:
     """Compare the SHA-256 of an archive on disk with the recorded one, or record it."""
-    size, digest = item.path.stat().st_size, hashlib.sha256()
+    size = item.path.stat().st_size
     with progress.stage("verify", size, "B") as advance:
-        hash_file(digest, item.path, advance)
-    recorded, actual = manifest[item.archive.name].sha256, digest.hexdigest()
+        actual = sha256(item.path, advance)
+    recorded = manifest[item.archive.name].sha256
     if not recorded:
         manifest.change(item.archive.name, size=size, sha256=actual)
     elif actual != recorded:

@@ -73,7 +73,7 @@ class DownloadPlan:
 def make_plan(
     archives: Sequence[Archive],
     raw: Path,
-    options: DownloadOptions | None = None,
+    options: DownloadOptions,
     progress: Progress = SILENT,
 ) -> DownloadPlan:
     """Compare the raw folder with the server; nothing is written.
@@ -82,7 +82,6 @@ def make_plan(
     not respond, an archive is missing there, an archive on disk differs in size from the server's,
     or the disk has too little space for the download.
     """
-    options = options or DownloadOptions()
     manifest = DownloadManifest(raw / FOLDER)
     with make_client(options.timeout) as client:
         jobs = [

@@ -13,15 +13,13 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from nsi_cli.plugins.raw_files import FORMATS
 from nsi_cli.support.errors import DataError, one_line
 from nsi_cli.support.reading import IMAGE_LIMIT, open_regular
 
 Pixels = npt.NDArray[np.uint8]
 Crop = Callable[[Pixels], Pixels]
 Note = Callable[[str], None]
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""The formats that are read; Pillow would start another program for some of the others."""
 
 LARGE = 4096**2
 """An image of more pixels is shrunk by a whole number before it is cropped, to save memory."""

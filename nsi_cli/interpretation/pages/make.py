@@ -52,7 +52,6 @@ def make_report(
     out: Path,
     *,
     split: str,
-    title: str,
     images: Sequence[Path] = (),
     scenes: int,
     top: int,
@@ -75,7 +74,7 @@ def make_report(
     return write_report(
         out,
         collected,
-        heading=Heading(loaded.run.config.task, title, split, _facts(loaded)),
+        heading=Heading(loaded.run.config.task, loaded.title, split, _facts(loaded)),
         schema=schema,
         ids=store.ids(split),
         images=lambda index: store.images(split, index),

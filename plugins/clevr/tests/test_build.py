@@ -14,7 +14,8 @@ from nsi_clevr import nsi_tasks
 from nsi_clevr.builder import ClevrBuilder
 from PIL import Image
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.check.check import check_store
 from nsi_cli.data.store.reader import Store, open_store
 from nsi_cli.plugins import Categorical, NsiError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import is_store, open_store
 from nsi_cli.support.errors import DataError, NsiError
 
@@ -224,7 +225,8 @@ FULL_DISK = """
 import json, resource, signal, sys
 from pathlib import Path
 from nsi_clevrtex.builder import ClevrtexBuilder
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.support.errors import NsiError
 
 raw, out, *limits = sys.argv[1:]

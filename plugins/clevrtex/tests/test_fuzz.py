@@ -16,7 +16,8 @@ import pytest
 from nsi_clevrtex.builder import ClevrtexBuilder
 from PIL import Image
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.check.check import check_store
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.support.errors import DataError

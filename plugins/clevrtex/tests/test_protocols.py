@@ -11,7 +11,8 @@ from nsi_clevrtex.builder import ClevrtexBuilder
 from nsi_clevrtex.protocols import crop, shrink
 from PIL import Image
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.interpretation.own_images.reading import read_image
 

@@ -11,7 +11,8 @@ from nsi_table import nsi_tasks
 from nsi_table.builder import TableBuilder
 from PIL import Image
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import open_store
 from nsi_cli.plugins import ConfigError, DataError
 from nsi_cli.testing import check_task

@@ -39,6 +39,15 @@ def test_inference_prints_a_schema_file_and_writes_nothing(
     assert result.stderr == ""
 
 
+def test_inference_reads_the_raw_folder_of_the_store(
+    nsi: Nsi, folder: Path, tmp_path: Path
+) -> None:
+    given = nsi("build-data", "table", "--raw", folder, "--infer").stdout
+    folder.rename(tmp_path / "birds-raw")
+    found = nsi("build-data", "table", "--out", tmp_path / "birds", "--infer")
+    assert (found.code, found.stdout) == (0, given)
+
+
 @pytest.mark.slow
 def test_the_printed_schema_builds_the_same_store(nsi: Nsi, folder: Path, tmp_path: Path) -> None:
     words = ("build-data", "table", "--raw", folder, "--image-size", 16, "--workers", 0)

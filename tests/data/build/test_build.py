@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import nsi_cli
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import open_store
 
 

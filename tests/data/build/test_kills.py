@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import pytest
 
 from nsi_cli.data.build import folder as build_folder
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
 from nsi_cli.data.build.folder import check_out
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.reader import Store, is_store, open_store
 from nsi_cli.schema.scene import Scene
 from nsi_cli.support.errors import DataError
@@ -187,7 +188,8 @@ KILLED = """
 import sys
 from pathlib import Path
 from nsi_clevrtex.builder import ClevrtexBuilder
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 
 raw, out, workers = sys.argv[1:]
 if __name__ == "__main__":

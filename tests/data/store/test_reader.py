@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.store.deferred_error_file import DeferredErrorFile
 from nsi_cli.data.store.images import create_images
 from nsi_cli.data.store.reader import Store, is_store, open_store

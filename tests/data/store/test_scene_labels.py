@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsi_cli.data.build.build import BuildOptions, build_store
+from nsi_cli.data.build.build import build_store
+from nsi_cli.data.build.options import BuildOptions
 from nsi_cli.data.build.resize import resized
 from nsi_cli.data.check.check import check_store
 from nsi_cli.data.loading.loader import LoaderOptions, make_dataloader

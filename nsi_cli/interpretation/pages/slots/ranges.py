@@ -62,7 +62,7 @@ class RangeSearch:
 
     @property
     def title(self) -> str:
-        """The name of the component, for example ``position 1 of 3``."""
+        """The name of the component, for example ``position, 1 of 3``."""
         several = self.item.size > 1
         return self.item.name + (f", {self.component + 1} of {self.item.size}" if several else "")
 
