@@ -86,10 +86,10 @@ class Step:
     Every process puts its part of a batch through the encoders, in micro-batches of
     ``micro_batch_size``. The contrastive loss is computed outside the encoders, over the
     embeddings of the whole batch, and its gradient is passed back to them (Gao et al. 2021,
-    "Scaling deep contrastive learning batch size under memory limited setup"). A single
-    micro-batch is encoded once. Several are encoded first without a graph and without the decoder,
-    for their embeddings, and again with the same dropout, for the gradient. The gradient is exactly
-    that of one process with the whole batch.
+    "Scaling deep contrastive learning batch size under memory limited setup"). If no process has
+    several micro-batches, each is encoded once. Else all are encoded first without a graph and
+    without the decoder, for their embeddings, and again with the same dropout, for the gradient.
+    The gradient is exactly that of one process with the whole batch.
     """
 
     def __init__(self, config: TrainConfig, model: NSI, backbone: Backbone, fabric: Fabric) -> None:
@@ -113,7 +113,7 @@ class Step:
         self._encoders.train()
         draws = self._draws_of(step, size)
         micro_batches = list(self._micro_batches(batch, annotated, draws, step))
-        single = len(micro_batches) == 1
+        single = self._is_single(size)
         with torch.set_grad_enabled(single):
             outputs = [self._encode(micro_batch, decode=single) for micro_batch in micro_batches]
         share, gradients = self._contrast(micro_batches, outputs, size, wants_gradient=True)
@@ -124,6 +124,14 @@ class Step:
         if not math.isfinite(metrics[LOSS]):
             raise NotFinite("loss", metrics)
         return metrics
+
+    def _is_single(self, size: int) -> bool:
+        """Whether every process encodes its part of a batch as one micro-batch.
+
+        All must do the same: data parallelism communicates in a pass that has gradients.
+        """
+        largest = -(-size // self.group.count)
+        return largest <= (self.config.micro_batch_size or largest)
 
     def _draws_of(self, step: int, size: int) -> Draws:
         """The draws of a step: those drawn ahead, or new ones."""
@@ -258,7 +266,7 @@ class Step:
 
         The loss here is linear in their outputs, and has the gradient of the whole loss.
         """
-        single, errors = len(micro_batches) == 1, []
+        single, errors = self._is_single(size), []
         for number, micro_batch in enumerate(micro_batches):
             more = number + 1 < len(micro_batches)
             with self._fabric.no_backward_sync(self._encoders, enabled=more):

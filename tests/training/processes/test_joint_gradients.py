@@ -61,6 +61,7 @@ def test_several_processes_find_the_gradient_of_the_joint_batch(
     [
         ("accumulated/", "plain/"),
         ("one by one/", "plain/"),
+        ("by threes/", "plain/"),
         ("absent attended, accumulated/", "absent attended/"),
         ("sampled, accumulated/", "sampled/"),
         ("all sampled/", "plain/"),
