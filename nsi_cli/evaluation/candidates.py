@@ -39,11 +39,7 @@ class Candidates:
 
     primitives: Floats  # (M, P, W)
     embeddings: Floats  # (M, P, E), each as the only object of a scene
-
-    def completing(self, partial: Ints) -> Ints:
-        """The indices (n,) of the combinations with all values of a partial one (columns,)."""
-        ids = self.primitives[:, 0, : len(partial)]
-        return np.flatnonzero(has_values(ids, partial))
+    completions: Sequence[Ints]  # for each partial combination, the rows (n,) that complete it
 
 
 def has_values(ids: npt.NDArray[Any], partial: Ints) -> Bools:
@@ -66,12 +62,12 @@ def candidates(
     combination: a Halton sequence (Halton 1960) over the bounds of the continuous properties.
     ``excluded`` properties, which the encoder does not see, keep a single value.
     """
-    primitives = _with_points(
-        schema,
-        _combinations(schema, partial, excluded=excluded, completions=completions, seed=seed),
+    ids, rows = _combinations(
+        schema, partial, excluded=excluded, completions=completions, seed=seed
     )
+    primitives = _with_points(schema, ids)
     embeddings = embed_objects(encode, primitives.reshape(-1, schema.width))
-    return Candidates(primitives, embeddings.reshape(*primitives.shape[:2], -1))
+    return Candidates(primitives, embeddings.reshape(*primitives.shape[:2], -1), rows)
 
 
 def completed(
@@ -85,8 +81,10 @@ def completed(
 
     ``numbers`` maps columns of a primitive to values. The rest is chosen as in `candidates`.
     """
-    ids = _combinations(schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=0)
-    primitives = _with_points(schema, ids[has_values(ids, partial)])
+    ids, (rows,) = _combinations(
+        schema, partial[None], excluded=excluded, completions=COMPLETIONS, seed=0
+    )
+    primitives = _with_points(schema, ids[rows])
     for column, number in numbers.items():
         primitives[..., column] = number
     return primitives
@@ -94,16 +92,23 @@ def completed(
 
 def _combinations(
     schema: Schema, partial: Ints, *, excluded: Sequence[str], completions: int, seed: int
-) -> Ints:
-    """All combinations of ids (M, columns), or ``completions`` of each partial one."""
+) -> tuple[Ints, list[Ints]]:
+    """All combinations of ids (M, columns), or ``completions`` of each partial one.
+
+    Also returns, for each partial one, the rows that complete it. If there are too many
+    combinations to try all, those are the ones drawn for it: others that happen to fit were drawn
+    for partial combinations of the data, and would not be random completions.
+    """
     sizes = [1 if item.name in excluded else len(item.values) for item in schema.categorical]
     if prod(sizes) <= MOST_COMBINATIONS:
-        return np.indices(sizes).reshape(len(sizes), prod(sizes)).T
+        ids = np.indices(sizes).reshape(len(sizes), prod(sizes)).T
+        return ids, [np.flatnonzero(has_values(ids, one)) for one in partial]
     drawn = np.random.default_rng(seed).integers(
         np.array(sizes), size=(len(partial), completions, len(sizes))
     )
     filled = np.where(partial[:, None] == OPEN, drawn, partial[:, None])
-    return np.unique(filled.reshape(-1, len(sizes)), axis=0)
+    ids, rows = np.unique(filled.reshape(-1, len(sizes)), axis=0, return_inverse=True)
+    return ids, [np.unique(own) for own in rows.reshape(len(partial), completions)]
 
 
 def _with_points(schema: Schema, ids: Ints) -> Floats:
@@ -164,6 +169,6 @@ def _bounded(
 ) -> Continuous:
     """The property with new bounds, except where they are NaN; a range of one value is widened."""
     known = ~np.isnan(lows)
-    highs = np.maximum(highs, np.nextafter(lows, np.inf))
+    highs = np.maximum(highs, np.nextafter(lows, np.inf, dtype=np.float32))
     low, high = np.where(known, lows, item.lows), np.where(known, highs, item.highs)
     return replace(item, low=tuple(low.tolist()), high=tuple(high.tolist()))

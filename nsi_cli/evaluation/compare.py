@@ -42,7 +42,7 @@ def by_scene(scenes: Columns, objects: Columns) -> ByScene:
         ranks = scenes.get(f"{direction}_rank")
         if ranks is not None:
             for depth in (depth for depth in DEPTHS if depth < len(ranks)):  # else always 1
-                hits = (ranks <= depth).astype(float)
+                hits = scenes.get(f"{direction}_R@{depth}", (ranks <= depth).astype(float))
                 result[f"{TITLES[direction]}, R@{depth}"] = hits, np.ones(len(hits))
     for name in MEASURES:
         if name in objects:

@@ -42,7 +42,7 @@ class Control:
 def shuffled_schemas(predictions: Iterable[Predictions]) -> Iterator[Predictions]:
     """Give each scene the annotation of the scene before it, and align it again.
 
-    The first scene gets the annotation of the last scene of its batch.
+    The first scene gets the annotation of the last scene of its batch, which should have several.
     """
     names = ("primitives", "present", "primitive_embeddings")
     last: Mapping[str, Any] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nsi_cli.evaluation.predictions import Predictions
@@ -54,6 +55,17 @@ class SplitEmbeddings:
     def present(self) -> Tensor:
         """Which primitives are present, (n, T) bool."""
         return self._joined()[2]
+
+    def padded(self, count: int) -> SplitEmbeddings:
+        """The same embeddings followed by scenes of zeros, ``count`` in all."""
+        padded = SplitEmbeddings(self._device)
+        padded._alignment = self._alignment
+        more = count - len(self)
+        slots, primitives, present = (
+            F.pad(part, (0, 0) * (part.ndim - 1) + (0, more)) for part in self._joined()
+        )
+        padded._batches = [(slots, primitives, present)]
+        return padded
 
     def scores(
         self,

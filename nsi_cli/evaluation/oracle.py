@@ -1,8 +1,8 @@
 """The oracle: true masks and properties in place of slots, for the best possible values.
 
-The score of an oracle slot and a primitive is 1[equal categorical values] − ε·|x − y|² − 1, where x
-and y are their continuous values, scaled to the bounds. The score is 0 if both describe the same
-object, and negative otherwise.
+The score of an oracle slot and a primitive is 1[equal categorical values] − ε·|x − y|² − 1 + δ,
+where x and y are their continuous values, scaled to the bounds. The score is δ = 10⁻¹² if both
+describe the same object, and negative otherwise. δ makes a match score more than no object.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from nsi_cli.evaluation.predictions import Bools, Floats, Predictions
 from nsi_cli.schema import Schema
 
 Numbers = npt.NDArray[np.float64]
+
+_MATCH = 1e-12
+"""The score of a match: above the rounding of float64, below what a difference counts."""
 
 
 class Oracle:
@@ -53,7 +56,12 @@ class Oracle:
         """Embeddings (B, T, E) of primitives (B, T, W)."""
         words, numbers = self._words(primitives), self._scaled(primitives)
         square = self._epsilon * (numbers**2).sum(-1, keepdims=True)
-        parts = words, np.sqrt(2 * self._epsilon) * numbers, np.ones_like(square), -square - 1
+        parts = (
+            words,
+            np.sqrt(2 * self._epsilon) * numbers,
+            np.ones_like(square),
+            -square - 1 + _MATCH,
+        )
         return np.concatenate(parts, -1)
 
     def predictions(self, predictions: Iterable[Predictions]) -> Iterator[Predictions]:

@@ -17,6 +17,9 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
+DIVERGED = "its training diverged: train again with a lower learning rate"
+"""The hint of an error about numbers of a model that are not finite."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -67,7 +70,7 @@ class Predictions:
         if not (np.isfinite(self.slot_embeddings).all() and np.isfinite(primitives).all()):
             raise NsiError(
                 "the model gives embeddings that are not finite numbers",
-                "its training diverged: train again with a lower learning rate",
+                DIVERGED,
             )
 
     @property

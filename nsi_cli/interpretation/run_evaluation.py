@@ -108,9 +108,8 @@ def _controls(
     encode, oracle = primitives_encoder(loaded.model), Oracle(schema, config.excluded)
 
     def of(run: LoadedRun, stage: str) -> Iterator[Predictions]:
-        return run.predictions(
-            options.split, options.batch_size, progress, stage, mask_size=options.mask_size
-        )
+        size = max(2, options.batch_size)  # a single schema cannot be shuffled
+        return run.predictions(options.split, size, progress, stage, mask_size=options.mask_size)
 
     train = _train(loaded, options, progress)
     controls = {

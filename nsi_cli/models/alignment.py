@@ -76,8 +76,8 @@ def score_matrix(
     Slot embeddings (Bi, K, E), primitive embeddings (Bj, T, E) and present (Bj, T) bool →
     (Bi, Bj), at least float32. With ``alignment`` hungarian no two primitives share a slot: the
     largest sum over one-to-one assignments, in which primitives without a slot add nothing. It is
-    solved only where the score of max, an upper bound, reaches ``floor`` (Bi, Bj); elsewhere the
-    score is −∞.
+    solved only where an upper bound, the score of max, reaches ``floor`` (Bi, Bj); elsewhere the
+    score is −∞. If there are more primitives than slots, the bound has no negative terms.
     ``chunk`` images are scored at a time; None keeps the dot products below 64 MiB, or scores
     all at once if a gradient is needed.
     """
@@ -114,7 +114,10 @@ def _matched(slots: Tensor, columns: Tensor, present: Tensor, floor: Tensor | No
     products = products.transpose(1, 2)  # (Bi, Bj, K, T)
     if floor is None:
         return _chosen(products, assign(products, present)).sum(-1)
-    possible = products.amax(2).sum(-1) >= floor
+    bound = products.amax(2)  # (Bi, Bj, T)
+    if present.shape[1] > slots.shape[1]:  # a primitive without a slot adds nothing
+        bound = bound.clamp(min=0)
+    possible = bound.sum(-1) >= floor
     scores = torch.full_like(floor, -torch.inf)
     wanted = products[possible]  # (P, K, T)
     chosen = assign(wanted, present.expand(*possible.shape, -1)[possible])

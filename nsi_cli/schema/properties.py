@@ -102,9 +102,10 @@ class Continuous:
                     f"got {bound!r}",
                 )
             object.__setattr__(self, name, numbers)
-        if not all(low < high for low, high in zip(self.lows, self.highs, strict=True)):
+        lows, highs = (np.array(ends, np.float32) for ends in (self.lows, self.highs))
+        if not (lows < highs).all():
             raise SchemaError(
-                f"property '{self.name}': low must be below high in every component",
+                f"property '{self.name}': low must be below high in every component (as float32)",
                 f"got low {self.low} and high {self.high}",
             )
 

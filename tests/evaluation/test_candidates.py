@@ -32,19 +32,24 @@ def test_all_combinations_are_tried_with_points_within_the_bounds(schema) -> Non
 
 
 def test_completions_have_the_values_of_a_partial_combination(schema) -> None:
-    found = candidates(schema, encode, np.array([[0, OPEN]]))
-    chosen = found.primitives[found.completing(np.array([2, OPEN])), 0, :2]
-    assert chosen.tolist() == [[2, 0], [2, 1]]
-    assert len(found.completing(np.array([OPEN, OPEN]))) == 6
+    found = candidates(schema, encode, np.array([[2, OPEN], [OPEN, OPEN]]))
+    first, every = found.completions
+    assert found.primitives[first, 0, :2].tolist() == [[2, 0], [2, 1]]
+    assert len(every) == 6
 
 
 def test_many_values_are_sampled_so_that_each_partial_combination_is_completed() -> None:
     items = [Categorical(name, tuple(f"{name}{i}" for i in range(100))) for name in "xyz"]
     schema = Schema(tuple(items), max_objects=1)
-    partial = np.array([[7, OPEN, OPEN], [OPEN, 99, 3]])
+    partial = np.array([[7, OPEN, OPEN], [OPEN, 99, 3], [7, 5, OPEN]])
     found = candidates(schema, encode, partial)
-    assert len(found.primitives) <= 2 * module.COMPLETIONS
-    assert all(len(found.completing(row)) > module.COMPLETIONS // 2 for row in partial)
+    assert len(found.primitives) <= 3 * module.COMPLETIONS
+    for query, rows in zip(partial, found.completions, strict=True):
+        ids = found.primitives[rows, 0, :3]
+        assert ((ids == query) | (query == OPEN)).all()
+        assert module.COMPLETIONS // 2 < len(rows) <= module.COMPLETIONS
+    # Those that were drawn for the third are no random completions of the first.
+    assert (found.primitives[found.completions[0], 0, 1] == 5).mean() < 0.5
     again = candidates(schema, encode, partial)
     np.testing.assert_array_equal(found.primitives, again.primitives)
     assert not np.array_equal(
@@ -75,7 +80,7 @@ def test_objects_are_embedded_in_chunks_each_alone(monkeypatch) -> None:
 def test_a_partial_combination_and_numbers_are_completed_as_the_candidates_are(schema) -> None:
     partial = np.array([2, OPEN])
     found = candidates(schema, encode, partial[None])
-    expected = found.primitives[found.completing(partial)]
+    expected = found.primitives[found.completions[0]]
     np.testing.assert_array_equal(completed(schema, partial, {}), expected)
     fixed = completed(schema, partial, {2: 0.5})
     assert (fixed[..., 2] == 0.5).all()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nsi_cli.evaluation.compare import by_scene
 from nsi_cli.evaluation.samples import mean_columns, mean_result
 
 
@@ -35,3 +36,14 @@ def test_columns_of_floats_are_averaged() -> None:
     assert mean["slot"].tolist() == [3, 1]
     assert mean["shape"].tolist() == ["cube", ""]
     np.testing.assert_array_equal(mean["iou"], [0.75, np.nan])
+
+
+def test_recall_of_the_mean_columns_is_the_mean_recall() -> None:
+    ranks = ([1.0, 3.0, 1.0], [3.0, 1.0, 1.0])
+    records = [
+        {"index": np.arange(3), "image_to_schema_rank": np.array(draw),
+         "image_to_schema_R@1": (np.array(draw) <= 1).astype(float)}
+        for draw in ranks
+    ]  # fmt: skip
+    hits, counts = by_scene(mean_columns(records), {"index": np.arange(3)})["image → schema, R@1"]
+    assert hits.sum() / counts.sum() == pytest.approx(2 / 3)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,11 @@ def test_controls_stand_beside_the_result(trained: Path) -> None:
         assert set(controls[name]) == {"retrieval"}
         recall = controls[name]["retrieval"]["image_to_schema"]["R@1"]
         assert set(recall) == {"value", "ci95", "expected"}
+    ones, twos = (
+        evaluate_run(loaded, replace(options, batch_size=size)).result["controls"]
+        for size in (1, 2)
+    )
+    assert ones["shuffled_schemas"] == twos["shuffled_schemas"]  # no scene keeps its own schema
     best = controls["oracle"]
     assert best["retrieval"]["schema_to_image"]["R@1"]["value"] == 1
     assert best["segmentation"]["attention_masks"]["ari"]["value"] == 1

@@ -53,7 +53,7 @@ def test_matches_are_those_of_brute_force(text: str) -> None:
     query, given = parse_query(text, SCHEMA), predictions()
     partial = query.ids
     found = candidates(SCHEMA, encode, partial[None])
-    completions = found.primitives[found.completing(partial)]
+    completions = found.primitives[found.completions[0]]
     for column, value in query.numbers.items():
         completions[..., column] = value
     codes = encode(completions.reshape(-1, 3), None)
@@ -77,7 +77,7 @@ def test_a_search_ranks_like_the_property_retrieval_metric() -> None:
     query = parse_query("ball", SCHEMA)
     found = candidates(SCHEMA, encode, query.ids[None])
     scores = image_scores(predictions().slot_embeddings, found.embeddings)
-    mean = scores[found.completing(query.ids)].mean(0)
+    mean = scores[found.completions[0]].mean(0)
     own, _ = scored(predictions().slot_embeddings, searched("ball").completions)
     np.testing.assert_allclose(own, mean, rtol=1e-5)
 

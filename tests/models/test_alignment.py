@@ -166,6 +166,22 @@ def test_pairs_that_cannot_reach_the_floor_are_not_matched(monkeypatch: pytest.M
     assert 60 <= int(reached.sum()) == solved < 300
 
 
+def test_a_primitive_without_a_slot_lowers_no_bound() -> None:
+    generator = torch.Generator().manual_seed(0)
+    slots = torch.randn(20, 4, 6, generator=generator)
+    primitives = torch.randn(30, 6, 6, generator=generator)
+    present = torch.rand(30, 6, generator=generator) < 0.9
+    whole = score_matrix(slots, primitives, present, alignment="hungarian")
+    floor = whole.quantile(0.5).expand(20, 30)
+    bounded = score_matrix(slots, primitives, present, alignment="hungarian", floor=floor)
+    assert torch.equal(bounded >= floor, whole >= floor)
+    # The largest product of the second is negative, but it has no slot and adds nothing.
+    slot, two = torch.tensor([[[1.0]]]), torch.tensor([[[3.0], [-5.0]]])
+    everywhere = torch.ones(1, 2, dtype=torch.bool)
+    floor = torch.zeros(1, 1)
+    assert score_matrix(slot, two, everywhere, alignment="hungarian", floor=floor).item() == 3
+
+
 @pytest.mark.parametrize("gradient", [False, True])
 @pytest.mark.parametrize("alignment", ["max", "hungarian"])
 @pytest.mark.parametrize(("images", "scenes"), [(0, 3), (2, 0), (0, 0)])

@@ -107,6 +107,7 @@ def test_a_property_needs_a_name(name: object) -> None:
         ({"size": True}, "size must be"),
         ({"size": 1.0}, "size must be"),
         ({"low": 1, "high": 1}, "low must be below high"),
+        ({"low": 1.6e9, "high": 1.6e9 + 50}, "low must be below high"),  # equal as float32
         ({"low": math.nan}, "a bound must be"),
         ({"high": 10**400}, "a bound must be"),
         ({"high": "1"}, "a bound must be"),

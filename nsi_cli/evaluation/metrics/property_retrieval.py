@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -86,9 +86,10 @@ class PropertyRetrieval(Metric):
         )
         scores = image_scores(slots, found.embeddings)  # (M, n)
         shuffled = np.stack(list(self._exchanges(present.sum(1))))
+        rows = iter(found.completions)
         for name, partial in queries.items():
             relevant = _relevant(partial, ids, present)  # (Q, n)
-            means = np.stack([scores[found.completing(query)].mean(0) for query in partial])
+            means = np.stack([scores[own].mean(0) for own in islice(rows, len(partial))])
             result["property_retrieval"][name] = self._measures(means, relevant, shuffled)
         return result
 

@@ -17,14 +17,15 @@ from nsi_cli.evaluation import DEPTHS
 from nsi_cli.evaluation.bootstrap import Measured, mean_with_interval, median_with_interval
 from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.metrics.metric import Metric
-from nsi_cli.evaluation.predictions import Predictions
+from nsi_cli.evaluation.predictions import DIVERGED, Predictions
 from nsi_cli.evaluation.records import Columns
+from nsi_cli.support.errors import NsiError
 
 _TILE = 256
-"""Scenes on each side of a tile."""
+"""The most scenes on each side of a tile."""
 
 _CHUNK = 32
-"""Images scored at a time; a divisor of the tile. Their dot products should fit in the cache."""
+"""The most images scored at a time. Their dot products should fit in the cache."""
 
 _INTERVAL = (0.025, 0.975)
 
@@ -87,9 +88,14 @@ class Retrieval(Metric):
         }
 
     def scenes(self) -> Columns:
-        """The rank of each scene in both directions."""
+        """The rank of each scene in both directions, and whether it is at most k (1 or 0)."""
         by_image, by_schema = self._ranks
-        return {"image_to_schema_rank": by_image.mean, "schema_to_image_rank": by_schema.mean}
+        ranks = {"image_to_schema": by_image.mean, "schema_to_image": by_schema.mean}
+        return {f"{name}_rank": values for name, values in ranks.items()} | {
+            f"{name}_R@{depth}": (values <= depth).astype(float)
+            for name, values in ranks.items()
+            for depth in DEPTHS
+        }
 
     @cached_property
     def _ranks(self) -> tuple[Ranks, Ranks]:
@@ -152,25 +158,41 @@ def random_median(count: int) -> Measured:
 def all_ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ranks]:
     """The ranks of each image's schema among all schemas, and of each schema's image; from 1.
 
-    The n × n scores are computed in square tiles and never held at once. A scene's own
-    score comes from a tile of the same shape, so that equal scores are equal to the bit.
+    The n × n scores are computed in square tiles and never held at once. All tiles have the same
+    shape, and so have the chunks of images in them, so that equal scores are equal to the bit:
+    the split is padded with scenes that are not counted. Raises `NsiError` if a scene's own score
+    is not finite.
     """
     count = len(embeddings)
-    tiles = [slice(start, min(start + tile, count)) for start in range(0, count, tile)]
-    diagonal = [embeddings.scores(embeddings.slots[part], part, chunk=_CHUNK) for part in tiles]
+    side, chunk = _tile_sides(count, tile)
+    padded = embeddings.padded(-(-count // side) * side)
+    tiles = [slice(start, start + side) for start in range(0, len(padded), side)]
+    diagonal = [padded.scores(padded.slots[part], part, chunk=chunk) for part in tiles]
     own = torch.cat([scores.diagonal() for scores in diagonal])
-    counts = torch.zeros(2, 2, count, dtype=torch.int64, device=own.device)  # direction, kind
+    if not own.isfinite().all():
+        raise NsiError("the model gives scores that are not finite numbers", DIVERGED)
+    counts = torch.zeros(2, 2, len(padded), dtype=torch.int64, device=own.device)
     for rows, true in zip(tiles, diagonal, strict=True):
         for columns in tiles:
             if rows == columns:
                 scores = true.fill_diagonal_(-torch.inf)
             else:  # below the floor, a score changes no rank
                 floor = torch.minimum(own[rows, None], own[None, columns])
-                scores = embeddings.scores(embeddings.slots[rows], columns, floor, chunk=_CHUNK)
+                scores = padded.scores(padded.slots[rows], columns, floor, chunk=chunk)
+            scores[max(0, count - rows.start) :] = -torch.inf
+            scores[:, max(0, count - columns.start) :] = -torch.inf
             counts[0, :, rows] += _compared(scores, own[rows, None], 1)
             counts[1, :, columns] += _compared(scores, own[None, columns], 0)
-    by_image, by_schema = (Ranks(*part.cpu().double().numpy()) for part in counts)
+    by_image, by_schema = (Ranks(*part.cpu().double().numpy()) for part in counts[..., :count])
     return by_image, by_schema
+
+
+def _tile_sides(count: int, tile: int) -> tuple[int, int]:
+    """The scenes on each side of a tile, at most ``tile``, and the images of a chunk, a divisor."""
+    side = -(-count // -(-count // tile))
+    chunks = -(-side // _CHUNK)
+    chunk = -(-side // chunks)
+    return chunks * chunk, chunk
 
 
 def _compared(scores: torch.Tensor, own: torch.Tensor, axis: int) -> torch.Tensor:

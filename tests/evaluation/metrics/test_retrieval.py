@@ -152,6 +152,37 @@ def test_a_model_that_tells_nothing_apart_ranks_in_the_middle(make_predictions) 
     assert found["R@10"]["value"] == 0
 
 
+@pytest.mark.parametrize("count", [33, 257, 258, 514])
+@pytest.mark.parametrize("sizes", [(1, 4, 64), (11, 10, 64), (15, 10, 64)])
+def test_equal_scores_are_equal_to_the_bit_in_every_tile(
+    make_predictions, count: int, sizes: tuple[int, int, int]
+) -> None:
+    slots, most, size = sizes
+    draw = np.random.default_rng(0).standard_normal((slots + most, size)).astype(np.float32)
+    embeddings = SplitEmbeddings()
+    embeddings.add(
+        make_predictions(
+            count,
+            slot_embeddings=np.repeat(draw[None, :slots], count, 0),
+            primitive_embeddings=np.repeat(draw[None, slots:], count, 0),
+            present=np.ones((count, most), bool),
+        )
+    )
+    for ranks in all_ranks(embeddings):
+        assert (ranks.higher == 0).all()
+        assert (ranks.alike == count - 1).all()
+
+
+def test_scores_that_are_not_finite_are_refused(make_predictions) -> None:
+    predictions = make_predictions()
+    predictions.slot_embeddings[:] *= 1e30
+    predictions.primitive_embeddings[:] *= 1e30
+    metric = Retrieval()
+    metric.update(predictions)
+    with pytest.raises(NsiError, match="scores that are not finite"):
+        metric.compute()
+
+
 def test_a_model_that_tells_everything_apart_is_always_first(make_predictions) -> None:
     own = np.eye(20, dtype=np.float32)[:, None]
     predictions = make_predictions(
