@@ -65,6 +65,7 @@ def evaluate(
 
     loaded = opened(run, data, checkpoint, tasks, progress)
     config = loaded.run.config
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     options = EvaluationOptions(
         split, metrics, kmeans_scenes, slot_samples, mask_size, controls, batch_size
     )

@@ -87,7 +87,7 @@ def _details(result: CheckResult) -> Any:
     from rich.text import Text
 
     if not result.begun:
-        return Text("what it needs is missing or damaged", "dim")
+        return Text(result.looked_at or "what it needs is missing or damaged", "dim")
     lines = [Text(result.looked_at, "dim")] if result.looked_at else []
     for style, examples, count in (
         ("red", result.examples, result.faults),

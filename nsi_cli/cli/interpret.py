@@ -12,6 +12,7 @@ from nsi_cli.cli.context import context_of
 from nsi_cli.cli.flags import default_shown
 from nsi_cli.cli.output import print_table
 from nsi_cli.support.errors import ConfigError
+from nsi_cli.support.progress import SILENT
 
 
 def interpret(
@@ -105,11 +106,16 @@ def interpret(
             print_table(found.query, table.columns, table.rows, notes=notes)
         typer.echo(str(answers.page))
         return
-    # Without progress, since the report notes the same.
-    for one in api.describe(loaded, image) if image else ():
+    # An export without its store has no page. A page notes the same as the table, so only once.
+    alone = bool(image) and loaded.opened is None and not figures and out is None
+    shown = context.progress if alone else SILENT
+    for one in api.describe(loaded, image, progress=shown) if image else ():
         table = api.description_table(one)
         left = range(2, len(table.columns) - 1)
         print_table(one.name, table.columns, table.rows, left=left, notes=table.notes)
+    if alone:
+        context.progress.note("note: without a store there is no page; name one with --data DIR")
+        return
     drawn = api.figures(loaded, **shared) if figures else None
     page = api.interpret(loaded, images=image or [], out=out, scenes=scenes, top=top, **shared)
     if drawn is not None:

@@ -79,7 +79,7 @@ def train(
         typer.echo(api.as_yaml(resolved), nl=False)
     elif dry_run:
         metrics = api.dry_run(resolved, tasks=context.tasks, progress=context.progress)
-        for name, value in metrics.items():
+        for name, value in metrics.items() if is_first_process() else ():
             typer.echo(f"{name:<14} {value:.4f}")
     else:
         train_and_print(context, resolved, out)

@@ -27,6 +27,10 @@ class DataFigure(Figure):
         super().__init__(**options)
         self.data = data
 
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """Write the figure as matplotlib does, but whole: titles may reach beyond the canvas."""
+        super().savefig(*args, **{"bbox_inches": "tight", **options})
+
     def save(self, path: Path | str) -> Path:
         """Write the figure as PNG or SVG, and its data beside it, as CSV of the same name.
 
@@ -54,5 +58,5 @@ class DataFigure(Figure):
         undated = {"Date": None} if kind == "svg" else None
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # an SVG shows it all the same
-            self.savefig(file, format=kind, dpi=110, bbox_inches="tight", metadata=undated)
+            self.savefig(file, format=kind, dpi=110, metadata=undated)
         return file.getvalue()

@@ -14,7 +14,7 @@ from nsi_cli.models.build import build
 from nsi_cli.plugins.discovery.registry import TaskRegistry
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import SILENT, Progress
-from nsi_cli.training.checkpoint import BEST, load_weights, restore
+from nsi_cli.training.checkpoint import BEST, load_weights, restore, store_warnings
 from nsi_cli.training.run import Run, open_run
 
 
@@ -40,6 +40,9 @@ def load_run(
     store = None
     if known is None or data is not None:
         store = _open_store(run, data)
+    if data is None and store is not None:
+        for line in store_warnings(folder, store):
+            progress.note(line)
     if data is not None and known is None and store is not None:
         for line in differences(task, Path(config.data), store):
             progress.note(line)

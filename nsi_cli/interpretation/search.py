@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nsi_cli.evaluation.candidates import completed, embed_objects, has_values
+from nsi_cli.evaluation.candidates import OPEN, completed, embed_objects, has_values
 from nsi_cli.evaluation.metrics.grounding import peak_pixels
 from nsi_cli.evaluation.predict import EncodePrimitives
 from nsi_cli.evaluation.predictions import Floats, Ints, Predictions
@@ -40,8 +40,8 @@ class Match:
     score: float  # of the best slot, averaged over the query's completions
     slot: int  # the slot that scores highest with the completions on average
     mask: Floats  # (h, w), of that slot
-    right: bool  # whether an object of the scene has all given categorical values
-    on_it: bool | None  # whether the mask's peak lies on such an object; None without true masks
+    right: bool | None  # whether an object has all given categorical values; None if none is given
+    on_it: bool | None  # whether the mask's peak lies on such an object; None if that is unknown
     primitive: Floats | None = None  # (W,), of the object that the peak lies on
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Search:
     top: int
     excluded: tuple[str, ...] = ()
     scenes: int = 0
-    relevant: int = 0  # scenes with an object that has all given categorical values
+    _relevant: int = 0
     _matches: list[Match] = field(default_factory=list)
 
     def add(self, predictions: Predictions) -> None:
@@ -77,7 +77,7 @@ class Search:
         scores, slots = scored(predictions.slot_embeddings, self.completions)
         right = self._right(predictions)
         self.scenes += len(predictions)
-        self.relevant += int(right.any(1).sum())
+        self._relevant += int(right.any(1).sum())
         for row in np.argsort(-scores, kind="stable")[: self.top].tolist():
             mask = predictions.masks[row, slots[row]].copy()
             under = _object_under(mask, predictions, row)
@@ -87,14 +87,26 @@ class Search:
                     score=float(scores[row]),
                     slot=int(slots[row]),
                     mask=mask,
-                    right=bool(right[row].any()),
+                    right=bool(right[row].any()) if self._has_words else None,
                     on_it=None
-                    if predictions.true_masks is None
+                    if predictions.true_masks is None or not self._has_words
                     else under is not None and bool(right[row, under]),
                     primitive=None if under is None else predictions.primitives[row, under].copy(),
                 )
             )
         self._matches = self.matches
+
+    @property
+    def relevant(self) -> int | None:
+        """The scenes with an object that has all given categorical values; None if none is given.
+
+        Values of continuous properties are never exactly those of a query.
+        """
+        return self._relevant if self._has_words else None
+
+    @property
+    def _has_words(self) -> bool:
+        return bool((self.query.ids != OPEN).any())
 
     @property
     def matches(self) -> list[Match]:
@@ -170,7 +182,7 @@ class Retrieved(Plotted):
     query: str
     split: str
     scenes: int
-    relevant: int  # scenes with an object that has all given categorical values
+    relevant: int | None  # scenes with an object that has all given categorical values
     ids: tuple[str, ...]  # of the scenes
     matches: tuple[Match, ...]
     images: Pixels  # (n, S, S, 3)
@@ -197,7 +209,7 @@ class Retrieved(Plotted):
             "id": np.array(self.ids, dtype=object),
             "score": np.array([match.score for match in found]),
             "slot": np.array([match.slot for match in found], np.int64),
-            "right": np.array([match.right for match in found], bool),
+            "right": np.array([match.right for match in found], dtype=object),
             "on_it": np.array([match.on_it for match in found], dtype=object),
         }
 
@@ -206,7 +218,7 @@ class Retrieved(Plotted):
         pictures = [
             Picture(
                 spotlight(image, match.mask),
-                f"{name}\n{match.score:.1f} {'✓' if match.right else '✗'}",
+                f"{name}\n{match.score:.1f} {MARKS[match.right]}",
             )
             for image, name, match in zip(self.images, self.ids, self.matches, strict=True)
         ]

@@ -6,6 +6,7 @@ beside it and renamed.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
+from nsi_cli.data.store.reader import Store
 from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.support.files import disk_errors_explained
 from nsi_cli.support.options import did_you_mean
@@ -28,8 +30,11 @@ from nsi_cli.support.reading import CHECKPOINT_LIMIT, open_regular, read_regular
 from nsi_cli.training.schedule import Plateau
 
 WEIGHTS = "weights.safetensors"
-STEP = "step"
-"""The key of the number of steps in the metadata of the weights."""
+STEP, STORE = "step", "store"
+"""The keys of the number of steps and of the store's contents in the metadata of the weights."""
+
+_METADATA = "training"
+"""The key under which the metadata are one text: safetensors writes several in any order."""
 
 BEST, LAST = "best", "last"
 
@@ -101,11 +106,27 @@ def prune(folder: Path, keep: int) -> None:
 
 def step_of(folder: Path) -> int:
     """The number of steps of a checkpoint; 0 if its weights are damaged."""
+    return int(_metadata(folder).get(STEP, 0))
+
+
+def store_warnings(folder: Path, store: Store) -> list[str]:
+    """A warning if the store is not the one that a checkpoint was trained on."""
+    trained_on = _metadata(complete(folder)).get(STORE)
+    if trained_on in (None, store.contents):  # None: written by an earlier version
+        return []
+    return [
+        f"warning: the store {store.path} is not the one that the run was trained on: its files "
+        "differ, and scenes may be in other splits"
+    ]
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
     try:
         with safe_open(folder / WEIGHTS, "pt") as file:
-            return int((file.metadata() or {}).get(STEP, 0))
-    except SafetensorError:
-        return 0
+            found = file.metadata() or {}  # an earlier version wrote the step under its own key
+        return {**found, **json.loads(found.get(_METADATA, "{}"))}
+    except (SafetensorError, OSError, ValueError, TypeError):
+        return {}
 
 
 def _retire(old: Path, folder: Path, retire: bool) -> None:
@@ -162,19 +183,21 @@ def save_checkpoint(
     state: dict[str, Any],
     reached: TrainingState,
     *,
+    store: str,
     keep: int | None = None,
 ) -> None:
     """Write a checkpoint; until it is complete, the old one stays.
 
-    ``state`` holds plain values and tensors by name. ``keep`` is the number of newest checkpoints
+    ``state`` holds plain values and tensors by name. ``store`` identifies the store's contents.
+    ``keep`` is the number of newest checkpoints
     to keep, this one included: earlier ones as ``step-00001200`` beside it; later ones, left by a
     training that was resumed from an earlier step, are removed. None keeps all. Raises `DataError`
     if the disk cannot be written; the old checkpoint then stays.
     """
     with replacing_checkpoint(folder, retire=bool(keep and keep > 1)) as temporary:
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-        metadata = {STEP: str(reached.step)}
-        _write(temporary / WEIGHTS, tensors_as_bytes(tensors, metadata=metadata))
+        metadata = json.dumps({STEP: reached.step, STORE: store})
+        _write(temporary / WEIGHTS, tensors_as_bytes(tensors, metadata={_METADATA: metadata}))
         packed = BytesIO()
         torch.save({**state, "progressed": asdict(reached)}, packed)
         _write(temporary / STATE, packed.getbuffer())

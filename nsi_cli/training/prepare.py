@@ -49,7 +49,8 @@ def check(config: TrainConfig, store: Store) -> list[str]:
         raise ConfigError(
             f"store {store.path} has images of {store.image_size} pixels, --image-size is "
             f"{config.image_size}",
-            f"train with --image-size {store.image_size}, or build the store again",
+            f"train with --image-size {store.image_size}, or build the store again with "
+            f"--image-size {config.image_size}",
         )
     store.schema.without(config.excluded)  # raises for an unknown property
     most = max(int(store.primitives(split)[1].max(initial=0)) for split in store.splits)

@@ -271,6 +271,8 @@ class Trainer:
 
         def save() -> None:
             log.flush()
-            save_checkpoint(folder, weights, state, self._state, keep=keep)
+            save_checkpoint(
+                folder, weights, state, self._state, store=self._store.contents, keep=keep
+            )
 
         self.group.run_on_first(save)

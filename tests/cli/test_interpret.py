@@ -53,3 +53,17 @@ def test_a_text_under_the_name_of_a_picture_is_one_line(
 ) -> None:
     (tmp_path / "drawing.png").write_text("<svg/>")
     one_line(nsi("interpret", trained, "--image", tmp_path / "drawing.png"), 1, "SVG or HTML")
+
+
+def test_an_image_is_described_by_an_export_without_a_page(
+    nsi: Any, trained: Path, tmp_path: Path
+) -> None:
+    exported = tmp_path / "model"
+    assert nsi("export", trained, "--to", exported).code == 0
+    Image.new("RGB", (320, 240), "teal").save(tmp_path / "frame.png")
+    before = sorted(exported.iterdir())
+    result = nsi("interpret", exported, "--image", tmp_path / "frame.png")
+    assert result.code == 0, result
+    assert "frame.png" in result.stdout
+    assert "without a store there is no page" in result.stderr
+    assert sorted(exported.iterdir()) == before

@@ -73,6 +73,8 @@ def test_a_dry_run_writes_nothing(
     ]  # fmt: skip
     assert tree(tmp_path) == {}
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+    monkeypatch.setattr("nsi_cli.cli.train.is_first_process", lambda: False)
+    assert nsi("train", *tiny_flags, "--dry-run").stdout == ""  # another process prints it
 
 
 def test_too_few_slots_are_a_warning_and_training_goes_on(

@@ -10,7 +10,7 @@ import yaml
 
 import nsi_cli
 from nsi_cli import api
-from nsi_cli.support.errors import DataError, NsiError
+from nsi_cli.support.errors import ConfigError, DataError, NsiError
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,14 @@ def test_an_export_opens_without_the_store_and_describes_alike(
     ):
         with pytest.raises(DataError, match="exported without its store"):
             question()
+
+
+def test_an_export_is_not_trained_on(exported: Path) -> None:
+    before = sorted(exported.iterdir())
+    with pytest.raises(ConfigError, match="is an export") as caught:
+        api.resume(exported, epochs=9)
+    assert "resume the run" in str(caught.value.hint)
+    assert sorted(exported.iterdir()) == before
 
 
 def test_an_export_can_be_evaluated_on_a_store(exported: Path, trained: Path) -> None:

@@ -89,3 +89,14 @@ def test_long_rows_are_broken() -> None:
     assert len(drawn.axes) == 11
     assert drawn.get_size_inches()[0] < 20
     picture_grid([], {})._repr_png_()
+
+
+def test_savefig_cuts_off_no_title(tmp_path: Path) -> None:
+    tall = figure("one\ntwo\nthree\nfour", title="a title")
+    sizes = []
+    for options in ({}, {"bbox_inches": None}):
+        tall.savefig(tmp_path / "figure.png", dpi=50, **options)
+        rows = np.array(Image.open(tmp_path / "figure.png").convert("L")).min(1)
+        assert options or rows[0] == 255  # nothing touches the upper edge
+        sizes.append(len(rows))
+    assert sizes[0] != sizes[1]

@@ -104,6 +104,17 @@ def test_right_is_a_scene_with_an_object_that_has_all_values() -> None:
     assert len(searched("ball", top=100).matches) == 30
 
 
+def test_a_query_of_numbers_alone_has_no_right_answers() -> None:
+    search = Search(parse_query("x=0.3", SCHEMA), SCHEMA, encode, 3)
+    search.add(replace(predictions(), true_masks=np.ones((30, 6, 6), np.uint8)))
+    assert {(match.right, match.on_it) for match in search.matches} == {(None, None)}
+    assert search.relevant is None
+    found = search.retrieved(
+        "test", [str(n) for n in range(30)], lambda rows: np.zeros((3, 8, 8, 3))
+    )
+    assert {row[-2:] for row in found.rows()} == {("–", "–")}
+
+
 def test_with_true_masks_it_is_known_whether_the_slot_lies_on_such_an_object() -> None:
     given = predictions()
     masks = np.zeros((30, 6, 6), np.uint8)

@@ -42,7 +42,7 @@ def save(folder: Path, step: int, keep: int | None = None) -> None:
     """A checkpoint whose every part says which step it is of."""
     weights = {"w": torch.full((3,), float(step))}
     state = {"optimizer": {"step": step}}
-    save_checkpoint(folder, weights, state, replace(AT, step=step), keep=keep)
+    save_checkpoint(folder, weights, state, replace(AT, step=step), store="abc", keep=keep)
 
 
 def load(folder: Path) -> int:
@@ -61,7 +61,7 @@ def last(tmp_path: Path) -> Path:
 def test_what_is_saved_comes_back(last: Path) -> None:
     weights = {"a": torch.randn(2, 3), "b": torch.randn(4, 2).mT}
     adam = torch.optim.Adam([torch.nn.Parameter(torch.randn(2))])
-    save_checkpoint(last, weights, {"optimizer": adam.state_dict()}, AT)
+    save_checkpoint(last, weights, {"optimizer": adam.state_dict()}, AT, store="abc")
     loaded = load_weights(last)
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
@@ -244,8 +244,9 @@ def test_a_full_disk_keeps_the_old_and_is_told_in_one_line(
     weights: int, state: int, last: Path
 ) -> None:
     save(last, 1)
+    optimizer = {"optimizer": torch.zeros(state)}
     with room_for(2**16), pytest.raises(DataError, match="disk is full") as result:
-        save_checkpoint(last, {"w": torch.zeros(weights)}, {"optimizer": torch.zeros(state)}, AT)
+        save_checkpoint(last, {"w": torch.zeros(weights)}, optimizer, AT, store="abc")
     assert "\n" not in result.value.message
     assert load(last) == 1
     assert [path.name for path in last.parent.iterdir()] == ["last"]
@@ -306,7 +307,7 @@ def test_a_state_that_holds_code_is_refused(last: Path, capsys: pytest.CaptureFi
 
 
 def test_weights_of_another_size_are_refused(last: Path) -> None:
-    save_checkpoint(last, torch.nn.Linear(2, 3).state_dict(), {}, AT)
+    save_checkpoint(last, torch.nn.Linear(2, 3).state_dict(), {}, AT, store="abc")
     with pytest.raises(DataError, match=r"config\.yaml"):
         restore(torch.nn.Linear(2, 4), load_weights(last), last)
     model = torch.nn.Linear(2, 3)

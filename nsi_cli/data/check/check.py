@@ -73,7 +73,7 @@ def _check_contents(
         if store.has_masks:
             _run(check_masks, results["masks"], store, ids, lengths)
     if not store.has_masks:
-        results["masks"].looked_at = "the store has none"
+        results["masks"].looked_at = "the store has no masks"
 
 
 def _run(check: Callable[..., Any], result: CheckResult, *inputs: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +87,12 @@ class Store:
     def fingerprint(self) -> str:
         """A hash of the images, which identifies their feature caches."""
         return str(self.build["files"][IMAGES]["sha256"])
+
+    @property
+    def contents(self) -> str:
+        """A hash of all files of the store, which identifies its scenes, labels and splits."""
+        hashes = sorted((name, item["sha256"]) for name, item in self.build["files"].items())
+        return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
     def count(self, split: str) -> int:
         """The number of scenes of a split. Raises `UnknownSplitError` for another name."""

@@ -58,6 +58,18 @@ def test_another_image_protocol_is_a_warning_and_other_options_a_note(
 
 
 @pytest.mark.slow
+def test_a_store_that_was_replaced_is_noticed(build: Any, run_on: Any, nsi: Nsi) -> None:
+    run = run_on(build("store"))
+    warning = "is not the one that the run was trained on"
+    assert warning not in nsi("eval", run).stderr
+    build("store", "--protocol", "benchmark", "--force")
+    for words in (("eval", run), ("train", "--resume", run, "--epochs", 4)):
+        result = nsi(*words)
+        assert result.code == 0, result
+        assert warning in result.stderr
+
+
+@pytest.mark.slow
 def test_a_store_that_is_gone_cannot_be_compared(build: Any, run_on: Any, nsi: Nsi) -> None:
     run = run_on(Path("gone"))
     result = nsi("eval", run, "--data", build("here"))
@@ -86,7 +98,7 @@ def test_images_of_ones_own_are_cut_as_those_of_the_runs_store(
     result = nsi("interpret", run, "--image", tmp_path / "frame.png", "--image",
                tmp_path / "square.png", "--scenes", 1)  # fmt: skip
     assert result.code == 0, result
-    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning")]
+    warnings = [line for line in result.stderr.splitlines() if "square.png" in line]
     assert warnings == [
         "warning: square.png: 90 × 90 pixels, unlike the images of the task; it is used whole"
     ]

@@ -128,7 +128,9 @@ def test_a_new_store_has_no_fault(make_store: Callable[..., Store]) -> None:
 
 
 def test_a_store_without_masks_is_not_checked_for_masks(make_store: Callable[..., Store]) -> None:
-    found = statuses(make_store(masked=False).path)
+    path = make_store(masked=False).path
+    assert results(path)["masks"].looked_at == "the store has no masks"
+    found = statuses(path)
     assert found.pop("masks") == "left out"
     assert "faults" not in found.values()
 

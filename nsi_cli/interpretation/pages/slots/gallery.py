@@ -83,7 +83,7 @@ def galleries(
     for search in searches:
         ((name, value),) = search.query.values.items()
         crops = tuple(_crop(match, ids, images) for match in search.matches)
-        shelves.setdefault(name, []).append(Shelf(str(value), search.relevant, crops))
+        shelves.setdefault(name, []).append(Shelf(str(value), search.relevant or 0, crops))
     return [
         Gallery(item.name, tuple(shelves[item.name]), max(0, len(item.values) - MOST_VALUES))
         for item in schema.categorical
@@ -94,4 +94,4 @@ def galleries(
 def _crop(match: Match, ids: Sequence[str], images: Callable[[Sequence[int]], Pixels]) -> Crop:
     image = images([match.index])[0]
     right = match.right if match.on_it is None else match.on_it
-    return Crop(photo_uri(cut(image, match.mask)), ids[match.index], match.score, right)
+    return Crop(photo_uri(cut(image, match.mask)), ids[match.index], match.score, bool(right))

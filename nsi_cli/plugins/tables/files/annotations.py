@@ -58,7 +58,7 @@ def read_table(path: Path) -> Table:
     try:
         data = read_regular(path, LARGEST)
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}", "check --annotations") from None
+        raise DataError(f"there is no file {path}", "check the path") from None
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {reason_of(error)}", "check it") from None
     if suffix in (".jsonl", ".ndjson"):
