@@ -60,7 +60,7 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: not a list of options", hint)
+        raise ConfigError(f"{where}: not options with their values", hint)
     return {str(key).replace("-", "_"): value for key, value in data.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -202,6 +203,7 @@ def open_store(path: Path, task: str = "TASK") -> Store:
         raise DataError(f"store {path} has another format", hint)
     if faults := record_faults(build):
         raise _damaged(path, f"{BUILD}: {faults[0]}", hint)
+    hint = f"build it: nsi build-data {task} {_source(build)} --out {path} --force"
     for name, known in build["files"].items():
         if fault := size_fault(path, name, known["bytes"]):
             raise _damaged(path, fault, hint)
@@ -214,6 +216,14 @@ def open_store(path: Path, task: str = "TASK") -> Store:
     except DataError as error:
         raise DataError(error.message, hint) from error
     return store
+
+
+def _source(build: dict[str, Any]) -> str:
+    """The flags of a recorded build that say what it was made of, and how large."""
+    options = build["options"]
+    flags = {name: options[name] for name in ("raw", "synthetic", "seed") if name in options}
+    flags["image-size"] = build["image_size"]
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in flags.items())
 
 
 def _damaged(path: Path, fault: str, hint: str = "build the store again") -> DataError:

@@ -116,6 +116,17 @@ def test_a_damaged_store_is_not_opened(store: Store, how: str) -> None:
     assert "\n" not in caught.value.message
 
 
+def test_the_hint_of_a_damaged_store_names_the_data_that_it_was_built_from(store: Store) -> None:
+    _edit(store.path / "build.json", options={"raw": "my data", "materials": 4})
+    os.truncate(store.path / "images.h5", 5000)
+    with pytest.raises(DataError) as caught:
+        open_store(store.path, "toy")
+    assert caught.value.hint == (
+        f"build it: nsi build-data toy --raw 'my data' --image-size {store.image_size} "
+        f"--out {store.path} --force"
+    )
+
+
 def test_images_that_hdf5_cannot_read_are_an_error(store: Store) -> None:
     size = (store.path / "images.h5").stat().st_size
     (store.path / "images.h5").write_bytes(b"\0" * size)
