@@ -59,17 +59,16 @@ def answer_table(found: Retrieved) -> ResultTable:
     from nsi_cli.interpretation.search import COLUMNS
     from nsi_cli.support.progress import counted
 
-    unknown = (
-        " (–: no word is given)" if found.relevant is None
-        else " (–: the store has no masks)" if any(m.on_it is None for m in found.matches)
-        else ""
-    )  # fmt: skip
-    have = "" if found.relevant is None else (
-        f"; {found.relevant:,} of {counted(found.scenes, 'scenes')} "
-        f"{'has' if found.scenes == 1 else 'have'} one"
-    )  # fmt: skip
+    relevant, unknown = "relevant, on it: unknown, because numbers are never exactly equal", ""
+    if found.relevant is not None:
+        if any(match.on_it is None for match in found.matches):
+            unknown = " (–: the store has no masks)"
+        relevant = (
+            f"relevant: whether the scene has an object with all given words; {found.relevant:,} "
+            f"of {counted(found.scenes, 'scenes')} {'has' if found.scenes == 1 else 'have'} one"
+        )
     notes = [
-        f"relevant: whether the scene has an object with all given words{have}",
+        relevant,
         "score: of the image, with its best slot; on it: whether that slot's mask peaks on such an "
         "object" + unknown,
         "slots are numbered from 1 here and in figures, from 0 in Python and in CSV",

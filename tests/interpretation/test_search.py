@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nsi_cli.api import answer_table
 from nsi_cli.evaluation.candidates import candidates
 from nsi_cli.evaluation.metrics.property_retrieval import image_scores
 from nsi_cli.evaluation.predictions import Predictions
@@ -113,6 +114,7 @@ def test_a_query_of_numbers_alone_has_no_right_answers() -> None:
         "test", [str(n) for n in range(30)], lambda rows: np.zeros((3, 8, 8, 3))
     )
     assert {row[-2:] for row in found.rows()} == {("–", "–")}
+    assert answer_table(found).notes[0].startswith("relevant, on it: unknown")
 
 
 def test_with_true_masks_it_is_known_whether_the_slot_lies_on_such_an_object() -> None:
