@@ -171,6 +171,7 @@ def all_ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ra
     own = torch.cat([scores.diagonal() for scores in diagonal])
     if not own.isfinite().all():
         raise NsiError("the model gives scores that are not finite numbers", DIVERGED)
+    # By direction and kind: higher or alike.
     counts = torch.zeros(2, 2, len(padded), dtype=torch.int64, device=own.device)
     for rows, true in zip(tiles, diagonal, strict=True):
         for columns in tiles:
