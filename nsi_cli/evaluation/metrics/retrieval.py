@@ -159,8 +159,9 @@ def all_ranks(embeddings: SplitEmbeddings, tile: int = _TILE) -> tuple[Ranks, Ra
     """The ranks of each image's schema among all schemas, and of each schema's image; from 1.
 
     The n × n scores are computed in square tiles and never held at once. All tiles have the same
-    shape, and so have the chunks of images in them, so that equal scores are equal to the bit:
-    the split is padded with scenes that are not counted. Raises `NsiError` if a scene's own score
+    shape, and so have the chunks of images in them, so that equal scores are equal to the bit
+    (unless dot products depend on their position in a matrix, as in MKL's compatible mode): the
+    split is padded with scenes that are not counted. Raises `NsiError` if a scene's own score
     is not finite.
     """
     count = len(embeddings)

@@ -11,6 +11,7 @@ from nsi_cli.evaluation.embeddings import SplitEmbeddings
 from nsi_cli.evaluation.metrics.retrieval import (
     Ranks,
     Retrieval,
+    _tile_sides,
     all_ranks,
     random_median,
     random_recall,
@@ -159,6 +160,11 @@ def test_equal_scores_are_equal_to_the_bit_in_every_tile(
 ) -> None:
     slots, most, size = sizes
     draw = np.random.default_rng(0).standard_normal((slots + most, size)).astype(np.float32)
+    side, chunk = _tile_sides(count, 256)
+    rows, columns = map(torch.from_numpy, np.split(draw, [slots]))
+    products = (rows.repeat(chunk, 1) @ columns.repeat(side, 1).T).view(chunk, slots, side, most)
+    if not torch.equal(products, products[:1, :, :1].expand_as(products)):
+        pytest.skip("here, a dot product depends on its position in the matrix")
     embeddings = SplitEmbeddings()
     embeddings.add(
         make_predictions(
