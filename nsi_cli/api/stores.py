@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nsi_cli.api.paths import PathLike, optional_path
 from nsi_cli.api.tasks import find_tasks
-from nsi_cli.data.build.options import BuildOptions
+from nsi_cli.data.build.options import BuildOptions, folders_of
 from nsi_cli.data.download.options import DownloadOptions
 from nsi_cli.support.errors import ConfigError, DataError
 from nsi_cli.support.progress import SILENT, Progress
@@ -62,8 +62,7 @@ def build_store(
 
     if download is not None and synthetic is not None:
         raise ConfigError("--download and --synthetic exclude each other", "choose one of them")
-    out = Path(out or Path("data") / task)
-    folder = Path(raw or out.with_name(f"{out.name}-raw"))
+    out, folder = folders_of(task, out, raw)
     workers = available_cores() if workers is None else workers
     builder = _builder(task, folder, options, tasks)
     given = read_vocabulary(optional_path(vocabulary), new_values)
@@ -85,18 +84,21 @@ def build_store(
 
 def infer_schema(
     task: str,
-    raw: PathLike,
+    raw: PathLike | None = None,
     *,
+    out: PathLike | None = None,
     options: Mapping[str, Any] | None = None,
     tasks: TaskRegistry | None = None,
 ) -> str:
     """The schema that a task's builder infers from raw data, as YAML to edit; writes nothing.
 
+    Without ``raw``, the data are those from which a build of the store ``out`` would be made.
     ``options`` are those of the schema builder. Raises `ConfigError` if it infers none.
     """
     from nsi_cli.plugins.contract import Inferrer
 
-    builder = _builder(task, Path(raw), options, tasks)
+    _, folder = folders_of(task, out, raw)
+    builder = _builder(task, folder, options, tasks)
     if not isinstance(builder, Inferrer):
         raise ConfigError(f"task '{task}' has a fixed schema", "build it without --infer")
     return builder.infer()

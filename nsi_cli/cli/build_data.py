@@ -166,9 +166,7 @@ def _command(task: Task) -> Callable[..., None]:
             return
         context, own = context_of(ctx), given(options)
         if infer:
-            path = out or Path("data") / task.name
-            folder = raw or path.with_name(f"{path.name}-raw")
-            text = api.infer_schema(task.name, folder, options=own, tasks=context.tasks)
+            text = api.infer_schema(task.name, raw, out=out, options=own, tasks=context.tasks)
             typer.echo(text, nl=False)
             return
         chosen = {name: own.pop(name) for name in DOWNLOAD_FLAGS if name in own}

@@ -12,8 +12,8 @@ from nsi_cli.evaluation.predictions import Floats
 from nsi_cli.schema import Schema
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.files import read_json, write_json
+from nsi_cli.training.run import EXPORTED
 
-KNOWN = "training_data.json"
 _HINT = "export the run again"
 
 
@@ -26,15 +26,10 @@ class Known:
     build_options: dict[str, Any]
 
 
-def is_export(folder: Path) -> bool:
-    """Whether a folder is an export, and not a run."""
-    return (folder / KNOWN).is_file()
-
-
 def write_known(folder: Path, known: Known) -> None:
     """Write it into an export."""
     write_json(
-        folder / KNOWN,
+        folder / EXPORTED,
         {
             "range": known.seen.to_json(),
             "object_scores": known.reference.tolist(),
@@ -45,10 +40,10 @@ def write_known(folder: Path, known: Known) -> None:
 
 def read_known(folder: Path) -> Known:
     """Read it from an export. Raises `DataError` if it is damaged."""
-    values = read_json(folder / KNOWN, "export", _HINT)
+    values = read_json(folder / EXPORTED, "export", _HINT)
     try:
         reference = np.array(values["object_scores"], np.float32)
         options = dict(values["build_options"])
         return Known(Schema.from_json(values["range"]), np.sort(reference), options)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder / KNOWN} is damaged: {error!r}", _HINT) from error
+        raise DataError(f"{folder / EXPORTED} is damaged: {error!r}", _HINT) from error

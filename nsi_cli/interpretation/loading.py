@@ -8,14 +8,14 @@ import torch
 
 from nsi_cli.data.build.differences import differences
 from nsi_cli.data.store.reader import Store, open_store
-from nsi_cli.interpretation.exported import is_export, read_known
+from nsi_cli.interpretation.exported import read_known
 from nsi_cli.interpretation.loaded_run import LoadedRun
 from nsi_cli.models.build import build
 from nsi_cli.plugins.discovery.registry import TaskRegistry
 from nsi_cli.support.errors import DataError
 from nsi_cli.support.progress import SILENT, Progress
 from nsi_cli.training.checkpoint import BEST, load_weights, restore, store_warnings
-from nsi_cli.training.run import Run, open_run
+from nsi_cli.training.run import Run, is_export, open_run
 
 
 def load_run(
@@ -28,7 +28,8 @@ def load_run(
 ) -> LoadedRun:
     """Open a run at a checkpoint, with its store or the one at ``data``.
 
-    The model is on the run's device. Notes the differences in how the store at ``data`` was built.
+    The model is on the run's device. Notes the differences in how the store at ``data`` was built,
+    and whether the run's own store was replaced.
     Raises `DataError` if the run, its checkpoint or the store is missing, or if the store has
     another schema or image size, and `ConfigError` for an unknown checkpoint name.
     """
@@ -40,11 +41,10 @@ def load_run(
     store = None
     if known is None or data is not None:
         store = _open_store(run, data)
-    if data is None and store is not None:
-        for line in store_warnings(folder, store):
-            progress.note(line)
-    if data is not None and known is None and store is not None:
-        for line in differences(task, Path(config.data), store):
+    if known is None and store is not None:
+        trained_on = Path(config.data)
+        lines = differences(task, trained_on, store) if data else store_warnings(folder, store)
+        for line in lines:
             progress.note(line)
     encoder = task.load_schema_encoder()
     backbone, model = build(

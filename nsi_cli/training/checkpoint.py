@@ -189,10 +189,10 @@ def save_checkpoint(
     """Write a checkpoint; until it is complete, the old one stays.
 
     ``state`` holds plain values and tensors by name. ``store`` identifies the store's contents.
-    ``keep`` is the number of newest checkpoints
-    to keep, this one included: earlier ones as ``step-00001200`` beside it; later ones, left by a
-    training that was resumed from an earlier step, are removed. None keeps all. Raises `DataError`
-    if the disk cannot be written; the old checkpoint then stays.
+    ``keep`` is the number of newest checkpoints to keep, this one included: earlier ones as
+    ``step-00001200`` beside it; later ones, left by a training that was resumed from an earlier
+    step, are removed. None keeps all. Raises `DataError` if the disk cannot be written; the old
+    checkpoint then stays.
     """
     with replacing_checkpoint(folder, retire=bool(keep and keep > 1)) as temporary:
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}

@@ -21,6 +21,8 @@ from nsi_cli.training.presets import read_config_file
 
 CONFIG = "config.yaml"
 SCHEMA = "schema.json"
+EXPORTED = "training_data.json"
+"""What an export has and a run has not; see `nsi_cli.interpretation.exported`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ def open_run(path: Path) -> Run:
     config = check_options(TrainConfig, values, where=str(path / CONFIG))
     schema = read_schema(path / SCHEMA, "schema", hint)
     return Run(path, config, schema)
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is an export, and not a run."""
+    return (folder / EXPORTED).is_file()
 
 
 def as_yaml(values: Mapping[str, Any]) -> str:

@@ -10,17 +10,11 @@ from nsi_cli.plugins.discovery.registry import TaskRegistry
 from nsi_cli.support.errors import ConfigError, Interrupted
 from nsi_cli.support.processes import is_first_process
 from nsi_cli.support.progress import SILENT, Progress
-from nsi_cli.training.checkpoint import (
-    WEIGHTS,
-    has_checkpoint,
-    load_state,
-    make_last,
-    store_warnings,
-)
+from nsi_cli.training.checkpoint import has_checkpoint, load_state, make_last
 from nsi_cli.training.config import TrainConfig
 from nsi_cli.training.distributed import emulates_bfloat16
 from nsi_cli.training.prepare import Prepared, check, prepare
-from nsi_cli.training.run import Run, create_run, open_run, run_lock, write_config
+from nsi_cli.training.run import Run, create_run, is_export, open_run, run_lock, write_config
 from nsi_cli.training.step import Metrics
 from nsi_cli.training.trainer import Trainer
 
@@ -58,7 +52,7 @@ def resume(
     is left as it is.
     """
     run = _with_epochs(open_run(path), epochs)
-    if (path / WEIGHTS).exists():
+    if is_export(path):
         raise ConfigError(
             f"{path} is an export, which has no state of the training",
             "resume the run that it was exported from",
@@ -68,7 +62,7 @@ def resume(
         loaded = load_state(folder) if folder != run.last or has_checkpoint(folder) else None
         if loaded is not None and loaded[1].epoch >= run.config.epochs:
             return run, False
-        trainer = _trainer(run, registry, progress, None if loaded is None else folder)
+        trainer = _trainer(run, registry, progress)
         trainer.group.run_on_first(
             lambda: _before(run, folder, restart=loaded is None, extended=epochs is not None)
         )
@@ -97,17 +91,10 @@ def _with_epochs(run: Run, epochs: int | None) -> Run:
     return replace(run, config=replace(run.config, epochs=epochs or run.config.epochs))
 
 
-def _trainer(
-    run: Run, registry: TaskRegistry, progress: Progress, checkpoint: Path | None
-) -> Trainer:
-    """The trainer of an existing run, to go on from a ``checkpoint``.
-
-    Raises `DataError` if its store has another schema, and warns if the store has changed.
-    """
+def _trainer(run: Run, registry: TaskRegistry, progress: Progress) -> Trainer:
+    """The trainer of an existing run. Raises `DataError` if its store has another schema."""
     prepared = _prepared(run.config, registry, progress)
     run.check_schema(prepared.store.schema, prepared.store.path)
-    for warning in [] if checkpoint is None else store_warnings(checkpoint, prepared.store):
-        progress.note(warning)
     return Trainer(prepared, run, progress=progress)
 
 

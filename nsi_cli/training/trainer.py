@@ -22,6 +22,7 @@ from nsi_cli.training.checkpoint import (
     load_weights,
     restore,
     save_checkpoint,
+    store_warnings,
 )
 from nsi_cli.training.interruption import Interruption
 from nsi_cli.training.log import Log, RunLog, slot_pictures
@@ -67,10 +68,12 @@ class Trainer:
     def resume(self, loaded: tuple[dict[str, Any], TrainingState]) -> None:
         """Restore the run's last checkpoint, whose state is ``loaded``.
 
-        Raises `DataError` if its weights cannot be read.
+        Warns if the store was replaced. Raises `DataError` if the weights cannot be read.
         """
         folder = self._run.last
         restore(self._model, load_weights(folder), folder)
+        for warning in store_warnings(folder, self._store):
+            self._progress.note(warning)
         state, self._state = loaded
         self._step.optimizer.load_state_dict(state["optimizer"])
         self._fabric.strategy.precision.load_state_dict(state["precision"])

@@ -24,6 +24,14 @@ def sample(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return slots, primitives, torch.rand(4, 4, generator=generator) < 0.7
 
 
+def split(objects: int, share: float) -> tuple[Tensor, Tensor, Tensor]:
+    """20 images with 4 slots, and 30 scenes of up to ``objects`` objects, a ``share`` present."""
+    generator = torch.Generator().manual_seed(0)
+    slots = torch.randn(20, 4, 6, generator=generator)
+    primitives = torch.randn(30, objects, 6, generator=generator)
+    return slots, primitives, torch.rand(30, objects, generator=generator) < share
+
+
 def test_score_adds_up_each_present_primitives_best_slot() -> None:
     slots = torch.tensor([[[1.0, 0.0], [0.0, 2.0]], [[-1.0, 0.0], [0.0, -1.0]]])
     primitives = torch.tensor([[[3.0, 1.0], [9.0, 9.0]], [[0.0, 1.0], [1.0, 0.0]]])
@@ -145,10 +153,7 @@ def test_scores_that_do_not_fit_are_refused() -> None:
 
 
 def test_pairs_that_cannot_reach_the_floor_are_not_matched(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = torch.Generator().manual_seed(0)
-    slots = torch.randn(20, 4, 6, generator=generator)
-    primitives = torch.randn(30, 3, 6, generator=generator)
-    present = torch.rand(30, 3, generator=generator) < 0.8
+    slots, primitives, present = split(objects=3, share=0.8)
     whole = score_matrix(slots, primitives, present, alignment="hungarian")
     floor = whole.quantile(0.9).expand(20, 30)
     solved = 0
@@ -167,10 +172,7 @@ def test_pairs_that_cannot_reach_the_floor_are_not_matched(monkeypatch: pytest.M
 
 
 def test_a_primitive_without_a_slot_lowers_no_bound() -> None:
-    generator = torch.Generator().manual_seed(0)
-    slots = torch.randn(20, 4, 6, generator=generator)
-    primitives = torch.randn(30, 6, 6, generator=generator)
-    present = torch.rand(30, 6, generator=generator) < 0.9
+    slots, primitives, present = split(objects=6, share=0.9)
     whole = score_matrix(slots, primitives, present, alignment="hungarian")
     floor = whole.quantile(0.5).expand(20, 30)
     bounded = score_matrix(slots, primitives, present, alignment="hungarian", floor=floor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,3 +21,9 @@ class BuildOptions:
     limit: int | None = None  # build only this many scenes, the first of each split
     vocabulary: Vocabulary | None = None  # of another store, whose ids are used
     recorded: Mapping[str, Any] = field(default_factory=dict)  # options to record in build.json
+
+
+def folders_of(task: str, out: Path | str | None, raw: Path | str | None) -> tuple[Path, Path]:
+    """The folders of a store and of its raw data, by default data/TASK and OUT-raw."""
+    store = Path(out or Path("data") / task)
+    return store, Path(raw or store.with_name(f"{store.name}-raw"))
